@@ -1,0 +1,3 @@
+//! The `pg_autoctl` program.
+
+fn main() {}

@@ -1,0 +1,160 @@
+//! One group as the monitor knows it at one moment: what a decision is made from.
+
+use std::time::Duration;
+
+use crate::id::{Epoch, GroupId, NodeId};
+use crate::lsn::{Lsn, Timeline};
+use crate::message::{CommitRule, Upstream};
+use crate::state::ReplicationState;
+
+/// What the last probes of a node said.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Health {
+    /// Not probed yet: neither good nor bad.
+    #[default]
+    Unknown,
+    /// The last probes all failed.
+    Bad,
+    /// The server answered.
+    Good,
+}
+
+impl Health {
+    /// The value of `pgautofailover.node.health`: -1, 0, 1.
+    pub const fn as_i32(self) -> i32 {
+        match self {
+            Self::Unknown => -1,
+            Self::Bad => 0,
+            Self::Good => 1,
+        }
+    }
+
+    /// Reads the column; anything that is neither 0 nor 1 is unknown.
+    pub const fn from_i32(value: i32) -> Self {
+        match value {
+            0 => Self::Bad,
+            1 => Self::Good,
+            _ => Self::Unknown,
+        }
+    }
+
+    /// The word used in notifications.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Bad => "bad",
+            Self::Good => "good",
+        }
+    }
+}
+
+/// A node's row, with every time as an age on the monitor's boot-time clock.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Node {
+    /// Its id.
+    pub id: NodeId,
+    /// Its name, unique in the formation.
+    pub name: String,
+    /// Host name or address.
+    pub host: String,
+    /// Port of its Postgres.
+    pub port: u16,
+    /// What it should become.
+    pub goal: ReplicationState,
+    /// Which assignment that goal is.
+    pub goal_epoch: Epoch,
+    /// What it last said it is.
+    pub reported: ReplicationState,
+    /// The assignment under which it said so.
+    pub reported_epoch: Epoch,
+    /// Its Postgres ran at its last report.
+    pub is_running: bool,
+    /// The timeline it last reported.
+    pub timeline: Timeline,
+    /// The LSN it last reported.
+    pub lsn: Lsn,
+    /// What it said of its upstream; absent for a node that follows nobody.
+    pub upstream: Option<Upstream>,
+    /// It was told to stop and asks for a hand-over.
+    pub is_stopping: bool,
+    /// How long ago it reported; counted from the monitor's start when that is later.
+    pub silent_for: Duration,
+    /// It has reported since the monitor started.
+    pub has_reported: bool,
+    /// What the probes say.
+    pub health: Health,
+    /// 0 to 100; 0 is never promoted.
+    pub candidate_priority: i32,
+    /// A commit may wait for this node.
+    pub replication_quorum: bool,
+}
+
+/// The timeouts and thresholds a decision depends on; settings of the monitor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Timeouts {
+    /// Silence, together with failed probes, after which a node counts as lost.
+    pub unhealthy_after: Duration,
+    /// After the monitor's start, nobody counts as lost for this long.
+    pub startup_grace: Duration,
+    /// A standby closer than this many bytes may become secondary.
+    pub enable_sync_lag_bytes: u64,
+    /// A standby farther behind than this many bytes is not promoted on command.
+    pub promote_lag_bytes: u64,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            unhealthy_after: Duration::from_secs(5),
+            startup_grace: Duration::from_secs(10),
+            enable_sync_lag_bytes: 16 << 20,
+            promote_lag_bytes: 16 << 20,
+        }
+    }
+}
+
+/// What `pgautofailover.formation.kind` says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum FormationKind {
+    /// Groups of plain Postgres.
+    #[default]
+    Pgsql,
+    /// A coordinator in group 0 and workers in the others.
+    Citus,
+}
+
+impl FormationKind {
+    /// The value of the column.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pgsql => "pgsql",
+            Self::Citus => "citus",
+        }
+    }
+}
+
+/// Everything a decision may depend on, read once under the group's lock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// Which formation.
+    pub formation: String,
+    /// Its kind.
+    pub kind: FormationKind,
+    /// Which group of it.
+    pub id: GroupId,
+    /// The formation's database.
+    pub dbname: String,
+    /// Standbys may be promoted at all (`opt_secondary`).
+    pub has_secondary: bool,
+    /// How many acknowledgements a commit never goes without.
+    pub number_sync_standbys: u32,
+    /// Every rule under which a commit may have been acknowledged since the last one was confirmed; the
+    /// newest last. Empty before there was a primary.
+    pub commit_rules: Vec<CommitRule>,
+    /// The nodes, by ascending id.
+    pub nodes: Vec<Node>,
+    /// The monitor's settings.
+    pub timeouts: Timeouts,
+    /// How long the monitor has been up.
+    pub monitor_uptime: Duration,
+}

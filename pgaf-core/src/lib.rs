@@ -1,0 +1,16 @@
+//! The state machines of pgaf: what the monitor decides and what a keeper does about it.
+//!
+//! Everything here is a pure function: inputs are snapshots and events, outputs are data. There is no I/O, no
+//! clock and no randomness in this crate, so that the code that ships is the code that is model-checked.
+
+pub mod group;
+pub mod id;
+pub mod lsn;
+pub mod message;
+pub mod state;
+
+pub use group::{FormationKind, Group, Health, Node, Timeouts};
+pub use id::{Epoch, GroupId, NodeId};
+pub use lsn::{Lineage, Lsn, Timeline, TimelineHistory};
+pub use message::{Assignment, CommitRule, Peer, Report, ReportDetail, Upstream};
+pub use state::ReplicationState;

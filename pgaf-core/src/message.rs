@@ -1,0 +1,171 @@
+//! What a keeper and the monitor say to each other in one call of `node_active`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{Epoch, GroupId, NodeId};
+use crate::lsn::{Lsn, Timeline};
+use crate::state::ReplicationState;
+
+/// What a keeper reports: the state it has reached, and what it sees.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// The state the keeper observes to hold.
+    pub state: ReplicationState,
+    /// Postgres answers, or is on its way to.
+    pub is_running: bool,
+    /// The timeline of the local Postgres.
+    pub timeline: Timeline,
+    /// How far it got: written for a primary, the greater of received and replayed for a standby.
+    pub lsn: Lsn,
+    /// The `sync_state` that the primary gives its standbys, for people to read; may be empty.
+    pub sync_state: String,
+    /// What the plain arguments of `node_active` have no room for.
+    pub detail: ReportDetail,
+}
+
+/// The part of a report that travels as JSON.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ReportDetail {
+    /// The newest assignment the keeper has received; the state is reported under it.
+    pub epoch: Epoch,
+    /// The goal of that assignment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub goal: Option<ReplicationState>,
+    /// Whom a standby follows and since when it has heard nothing; absent on a primary.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upstream: Option<Upstream>,
+    /// The keeper was told to stop this node and asks for a hand-over first.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_stopping: bool,
+    /// The step that the keeper is busy with or that failed, in words for the operator.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub progress: Option<String>,
+}
+
+/// What a standby knows of the node it receives WAL from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Upstream {
+    /// A walreceiver is streaming now.
+    pub is_streaming: bool,
+    /// Milliseconds since the last message of the upstream, on the keeper's boot-time clock.
+    pub silent_ms: u64,
+}
+
+/// What the monitor answers: the goal, and all that is needed to reach it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Assignment {
+    /// The node this is for.
+    pub node: NodeId,
+    /// The group it belongs to.
+    pub group: GroupId,
+    /// Higher for every new assignment to this node.
+    pub epoch: Epoch,
+    /// What the node should become.
+    pub goal: ReplicationState,
+    /// 0 to 100; 0 is never promoted.
+    pub candidate_priority: i32,
+    /// The primary waits for this node.
+    pub replication_quorum: bool,
+    /// Which standbys a commit on this node waits for while it is primary.
+    pub commit_rule: CommitRule,
+    /// Whom to receive WAL from; absent while there is nobody, and for a writer.
+    pub upstream: Option<Peer>,
+    /// Every other node of the group.
+    pub peers: Vec<Peer>,
+    /// The database that the formation serves.
+    pub dbname: String,
+    /// How long a primary waits for the monitor and its standbys before it fences itself, in milliseconds,
+    /// if the monitor has an opinion.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network_partition_timeout_ms: Option<u64>,
+}
+
+/// Another node of the group, as one connects to it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Peer {
+    /// Its id; its slot is named after it.
+    pub node: NodeId,
+    /// Its name, unique in the formation.
+    pub name: String,
+    /// Host name or address.
+    pub host: String,
+    /// Port of its Postgres.
+    pub port: u16,
+}
+
+/// Which standbys a commit waits for: `acks` of `standbys`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommitRule {
+    /// The quorum members, in ascending order.
+    pub standbys: Vec<NodeId>,
+    /// How many of them must have flushed; 0 means that a commit waits for nobody.
+    pub acks: u32,
+}
+
+impl CommitRule {
+    /// A commit waits for nobody.
+    pub const ASYNCHRONOUS: Self = Self {
+        standbys: Vec::new(),
+        acks: 0,
+    };
+
+    /// A commit waits for one or more standbys.
+    pub const fn is_synchronous(&self) -> bool {
+        self.acks > 0
+    }
+
+    /// The value of `synchronous_standby_names` that makes Postgres follow this rule.
+    pub fn synchronous_standby_names(&self) -> String {
+        if !self.is_synchronous() {
+            return String::new();
+        }
+        let names: Vec<String> = self.standbys.iter().map(|node| node.slot_name()).collect();
+        format!("ANY {} ({})", self.acks, names.join(", "))
+    }
+
+    /// How many members must be heard so that at least one of them has every acknowledged commit;
+    /// `None` when no number of standbys is enough.
+    pub fn needed_for_election(&self) -> Option<usize> {
+        let acks = usize::try_from(self.acks).ok().filter(|acks| *acks > 0)?;
+        Some((self.standbys.len() + 1).saturating_sub(acks))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_the_slots() {
+        let rule = CommitRule {
+            standbys: vec![NodeId(2), NodeId(3)],
+            acks: 1,
+        };
+        assert_eq!(
+            rule.synchronous_standby_names(),
+            "ANY 1 (pgautofailover_standby_2, pgautofailover_standby_3)"
+        );
+        assert_eq!(CommitRule::ASYNCHRONOUS.synchronous_standby_names(), "");
+    }
+
+    #[test]
+    fn an_election_hears_all_but_one_less_than_the_acks() {
+        let rule = |members: i64, acks| CommitRule {
+            standbys: (1..=members).map(NodeId).collect(),
+            acks,
+        };
+        assert_eq!(rule(1, 1).needed_for_election(), Some(1));
+        assert_eq!(rule(3, 1).needed_for_election(), Some(3));
+        assert_eq!(rule(3, 2).needed_for_election(), Some(2));
+        assert_eq!(CommitRule::ASYNCHRONOUS.needed_for_election(), None);
+    }
+
+    #[test]
+    fn an_empty_detail_is_valid() {
+        assert_eq!(
+            serde_json::from_str("{}").ok(),
+            Some(ReportDetail::default())
+        );
+    }
+}
