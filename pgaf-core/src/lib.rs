@@ -5,6 +5,7 @@
 
 pub mod group;
 pub mod id;
+pub mod keeper;
 pub mod lsn;
 pub mod message;
 pub mod state;

@@ -1,0 +1,98 @@
+//! The named steps a plan is made of. Each is idempotent and safe to repeat after it was interrupted.
+
+use std::fmt;
+
+use crate::id::NodeId;
+use crate::message::Peer;
+
+/// One thing the keeper does to its node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Write dirty buffers while writes still go on, so that the stop that follows is short.
+    Checkpoint,
+    /// Stop the server.
+    StopPostgres(StopMode),
+    /// Start the server; it becomes a standby when the signal file is there, else a primary.
+    StartPostgres,
+    /// Start the server as a primary that only the keeper and the group's standbys may connect to.
+    StartGated,
+    /// Replace the data by a copy of the upstream's.
+    BaseBackup {
+        /// Whom to copy.
+        upstream: Peer,
+    },
+    /// Take back what the upstream does not have. The server must be stopped.
+    Rewind {
+        /// Whose history is right.
+        upstream: Peer,
+    },
+    /// Make this a standby that receives from the upstream, or from nobody: settings and signal file; a server
+    /// that runs in recovery takes it over at once.
+    Follow {
+        /// Whom to receive from.
+        upstream: Option<Peer>,
+    },
+    /// End recovery on a new timeline.
+    Promote,
+    /// Let the peers connect for replication, and keep a slot for each; drop our slots of nodes that are gone.
+    AdmitStandbys {
+        /// The other nodes of the group.
+        peers: Vec<Peer>,
+    },
+    /// Set `synchronous_standby_names` and wait until every backend follows it.
+    SetSynchronousStandbyNames(String),
+}
+
+/// How `StopPostgres` stops; each escalates to the next when it takes too long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopMode {
+    /// Roll back, shut down cleanly, with all WAL sent to the standbys.
+    Fast,
+    /// As if it crashed.
+    Immediate,
+}
+
+/// What to do next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Plan {
+    /// The goal holds.
+    Reached,
+    /// Do this, then look again.
+    Steps(Vec<Step>),
+    /// Nothing to do but to look again: the sentence says what is awaited.
+    Wait(&'static str),
+    /// Only a person can help: the sentence says how.
+    Blocked(&'static str),
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let at = |peer: &Peer| {
+            format!(
+                "node {} \"{}\" ({}:{})",
+                peer.node, peer.name, peer.host, peer.port
+            )
+        };
+        match self {
+            Self::Checkpoint => f.write_str("checkpoint"),
+            Self::StopPostgres(StopMode::Fast) => f.write_str("stop Postgres"),
+            Self::StopPostgres(StopMode::Immediate) => f.write_str("stop Postgres immediately"),
+            Self::StartPostgres => f.write_str("start Postgres"),
+            Self::StartGated => f.write_str("start Postgres for its standbys only"),
+            Self::BaseBackup { upstream } => write!(f, "copy the data of {}", at(upstream)),
+            Self::Rewind { upstream } => write!(f, "rewind to the history of {}", at(upstream)),
+            Self::Follow {
+                upstream: Some(upstream),
+            } => write!(f, "follow {}", at(upstream)),
+            Self::Follow { upstream: None } => f.write_str("stop receiving WAL"),
+            Self::Promote => f.write_str("promote"),
+            Self::AdmitStandbys { peers } => {
+                let nodes: Vec<NodeId> = peers.iter().map(|peer| peer.node).collect();
+                write!(f, "admit standbys {nodes:?}")
+            }
+            Self::SetSynchronousStandbyNames(names) => {
+                write!(f, "set synchronous_standby_names to '{names}'")
+            }
+        }
+    }
+}
