@@ -1,1 +1,4 @@
-//! The keeper agent.
+//! The keeper agent: everything behind `pg_autoctl`, on data nodes and on the monitor's node.
+
+pub mod client;
+pub mod exit;

@@ -1,0 +1,273 @@
+//! Opens a session, with a deadline, and drives it until it ends.
+
+use std::error::Error as _;
+use std::future::{Future, poll_fn};
+use std::time::Duration;
+
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio_postgres::config::{SslMode as WireSslMode, TargetSessionAttrs};
+use tokio_postgres::error::SqlState;
+use tokio_postgres::tls::MakeTlsConnect;
+use tokio_postgres::{AsyncMessage, Client, Config, Connection, Notification, Socket};
+
+use super::connection_string::{ConnectionString, Host};
+use super::ssl::SslMode;
+use super::tls;
+
+/// Silence on a connection after which the kernel asks whether the peer is still there.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(3);
+/// Between two such questions.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(1);
+/// Unanswered questions after which the connection counts as lost.
+const KEEPALIVE_RETRIES: u32 = 3;
+/// How long sent data may stay without an acknowledgement.
+const TCP_USER_TIMEOUT: Duration = Duration::from_secs(5);
+/// What `pg_stat_activity` shows when nothing else is asked for.
+const APPLICATION_NAME: &str = "pg_autoctl";
+
+/// An open connection.
+pub struct Session {
+    /// Sends queries; the connection ends when this is dropped.
+    pub client: Client,
+    /// What the server sends on the channels that are listened to; ends with the connection.
+    pub notifications: UnboundedReceiver<Notification>,
+}
+
+/// A server that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// No answer, or none of a Postgres server.
+    #[error("cannot connect to {server}: {reason}")]
+    Unreachable {
+        /// `host:port`.
+        server: String,
+        /// What the system said.
+        reason: String,
+    },
+    /// No answer in time.
+    #[error("{what} got no answer within {} ms", .after.as_millis())]
+    TimedOut {
+        /// What was waited for.
+        what: String,
+        /// For how long.
+        after: Duration,
+    },
+    /// The server answered with an error.
+    #[error("{server} refuses: {message}")]
+    Refused {
+        /// `host:port`.
+        server: String,
+        /// The error's code.
+        sqlstate: SqlState,
+        /// The error's text.
+        message: String,
+    },
+    /// The options make no sense.
+    #[error("{0}")]
+    Options(String),
+}
+
+impl ConnectError {
+    /// The code of the server's refusal.
+    pub fn sqlstate(&self) -> Option<&SqlState> {
+        match self {
+            Self::Refused { sqlstate, .. } => Some(sqlstate),
+            _ => None,
+        }
+    }
+}
+
+/// What went wrong, in one line: the server's message, or all causes.
+pub fn describe(error: &tokio_postgres::Error) -> String {
+    if let Some(refusal) = error.as_db_error() {
+        return refusal.message().to_owned();
+    }
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}
+
+/// Waits for `future` until the deadline.
+///
+/// # Errors
+/// `TimedOut` after the deadline; `what` begins the sentence.
+pub async fn within<T>(
+    deadline: Duration,
+    what: &str,
+    future: impl Future<Output = T>,
+) -> Result<T, ConnectError> {
+    tokio::time::timeout(deadline, future)
+        .await
+        .map_err(|_| ConnectError::TimedOut {
+            what: what.to_owned(),
+            after: deadline,
+        })
+}
+
+/// Opens a session with the first server that is fit for it. Each may take `deadline`, or the connection string's own
+/// `connect_timeout`.
+///
+/// # Errors
+/// The last server's, when none is fit.
+pub async fn connect(
+    target: &ConnectionString,
+    deadline: Duration,
+) -> Result<Session, ConnectError> {
+    let deadline = target.connect_timeout.unwrap_or(deadline);
+    let mut last_error = ConnectError::Options("the connection string names no host".to_owned());
+    for host in &target.hosts {
+        let what = format!("connecting to {host}");
+        match within(deadline, &what, connect_to(target, host)).await {
+            Ok(Ok(session)) => return Ok(session),
+            Ok(Err(error)) | Err(error) => last_error = error,
+        }
+    }
+    Err(last_error)
+}
+
+/// Tries one server with each of the modes that libpq would try.
+async fn connect_to(target: &ConnectionString, host: &Host) -> Result<Session, ConnectError> {
+    let attempts: &[WireSslMode] = match target.ssl.mode {
+        SslMode::Disable => &[WireSslMode::Disable],
+        SslMode::Allow => &[WireSslMode::Disable, WireSslMode::Require],
+        SslMode::Prefer => &[WireSslMode::Prefer, WireSslMode::Disable],
+        SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => &[WireSslMode::Require],
+    };
+    let attempts = if host.is_socket_directory() {
+        &[WireSslMode::Disable]
+    } else {
+        attempts
+    };
+    let mut first_error = None;
+    for mode in attempts {
+        match open(target, host, *mode).await {
+            Ok(session) => return Ok(session),
+            Err(error) => {
+                let is_last = !may_succeed_otherwise(&error);
+                let error = explain(host, &error);
+                let error = first_error.get_or_insert(error);
+                if is_last {
+                    tracing::trace!("{error}");
+                    break;
+                }
+            }
+        }
+    }
+    Err(first_error
+        .unwrap_or_else(|| ConnectError::Options("no way to connect was tried".to_owned())))
+}
+
+enum OpenError {
+    Postgres(tokio_postgres::Error),
+    Tls(tls::TlsError),
+}
+
+/// pg_hba.conf may allow with TLS what it refuses without, and the other way round.
+fn may_succeed_otherwise(error: &OpenError) -> bool {
+    let OpenError::Postgres(error) = error else {
+        return false;
+    };
+    error
+        .code()
+        .is_some_and(|code| *code == SqlState::INVALID_AUTHORIZATION_SPECIFICATION)
+}
+
+fn explain(host: &Host, error: &OpenError) -> ConnectError {
+    let server = host.to_string();
+    match error {
+        OpenError::Tls(error) => ConnectError::Options(error.to_string()),
+        OpenError::Postgres(error) => match error.as_db_error() {
+            Some(refusal) => ConnectError::Refused {
+                server,
+                sqlstate: refusal.code().clone(),
+                message: refusal.message().to_owned(),
+            },
+            None => ConnectError::Unreachable {
+                server,
+                reason: describe(error),
+            },
+        },
+    }
+}
+
+async fn open(
+    target: &ConnectionString,
+    host: &Host,
+    mode: WireSslMode,
+) -> Result<Session, OpenError> {
+    let mut config = configuration(target, host);
+    config.ssl_mode(mode);
+    let connector = tls::connector(&target.ssl).map_err(OpenError::Tls)?;
+    let (client, connection) = config
+        .connect(connector)
+        .await
+        .map_err(OpenError::Postgres)?;
+    let (sender, notifications) = unbounded_channel();
+    tokio::spawn(drive::<tls::Connector>(connection, sender));
+    Ok(Session {
+        client,
+        notifications,
+    })
+}
+
+fn configuration(target: &ConnectionString, host: &Host) -> Config {
+    let mut config = Config::new();
+    config
+        .host(&host.name)
+        .port(host.port)
+        .keepalives_idle(KEEPALIVE_IDLE)
+        .keepalives_interval(KEEPALIVE_INTERVAL)
+        .keepalives_retries(KEEPALIVE_RETRIES)
+        .tcp_user_timeout(TCP_USER_TIMEOUT)
+        .application_name(
+            target
+                .application_name
+                .as_deref()
+                .unwrap_or(APPLICATION_NAME),
+        );
+    if let Some(user) = &target.user {
+        config.user(user);
+    }
+    if let Some(password) = &target.password {
+        config.password(password.expose());
+    }
+    if let Some(dbname) = &target.dbname {
+        config.dbname(dbname);
+    }
+    if let Some(options) = &target.options {
+        config.options(options);
+    }
+    if target.needs_writer {
+        config.target_session_attrs(TargetSessionAttrs::ReadWrite);
+    }
+    config
+}
+
+/// Moves the connection's bytes until either side ends it.
+async fn drive<T: MakeTlsConnect<Socket>>(
+    mut connection: Connection<Socket, T::Stream>,
+    notifications: UnboundedSender<Notification>,
+) {
+    while let Some(message) = poll_fn(|context| connection.poll_message(context)).await {
+        match message {
+            Ok(AsyncMessage::Notification(notification)) => {
+                // Nobody needs to be listening.
+                let _ = notifications.send(notification);
+            }
+            Ok(AsyncMessage::Notice(notice)) => tracing::debug!("{notice}"),
+            Ok(_) => {}
+            Err(error) => {
+                tracing::debug!("connection lost: {}", describe(&error));
+                return;
+            }
+        }
+    }
+}

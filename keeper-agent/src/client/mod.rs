@@ -1,0 +1,17 @@
+//! Connections to a Postgres server, of the monitor or of a data node, over the network or a local socket.
+//!
+//! Connection strings and TLS mean what libpq makes of them. Every connection has a deadline, TCP keepalives and a
+//! TCP user timeout, so that a peer that vanished is noticed. A password is never part of what is printed.
+
+mod connect;
+mod connection_string;
+mod parse;
+mod secret;
+mod ssl;
+mod tls;
+mod verifier;
+
+pub use connect::{ConnectError, Session, connect, describe, within};
+pub use connection_string::{ConnectionString, Host, InvalidConnectionString};
+pub use secret::{MASK, Secret};
+pub use ssl::{SslMode, SslOptions, UnknownSslMode};
