@@ -8,6 +8,7 @@ pub mod id;
 pub mod keeper;
 pub mod lsn;
 pub mod message;
+pub mod monitor;
 pub mod state;
 
 pub use group::{FormationKind, Group, Health, Node, Timeouts};

@@ -1,0 +1,58 @@
+//! What a node is told: its goal and all that it needs to reach it.
+
+use std::time::Duration;
+
+use crate::group::{Group, Node};
+use crate::id::NodeId;
+use crate::message::{Assignment, CommitRule, Peer};
+use crate::state::ReplicationState;
+
+/// A primary that hears nobody fences itself this much earlier than a standby may be promoted.
+const FENCE_MARGIN: Duration = Duration::from_secs(1);
+
+impl From<&Node> for Peer {
+    fn from(node: &Node) -> Self {
+        Self {
+            node: node.id,
+            name: node.name.clone(),
+            host: node.host.clone(),
+            port: node.port,
+        }
+    }
+}
+
+/// The newest assignment of a node; `None` when it is not in the group.
+pub fn assignment_for(group: &Group, id: NodeId) -> Option<Assignment> {
+    let node = group.node(id)?;
+    let commit_rule = match group.commit_rules.last() {
+        Some(rule) if node.goal.is_writer() => rule.clone(),
+        _ => CommitRule::ASYNCHRONOUS,
+    };
+    let partition_timeout = group.timeouts.unhealthy_after.saturating_sub(FENCE_MARGIN);
+    Some(Assignment {
+        node: id,
+        group: group.id,
+        epoch: node.goal_epoch,
+        goal: node.goal,
+        candidate_priority: node.candidate_priority,
+        replication_quorum: node.replication_quorum,
+        commit_rule,
+        upstream: upstream_of(group, node),
+        peers: group.others(id).map(Peer::from).collect(),
+        dbname: group.dbname.clone(),
+        network_partition_timeout_ms: u64::try_from(partition_timeout.as_millis()).ok(),
+    })
+}
+
+/// The writer, for a node that shall follow one, once it does accept writes.
+fn upstream_of(group: &Group, node: &Node) -> Option<Peer> {
+    use ReplicationState::{CatchingUp, Maintenance, Secondary, WaitMaintenance, WaitStandby};
+    let follows = matches!(
+        node.goal,
+        CatchingUp | Secondary | WaitStandby | WaitMaintenance | Maintenance
+    );
+    group
+        .writer()
+        .filter(|writer| follows && writer.id != node.id)
+        .map(Peer::from)
+}

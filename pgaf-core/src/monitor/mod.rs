@@ -1,0 +1,140 @@
+//! The monitor: from what is known of a group, and what happens to it, to the goals of its nodes.
+//!
+//! [`decide`] is the one entry. A command of an operator is carried out or refused first ([`command`]); then the
+//! [`rules`] are read until they rest. What is not a lookup stands beside them: the [`election`] and the
+//! commit rules. A decision depends on its arguments alone.
+
+mod adopt;
+mod assignment;
+mod command;
+mod commit_rules;
+pub mod document;
+pub mod election;
+mod event;
+mod refusal;
+pub mod rules;
+mod view;
+
+pub use assignment::assignment_for;
+pub use event::{Change, Decision, Event};
+pub use refusal::{Refusal, RefusalKind};
+
+use crate::group::{Group, Node};
+use crate::id::NodeId;
+use crate::state::ReplicationState;
+use rules::Who;
+
+/// Decides what to do about an event.
+///
+/// # Errors
+/// A command that cannot be carried out now, with the reason; the group stays as it is.
+pub fn decide(group: &Group, event: &Event) -> Result<Decision, Refusal> {
+    let mut draft = Draft::new(group.clone());
+    if let Event::Reported(node) = event {
+        draft.adopt_newer_epoch(*node)?;
+    }
+    draft.group.confirm_commit_rule();
+    command::carry_out(&mut draft, event)?;
+    draft.follow_rules()?;
+    Ok(Decision {
+        group: draft.group,
+        changes: draft.changes,
+        removed: draft.removed,
+    })
+}
+
+/// A decision in the making.
+struct Draft {
+    group: Group,
+    changes: Vec<Change>,
+    removed: Vec<(NodeId, String)>,
+}
+
+impl Draft {
+    const fn new(group: Group) -> Self {
+        Self {
+            group,
+            changes: Vec::new(),
+            removed: Vec::new(),
+        }
+    }
+
+    /// Reads the table of rules until none matches.
+    fn follow_rules(&mut self) -> Result<(), Refusal> {
+        let limit = 8 * (self.group.nodes.len() + 1);
+        for _ in 0..limit {
+            self.remove_departed();
+            let Some((rule, subject)) = rules::first_match(&self.group) else {
+                return Ok(());
+            };
+            let subject = subject.id;
+            for (who, goal) in rule.then {
+                for node in self.everybody(*who, subject) {
+                    self.assign(node, *goal, rule.name, rule.why);
+                }
+            }
+        }
+        Err(Refusal::RulesDoNotRest(self.changes.len()))
+    }
+
+    fn everybody(&self, who: Who, subject: NodeId) -> Vec<NodeId> {
+        match who {
+            Who::Subject => vec![subject],
+            Who::Writer => self
+                .group
+                .writer()
+                .map(|node| node.id)
+                .into_iter()
+                .collect(),
+            Who::Retiring => {
+                let retiring = self
+                    .group
+                    .nodes
+                    .iter()
+                    .filter(|node| node.goal.is_retiring());
+                retiring.map(|node| node.id).collect()
+            }
+        }
+    }
+
+    /// Gives a node a goal, under a new epoch; a writer's rule for commits may be in force from now on.
+    fn assign(&mut self, id: NodeId, goal: ReplicationState, rule: &'static str, why: &str) {
+        let Some(node) = self.group.nodes.iter_mut().find(|node| node.id == id) else {
+            return;
+        };
+        node.goal = goal;
+        node.goal_epoch = node.goal_epoch.max(node.reported_epoch).next();
+        self.changes.push(Change {
+            node: id,
+            goal,
+            epoch: node.goal_epoch,
+            rule,
+            description: format!(
+                "Setting goal state of {} to {goal} because {why} [{rule}]",
+                node.label()
+            ),
+        });
+        if goal.is_writer() {
+            let wanted = self.group.wanted_commit_rule(goal);
+            self.group.push_commit_rule(wanted);
+        }
+    }
+
+    fn remove(&mut self, id: NodeId, why: &str) {
+        if let Some(index) = self.group.nodes.iter().position(|node| node.id == id) {
+            let node = self.group.nodes.remove(index);
+            self.removed
+                .push((id, format!("Removing {} because {why}", node.label())));
+        }
+    }
+
+    fn remove_departed(&mut self) {
+        let departed = self.group.nodes.iter().filter(|node| rules::has_left(node));
+        for id in departed.map(|node| node.id).collect::<Vec<_>>() {
+            self.remove(id, "it has left its group");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,129 @@
+//! Why the monitor does not do what it was asked for.
+
+use crate::id::{GroupId, NodeId};
+use crate::state::ReplicationState;
+
+/// A request that cannot be carried out; nothing was changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// No such node in the group.
+    #[error("node {0} is not in this group")]
+    UnknownNode(NodeId),
+    /// The group has no primary that could hand over.
+    #[error("group {group} of formation \"{formation}\" has no primary now")]
+    NoPrimary {
+        /// Which formation.
+        formation: String,
+        /// Which group.
+        group: GroupId,
+    },
+    /// The primary's keeper does not answer, so that it cannot be told to stop.
+    #[error("the keeper of the primary, node {0}, does not report")]
+    PrimaryDoesNotReport(NodeId),
+    /// A failover or another change of roles is under way.
+    #[error("group {group} of formation \"{formation}\" is changing roles already: {what}")]
+    RoleChangeUnderWay {
+        /// Which formation.
+        formation: String,
+        /// Which group.
+        group: GroupId,
+        /// Who is doing what.
+        what: String,
+    },
+    /// Nobody can take over.
+    #[error("no standby of group {group} in formation \"{formation}\" can be promoted: {}", reasons.join("; "))]
+    NoCandidate {
+        /// Which formation.
+        formation: String,
+        /// Which group.
+        group: GroupId,
+        /// One sentence per standby.
+        reasons: Vec<String>,
+    },
+    /// The named node cannot be promoted.
+    #[error("node {node} cannot be promoted: {reason}")]
+    NotPromotable {
+        /// Which node.
+        node: NodeId,
+        /// Why.
+        reason: String,
+    },
+    /// The node is not in a state in which this can be done.
+    #[error("node {node} cannot {action} while its state is {reported} and its goal {goal}")]
+    WrongState {
+        /// Which node.
+        node: NodeId,
+        /// What was asked for.
+        action: &'static str,
+        /// What it reported.
+        reported: ReplicationState,
+        /// What it shall be.
+        goal: ReplicationState,
+    },
+    /// The setting does not fit the group.
+    #[error("{0}")]
+    InvalidSetting(String),
+    /// What this version does not do.
+    #[error("{0}")]
+    NotSupported(String),
+    /// The rules did not come to rest: a defect of this program.
+    #[error("the rules did not come to rest after {0} assignments")]
+    RulesDoNotRest(usize),
+}
+
+/// The family a refusal belongs to; each has a SQLSTATE.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefusalKind {
+    /// Something named does not exist.
+    UndefinedObject,
+    /// It would be right at another time.
+    WrongState,
+    /// A value that cannot be.
+    InvalidValue,
+    /// Not in this version.
+    NotSupported,
+    /// A defect.
+    Internal,
+}
+
+impl Refusal {
+    /// Its family.
+    pub const fn kind(&self) -> RefusalKind {
+        match self {
+            Self::UnknownNode(_) => RefusalKind::UndefinedObject,
+            Self::NoPrimary { .. }
+            | Self::PrimaryDoesNotReport(_)
+            | Self::RoleChangeUnderWay { .. }
+            | Self::NoCandidate { .. }
+            | Self::NotPromotable { .. }
+            | Self::WrongState { .. } => RefusalKind::WrongState,
+            Self::InvalidSetting(_) => RefusalKind::InvalidValue,
+            Self::NotSupported(_) => RefusalKind::NotSupported,
+            Self::RulesDoNotRest(_) => RefusalKind::Internal,
+        }
+    }
+
+    /// What the operator can do.
+    pub const fn hint(&self) -> &'static str {
+        match self {
+            Self::UnknownNode(_) => "List the nodes with: pg_autoctl show state",
+            Self::NoPrimary { .. } | Self::RoleChangeUnderWay { .. } => {
+                "Wait until the group has a primary again, see: pg_autoctl show state"
+            }
+            Self::PrimaryDoesNotReport(_) => {
+                "Start the keeper on the primary with: pg_autoctl run. If its host is lost, the standby takes \
+                 over by itself."
+            }
+            Self::NoCandidate { .. } | Self::NotPromotable { .. } => {
+                "A standby can be promoted when it is secondary, healthy, has a candidate priority above 0, and \
+                 the primary waits for it, see: pg_autoctl show state"
+            }
+            Self::WrongState { .. } => "See what the node is doing with: pg_autoctl show events",
+            Self::InvalidSetting(_) => "See what is set now with: pg_autoctl show settings",
+            Self::NotSupported(_) => "See the list of what this version does in its README.",
+            Self::RulesDoNotRest(_) => {
+                "Please report this, together with the output of: pg_autoctl show state --json"
+            }
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! Facts about a group and its nodes: the words in which the rules are written.
+
+use std::time::Duration;
+
+use crate::group::{Group, Health, Node};
+use crate::id::NodeId;
+use crate::state::ReplicationState;
+
+impl Node {
+    /// It said that it is what it should be, knowing its newest assignment.
+    pub fn has_reached_goal(&self) -> bool {
+        self.reported == self.goal && self.reported_epoch == self.goal_epoch
+    }
+
+    /// `node 1 "a" (host:5432)`.
+    pub fn label(&self) -> String {
+        format!(
+            "node {} \"{}\" ({}:{})",
+            self.id, self.name, self.host, self.port
+        )
+    }
+}
+
+impl Group {
+    /// The node with this id.
+    pub fn node(&self, id: NodeId) -> Option<&Node> {
+        self.nodes.iter().find(|node| node.id == id)
+    }
+
+    /// The node that is told to accept writes. There is at most one.
+    pub fn writer(&self) -> Option<&Node> {
+        self.nodes.iter().find(|node| node.goal.is_writer())
+    }
+
+    /// The standby that was chosen and may not write yet.
+    pub fn candidate(&self) -> Option<&Node> {
+        use ReplicationState::{FastForward, PreparePromotion, StopReplication};
+        self.nodes
+            .iter()
+            .find(|node| matches!(node.goal, PreparePromotion | StopReplication | FastForward))
+    }
+
+    /// All nodes but this one.
+    pub fn others(&self, id: NodeId) -> impl Iterator<Item = &Node> {
+        self.nodes.iter().filter(move |node| node.id != id)
+    }
+
+    /// Its keeper has not reported for so long that a primary would have fenced itself.
+    pub fn is_silent(&self, node: &Node) -> bool {
+        self.monitor_uptime >= self.timeouts.startup_grace
+            && node.silent_for >= self.timeouts.unhealthy_after
+    }
+
+    /// Nobody hears of it: its keeper is silent, the probes fail, and no standby receives from it.
+    pub fn is_lost(&self, node: &Node) -> bool {
+        self.is_silent(node) && node.health == Health::Bad && !self.is_heard_by_standby(node)
+    }
+
+    /// Its keeper says that Postgres does not run.
+    pub fn is_down(&self, node: &Node) -> bool {
+        node.has_reported && !node.is_running && !self.is_silent(node)
+    }
+
+    /// Its keeper reports and its Postgres runs.
+    pub fn is_alive(&self, node: &Node) -> bool {
+        node.has_reported && node.is_running && !self.is_silent(node)
+    }
+
+    /// Some standby that reports has lately received something from this node.
+    fn is_heard_by_standby(&self, node: &Node) -> bool {
+        node.goal != ReplicationState::Dropped
+            && self
+                .others(node.id)
+                .filter(|other| self.is_alive(other))
+                .any(|other| {
+                    other.upstream.is_some_and(|upstream| {
+                        upstream.is_streaming || !self.is_long(upstream.silent_ms)
+                    })
+                })
+    }
+
+    /// A standby that reports, but has not received anything for long.
+    pub fn is_cut_from_upstream(&self, node: &Node) -> bool {
+        node.upstream
+            .is_some_and(|upstream| !upstream.is_streaming && self.is_long(upstream.silent_ms))
+    }
+
+    /// It can acknowledge no commit and is not told to: it stopped, or it has been silent for so long that it
+    /// fenced itself.
+    ///
+    /// A keeper that has reported a stopped Postgres starts it as a primary only on a newer word of the monitor.
+    pub fn is_fenced(&self, node: &Node) -> bool {
+        !node.goal.is_writer()
+            && ((node.has_reported && !node.is_running)
+                || (!node.reported.is_writer() && node.has_reached_goal())
+                || self.is_lost(node))
+    }
+
+    /// Every node that may have been told to write, other than this one, is fenced.
+    pub fn are_others_fenced(&self, id: NodeId) -> bool {
+        self.others(id)
+            .filter(|node| {
+                node.goal.is_writer()
+                    || node.goal.is_retiring()
+                    || node.goal == ReplicationState::Dropped
+                    || node.reported.is_writer()
+            })
+            .all(|node| self.is_fenced(node))
+    }
+
+    /// Closer to the writer than the threshold, on its timeline.
+    pub fn is_caught_up(&self, node: &Node) -> bool {
+        self.writer().is_some_and(|writer| {
+            node.timeline == writer.timeline
+                && node.lsn.bytes_behind(writer.lsn) <= self.timeouts.enable_sync_lag_bytes
+        })
+    }
+
+    fn is_long(&self, milliseconds: u64) -> bool {
+        Duration::from_millis(milliseconds) >= self.timeouts.unhealthy_after
+    }
+}
