@@ -23,9 +23,7 @@ impl fmt::Display for NodeId {
 }
 
 /// A group of a formation: one primary and its standbys. Group 0 of a Citus formation is the coordinator's.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct GroupId(pub i32);
 
@@ -36,9 +34,7 @@ impl fmt::Display for GroupId {
 }
 
 /// Which assignment a report answers: every new assignment to a node has a higher one.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Epoch(pub i64);
 

@@ -53,9 +53,7 @@ impl Serialize for Lsn {
 
 impl<'de> Deserialize<'de> for Lsn {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -107,10 +105,7 @@ pub struct InvalidHistory {
 impl TimelineHistory {
     /// A timeline without ancestors.
     pub const fn first() -> Self {
-        Self {
-            timeline: Timeline::FIRST,
-            ancestors: Vec::new(),
-        }
+        Self { timeline: Timeline::FIRST, ancestors: Vec::new() }
     }
 
     /// Reads the content of a `.history` file of `timeline`.
@@ -130,23 +125,16 @@ impl TimelineHistory {
                 .and_then(|word| word.parse().ok())
                 .zip(words.next().and_then(|word| word.parse().ok()))
                 .map(|(id, lsn)| (Timeline(id), lsn));
-            let ascends = |next: Timeline| {
-                next < timeline && ancestors.last().is_none_or(|(last, _)| *last < next)
-            };
+            let ascends =
+                |next: Timeline| next < timeline && ancestors.last().is_none_or(|(last, _)| *last < next);
             match entry {
                 Some((ancestor, lsn)) if ascends(ancestor) => ancestors.push((ancestor, lsn)),
                 _ => {
-                    return Err(InvalidHistory {
-                        line: index + 1,
-                        text: raw.to_owned(),
-                    });
+                    return Err(InvalidHistory { line: index + 1, text: raw.to_owned() });
                 }
             }
         }
-        Ok(Self {
-            timeline,
-            ancestors,
-        })
+        Ok(Self { timeline, ancestors })
     }
 
     /// How a log that ends at `end` on `timeline` relates to this history.
@@ -154,10 +142,7 @@ impl TimelineHistory {
         if timeline == self.timeline {
             return Lineage::Behind;
         }
-        let fork = self
-            .ancestors
-            .iter()
-            .find(|(ancestor, _)| *ancestor == timeline);
+        let fork = self.ancestors.iter().find(|(ancestor, _)| *ancestor == timeline);
         match fork {
             Some((_, left_at)) if end <= *left_at => Lineage::Behind,
             _ => Lineage::Forked,
@@ -192,27 +177,16 @@ mod tests {
         .expect("a valid history");
         let lineage = |timeline, end| history.lineage_of(Timeline(timeline), lsn(end));
         assert_eq!(lineage(1, "0/3000000"), Lineage::Behind);
-        assert_eq!(
-            lineage(1, "0/3000001"),
-            Lineage::Forked,
-            "past the fork point"
-        );
+        assert_eq!(lineage(1, "0/3000001"), Lineage::Forked, "past the fork point");
         assert_eq!(lineage(2, "0/4000000"), Lineage::Behind);
         assert_eq!(lineage(3, "0/9000000"), Lineage::Behind);
-        assert_eq!(
-            lineage(4, "0/1000000"),
-            Lineage::Forked,
-            "a timeline it never had"
-        );
+        assert_eq!(lineage(4, "0/1000000"), Lineage::Forked, "a timeline it never had");
     }
 
     #[test]
     fn a_damaged_history_is_an_error() {
         for content in ["1", "x 0/1 r", "2 0/1 r", "1 0/1 a\n1 0/2 b"] {
-            assert!(
-                TimelineHistory::parse(Timeline(2), content).is_err(),
-                "{content}"
-            );
+            assert!(TimelineHistory::parse(Timeline(2), content).is_err(), "{content}");
         }
     }
 }

@@ -105,10 +105,7 @@ pub struct CommitRule {
 
 impl CommitRule {
     /// A commit waits for nobody.
-    pub const ASYNCHRONOUS: Self = Self {
-        standbys: Vec::new(),
-        acks: 0,
-    };
+    pub const ASYNCHRONOUS: Self = Self { standbys: Vec::new(), acks: 0 };
 
     /// A commit waits for one or more standbys.
     pub const fn is_synchronous(&self) -> bool {
@@ -138,10 +135,7 @@ mod tests {
 
     #[test]
     fn names_are_those_of_the_slots() {
-        let rule = CommitRule {
-            standbys: vec![NodeId(2), NodeId(3)],
-            acks: 1,
-        };
+        let rule = CommitRule { standbys: vec![NodeId(2), NodeId(3)], acks: 1 };
         assert_eq!(
             rule.synchronous_standby_names(),
             "ANY 1 (pgautofailover_standby_2, pgautofailover_standby_3)"
@@ -151,10 +145,7 @@ mod tests {
 
     #[test]
     fn an_election_hears_all_but_one_less_than_the_acks() {
-        let rule = |members: i64, acks| CommitRule {
-            standbys: (1..=members).map(NodeId).collect(),
-            acks,
-        };
+        let rule = |members: i64, acks| CommitRule { standbys: (1..=members).map(NodeId).collect(), acks };
         assert_eq!(rule(1, 1).needed_for_election(), Some(1));
         assert_eq!(rule(3, 1).needed_for_election(), Some(3));
         assert_eq!(rule(3, 2).needed_for_election(), Some(2));
@@ -163,9 +154,6 @@ mod tests {
 
     #[test]
     fn an_empty_detail_is_valid() {
-        assert_eq!(
-            serde_json::from_str("{}").ok(),
-            Some(ReportDetail::default())
-        );
+        assert_eq!(serde_json::from_str("{}").ok(), Some(ReportDetail::default()));
     }
 }

@@ -118,20 +118,13 @@ impl ReplicationState {
     pub const fn is_writer(self) -> bool {
         matches!(
             self,
-            Self::Single
-                | Self::WaitPrimary
-                | Self::Primary
-                | Self::JoinPrimary
-                | Self::ApplySettings
+            Self::Single | Self::WaitPrimary | Self::Primary | Self::JoinPrimary | Self::ApplySettings
         )
     }
 
     /// A node with this goal gives up being the primary.
     pub const fn is_retiring(self) -> bool {
-        matches!(
-            self,
-            Self::Draining | Self::DemoteTimeout | Self::Demoted | Self::PrepareMaintenance
-        )
+        matches!(self, Self::Draining | Self::DemoteTimeout | Self::Demoted | Self::PrepareMaintenance)
     }
 }
 

@@ -67,12 +67,7 @@ pub enum Plan {
 
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let at = |peer: &Peer| {
-            format!(
-                "node {} \"{}\" ({}:{})",
-                peer.node, peer.name, peer.host, peer.port
-            )
-        };
+        let at = |peer: &Peer| format!("node {} \"{}\" ({}:{})", peer.node, peer.name, peer.host, peer.port);
         match self {
             Self::Checkpoint => f.write_str("checkpoint"),
             Self::StopPostgres(StopMode::Fast) => f.write_str("stop Postgres"),
@@ -81,9 +76,7 @@ impl fmt::Display for Step {
             Self::StartGated => f.write_str("start Postgres for its standbys only"),
             Self::BaseBackup { upstream } => write!(f, "copy the data of {}", at(upstream)),
             Self::Rewind { upstream } => write!(f, "rewind to the history of {}", at(upstream)),
-            Self::Follow {
-                upstream: Some(upstream),
-            } => write!(f, "follow {}", at(upstream)),
+            Self::Follow { upstream: Some(upstream) } => write!(f, "follow {}", at(upstream)),
             Self::Follow { upstream: None } => f.write_str("stop receiving WAL"),
             Self::Promote => f.write_str("promote"),
             Self::AdmitStandbys { peers } => {

@@ -21,31 +21,17 @@ impl Draft {
         self.group.commit_rules = vec![CommitRule::ASYNCHRONOUS];
         let why = "it has acted on an assignment that the monitor does not remember";
         if !reported.is_writer() {
-            let goal = if reported == Secondary {
-                CatchingUp
-            } else {
-                reported
-            };
+            let goal = if reported == Secondary { CatchingUp } else { reported };
             self.assign(id, goal, RULE, why);
             return Ok(());
         }
         let rivals = self.group.others(id).filter(|node| node.goal.is_writer());
-        let (newer, older): (Vec<_>, Vec<_>) = rivals
-            .map(|node| (node.id, node.timeline))
-            .partition(|rival| rival.1 > timeline);
+        let (newer, older): (Vec<_>, Vec<_>) =
+            rivals.map(|node| (node.id, node.timeline)).partition(|rival| rival.1 > timeline);
         for (rival, _) in older {
-            self.assign(
-                rival,
-                Demoted,
-                RULE,
-                "another node is the primary, and the rows did not know",
-            );
+            self.assign(rival, Demoted, RULE, "another node is the primary, and the rows did not know");
         }
-        let goal = if newer.is_empty() {
-            WaitPrimary
-        } else {
-            Demoted
-        };
+        let goal = if newer.is_empty() { WaitPrimary } else { Demoted };
         self.assign(id, goal, RULE, why);
         Ok(())
     }

@@ -12,12 +12,7 @@ const FENCE_MARGIN: Duration = Duration::from_secs(1);
 
 impl From<&Node> for Peer {
     fn from(node: &Node) -> Self {
-        Self {
-            node: node.id,
-            name: node.name.clone(),
-            host: node.host.clone(),
-            port: node.port,
-        }
+        Self { node: node.id, name: node.name.clone(), host: node.host.clone(), port: node.port }
     }
 }
 
@@ -47,12 +42,6 @@ pub fn assignment_for(group: &Group, id: NodeId) -> Option<Assignment> {
 /// The writer, for a node that shall follow one, once it does accept writes.
 fn upstream_of(group: &Group, node: &Node) -> Option<Peer> {
     use ReplicationState::{CatchingUp, Maintenance, Secondary, WaitMaintenance, WaitStandby};
-    let follows = matches!(
-        node.goal,
-        CatchingUp | Secondary | WaitStandby | WaitMaintenance | Maintenance
-    );
-    group
-        .writer()
-        .filter(|writer| follows && writer.id != node.id)
-        .map(Peer::from)
+    let follows = matches!(node.goal, CatchingUp | Secondary | WaitStandby | WaitMaintenance | Maintenance);
+    group.writer().filter(|writer| follows && writer.id != node.id).map(Peer::from)
 }

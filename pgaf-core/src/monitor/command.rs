@@ -3,8 +3,8 @@
 use crate::group::Node;
 use crate::id::NodeId;
 use crate::state::ReplicationState::{
-    self, CatchingUp, Draining, Dropped, Maintenance, PrepareMaintenance, PreparePromotion,
-    Secondary, WaitMaintenance,
+    self, CatchingUp, Draining, Dropped, Maintenance, PrepareMaintenance, PreparePromotion, Secondary,
+    WaitMaintenance,
 };
 
 use super::{Draft, Event, Refusal, election};
@@ -25,12 +25,7 @@ pub(super) fn carry_out(draft: &mut Draft, event: &Event) -> Result<(), Refusal>
         Event::SetNumberSyncStandbys(number) => draft.set_number_sync_standbys(number),
         Event::NodeMoved(node) => {
             let goal = draft.known(node)?.goal;
-            draft.assign(
-                node,
-                goal,
-                "node_moved",
-                "its name, host or port has changed",
-            );
+            draft.assign(node, goal, "node_moved", "its name, host or port has changed");
             Ok(())
         }
     }
@@ -65,12 +60,7 @@ impl Draft {
             Some(node) => Err(Refusal::RoleChangeUnderWay {
                 formation: self.group.formation.clone(),
                 group: self.group.id,
-                what: format!(
-                    "{} is {}, with goal {}",
-                    node.label(),
-                    node.reported,
-                    node.goal
-                ),
+                what: format!("{} is {}, with goal {}", node.label(), node.reported, node.goal),
             }),
             None => Ok(()),
         }
@@ -85,10 +75,9 @@ impl Draft {
     ) -> Result<(), Refusal> {
         self.role_change_under_way()?;
         let group = &self.group;
-        let writer = group.writer().ok_or_else(|| Refusal::NoPrimary {
-            formation: group.formation.clone(),
-            group: group.id,
-        })?;
+        let writer = group
+            .writer()
+            .ok_or_else(|| Refusal::NoPrimary { formation: group.formation.clone(), group: group.id })?;
         let writer_id = writer.id;
         if group.is_silent(writer) || !writer.has_reported {
             return Err(Refusal::PrimaryDoesNotReport(writer_id));
@@ -104,12 +93,7 @@ impl Draft {
         }
         let candidate_id = candidate.id;
         self.assign(writer_id, retire_to, rule, "an operator asked for it");
-        self.assign(
-            candidate_id,
-            PreparePromotion,
-            rule,
-            "an operator asked for it",
-        );
+        self.assign(candidate_id, PreparePromotion, rule, "an operator asked for it");
         Ok(())
     }
 
@@ -117,12 +101,9 @@ impl Draft {
         let group = &self.group;
         let reasons = |node: &Node| election::why_not_promotable(group, node);
         if let Some(node) = wanted.and_then(|id| group.node(id)) {
-            let reason = reasons(node)
-                .unwrap_or_else(|| "another standby is preferred by the election".to_owned());
-            return Refusal::NotPromotable {
-                node: node.id,
-                reason,
-            };
+            let reason =
+                reasons(node).unwrap_or_else(|| "another standby is preferred by the election".to_owned());
+            return Refusal::NotPromotable { node: node.id, reason };
         }
         let writer = group.writer().map(|node| node.id);
         let standbys = group.nodes.iter().filter(|node| Some(node.id) != writer);
@@ -130,11 +111,7 @@ impl Draft {
         if reasons.is_empty() {
             reasons.push("the group has no standby".to_owned());
         }
-        Refusal::NoCandidate {
-            formation: group.formation.clone(),
-            group: group.id,
-            reasons,
-        }
+        Refusal::NoCandidate { formation: group.formation.clone(), group: group.id, reasons }
     }
 
     fn promote_on_command(&mut self, id: NodeId) -> Result<(), Refusal> {
@@ -197,12 +174,7 @@ impl Draft {
                 goal: node.goal,
             });
         }
-        self.assign(
-            id,
-            CatchingUp,
-            "stop_maintenance",
-            "an operator asked for it",
-        );
+        self.assign(id, CatchingUp, "stop_maintenance", "an operator asked for it");
         Ok(())
     }
 
@@ -219,9 +191,10 @@ impl Draft {
     }
 
     fn quorum_standbys(&self) -> impl Iterator<Item = &Node> {
-        self.group.nodes.iter().filter(|node| {
-            node.replication_quorum && !node.goal.is_writer() && node.goal != Dropped
-        })
+        self.group
+            .nodes
+            .iter()
+            .filter(|node| node.replication_quorum && !node.goal.is_writer() && node.goal != Dropped)
     }
 
     fn set_priority(&mut self, id: NodeId, priority: i32) -> Result<(), Refusal> {
@@ -231,11 +204,7 @@ impl Draft {
             )));
         }
         self.known(id)?;
-        self.change(
-            id,
-            |node| node.candidate_priority = priority,
-            "set_node_candidate_priority",
-        )
+        self.change(id, |node| node.candidate_priority = priority, "set_node_candidate_priority")
     }
 
     fn set_quorum(&mut self, id: NodeId, is_member: bool) -> Result<(), Refusal> {
@@ -243,11 +212,7 @@ impl Draft {
         if !is_member {
             self.keep_quorum_without(id)?;
         }
-        self.change(
-            id,
-            |node| node.replication_quorum = is_member,
-            "set_node_replication_quorum",
-        )
+        self.change(id, |node| node.replication_quorum = is_member, "set_node_replication_quorum")
     }
 
     /// Changes a property under a new epoch: the node's older reports do not count as knowing of it.

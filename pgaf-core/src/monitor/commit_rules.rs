@@ -26,9 +26,7 @@ impl Group {
         match self.commit_rules.last() {
             _ if is_enough => CommitRule { standbys, acks },
             // Fewer than the formation insists on: commits wait for the ones that were there.
-            Some(current) if self.number_sync_standbys > 0 && current.is_synchronous() => {
-                current.clone()
-            }
+            Some(current) if self.number_sync_standbys > 0 && current.is_synchronous() => current.clone(),
             _ if standbys.is_empty() => CommitRule::ASYNCHRONOUS,
             _ => CommitRule { acks: 1, standbys },
         }
@@ -41,10 +39,7 @@ impl Group {
         }
         if self.commit_rules.len() > MAX_UNCONFIRMED {
             // Forgetting a synchronous rule only makes elections harder when an asynchronous one stays.
-            self.commit_rules = vec![
-                CommitRule::ASYNCHRONOUS,
-                self.commit_rules.remove(MAX_UNCONFIRMED),
-            ];
+            self.commit_rules = vec![CommitRule::ASYNCHRONOUS, self.commit_rules.remove(MAX_UNCONFIRMED)];
         }
     }
 

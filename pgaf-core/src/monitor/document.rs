@@ -15,11 +15,7 @@ pub fn markdown() -> String {
     );
     for rule in RULES {
         let facts: Vec<String> = rule.when.iter().map(|fact| format!("{fact:?}")).collect();
-        let goals: Vec<String> = rule
-            .then
-            .iter()
-            .map(|(who, goal)| format!("{who:?} → `{goal}`"))
-            .collect();
+        let goals: Vec<String> = rule.then.iter().map(|(who, goal)| format!("{who:?} → `{goal}`")).collect();
         // Writing to a String cannot fail.
         let _ = writeln!(
             page,

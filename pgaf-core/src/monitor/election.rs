@@ -13,13 +13,7 @@ pub fn elect(group: &Group) -> Option<&Node> {
         .nodes
         .iter()
         .filter(|node| why_not_promotable(group, node).is_none())
-        .max_by_key(|node| {
-            (
-                node.candidate_priority,
-                node.lsn,
-                std::cmp::Reverse(node.id),
-            )
-        })
+        .max_by_key(|node| (node.candidate_priority, node.lsn, std::cmp::Reverse(node.id)))
 }
 
 /// What keeps this standby from being promoted; `None` when nothing does.
@@ -30,10 +24,7 @@ pub fn why_not_promotable(group: &Group, node: &Node) -> Option<String> {
     let label = node.label();
     let because = |reason: &str| Some(format!("{label} {reason}"));
     if node.goal != ReplicationState::Secondary || !node.has_reached_goal() {
-        return Some(format!(
-            "{label} is {}, with goal {}",
-            node.reported, node.goal
-        ));
+        return Some(format!("{label} is {}, with goal {}", node.reported, node.goal));
     }
     if !group.has_secondary {
         return because("belongs to a formation whose secondaries are disabled");
@@ -47,16 +38,11 @@ pub fn why_not_promotable(group: &Group, node: &Node) -> Option<String> {
     if !node.is_running {
         return because("does not run Postgres");
     }
-    if group
-        .others(node.id)
-        .any(|other| other.timeline > node.timeline)
-    {
+    if group.others(node.id).any(|other| other.timeline > node.timeline) {
         return because("is on an older timeline than another node of the group");
     }
     if !is_enough_for_election(group, &[node.id]) {
-        return because(
-            "may lack commits that the primary has acknowledged without waiting for it",
-        );
+        return because("may lack commits that the primary has acknowledged without waiting for it");
     }
     None
 }
@@ -65,12 +51,7 @@ pub fn why_not_promotable(group: &Group, node: &Node) -> Option<String> {
 pub fn is_enough_for_election(group: &Group, heard: &[NodeId]) -> bool {
     !group.commit_rules.is_empty()
         && group.commit_rules.iter().all(|rule| {
-            let members = rule
-                .standbys
-                .iter()
-                .filter(|node| heard.contains(node))
-                .count();
-            rule.needed_for_election()
-                .is_some_and(|needed| members >= needed)
+            let members = rule.standbys.iter().filter(|node| heard.contains(node)).count();
+            rule.needed_for_election().is_some_and(|needed| members >= needed)
         })
 }

@@ -19,7 +19,7 @@ pub use assignment::assignment_for;
 pub use event::{Change, Decision, Event};
 pub use refusal::{Refusal, RefusalKind};
 
-use crate::group::{Group, Node};
+use crate::group::Group;
 use crate::id::NodeId;
 use crate::state::ReplicationState;
 use rules::Who;
@@ -36,11 +36,7 @@ pub fn decide(group: &Group, event: &Event) -> Result<Decision, Refusal> {
     draft.group.confirm_commit_rule();
     command::carry_out(&mut draft, event)?;
     draft.follow_rules()?;
-    Ok(Decision {
-        group: draft.group,
-        changes: draft.changes,
-        removed: draft.removed,
-    })
+    Ok(Decision { group: draft.group, changes: draft.changes, removed: draft.removed })
 }
 
 /// A decision in the making.
@@ -52,11 +48,7 @@ struct Draft {
 
 impl Draft {
     const fn new(group: Group) -> Self {
-        Self {
-            group,
-            changes: Vec::new(),
-            removed: Vec::new(),
-        }
+        Self { group, changes: Vec::new(), removed: Vec::new() }
     }
 
     /// Reads the table of rules until none matches.
@@ -78,23 +70,8 @@ impl Draft {
     }
 
     fn everybody(&self, who: Who, subject: NodeId) -> Vec<NodeId> {
-        match who {
-            Who::Subject => vec![subject],
-            Who::Writer => self
-                .group
-                .writer()
-                .map(|node| node.id)
-                .into_iter()
-                .collect(),
-            Who::Retiring => {
-                let retiring = self
-                    .group
-                    .nodes
-                    .iter()
-                    .filter(|node| node.goal.is_retiring());
-                retiring.map(|node| node.id).collect()
-            }
-        }
+        let meant = self.group.nodes.iter().filter(|node| who.is(node, subject));
+        meant.map(|node| node.id).collect()
     }
 
     /// Gives a node a goal, under a new epoch; a writer's rule for commits may be in force from now on.
@@ -109,10 +86,7 @@ impl Draft {
             goal,
             epoch: node.goal_epoch,
             rule,
-            description: format!(
-                "Setting goal state of {} to {goal} because {why} [{rule}]",
-                node.label()
-            ),
+            description: format!("Setting goal state of {} to {goal} because {why} [{rule}]", node.label()),
         });
         if goal.is_writer() {
             let wanted = self.group.wanted_commit_rule(goal);
@@ -123,8 +97,7 @@ impl Draft {
     fn remove(&mut self, id: NodeId, why: &str) {
         if let Some(index) = self.group.nodes.iter().position(|node| node.id == id) {
             let node = self.group.nodes.remove(index);
-            self.removed
-                .push((id, format!("Removing {} because {why}", node.label())));
+            self.removed.push((id, format!("Removing {} because {why}", node.label())));
         }
     }
 

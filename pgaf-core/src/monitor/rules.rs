@@ -4,11 +4,12 @@
 //! changed, until nothing matches. A rule's goals must make its own facts false.
 
 use crate::group::{Group, Node};
+use crate::id::NodeId;
 use crate::state::ReplicationState as State;
 use crate::state::ReplicationState::{
-    ApplySettings, CatchingUp, DemoteTimeout, Demoted, Draining, Dropped, Init, JoinPrimary,
-    Maintenance, PrepareMaintenance, PreparePromotion, Primary, Secondary, Single, StopReplication,
-    WaitMaintenance, WaitPrimary, WaitStandby,
+    ApplySettings, CatchingUp, DemoteTimeout, Demoted, Draining, Dropped, Init, JoinPrimary, Maintenance,
+    PrepareMaintenance, PreparePromotion, Primary, Secondary, Single, StopReplication, WaitMaintenance,
+    WaitPrimary, WaitStandby,
 };
 
 use super::election;
@@ -127,35 +128,19 @@ pub const RULES: &[Rule] = &[
     // The primary goes.
     Rule {
         name: "primary_stops",
-        when: &[
-            Elected,
-            Goal(Writer, SYNCHRONOUS),
-            Stopping(Writer),
-            Alive(Writer),
-            NoCandidate,
-        ],
+        when: &[Elected, Goal(Writer, SYNCHRONOUS), Stopping(Writer), Alive(Writer), NoCandidate],
         then: &[(Writer, Draining), (Subject, PreparePromotion)],
         why: "the primary is being stopped and hands over to its healthy standby",
     },
     Rule {
         name: "primary_is_down",
-        when: &[
-            Elected,
-            Goal(Writer, SYNCHRONOUS),
-            Down(Writer),
-            NoCandidate,
-        ],
+        when: &[Elected, Goal(Writer, SYNCHRONOUS), Down(Writer), NoCandidate],
         then: &[(Writer, Demoted), (Subject, PreparePromotion)],
         why: "Postgres does not run on the primary, and a healthy standby has every acknowledged commit",
     },
     Rule {
         name: "primary_is_lost",
-        when: &[
-            Elected,
-            Goal(Writer, SYNCHRONOUS),
-            Lost(Writer),
-            NoCandidate,
-        ],
+        when: &[Elected, Goal(Writer, SYNCHRONOUS), Lost(Writer), NoCandidate],
         then: &[(Writer, DemoteTimeout), (Subject, PreparePromotion)],
         why: "the primary is silent and unreachable and has fenced itself by now, and a healthy standby has \
               every acknowledged commit",
@@ -210,34 +195,19 @@ pub const RULES: &[Rule] = &[
     // A standby comes and goes.
     Rule {
         name: "standby_is_down",
-        when: &[
-            Goal(Subject, &[Secondary]),
-            Down(Subject),
-            Goal(Writer, WRITER),
-            Alive(Writer),
-        ],
+        when: &[Goal(Subject, &[Secondary]), Down(Subject), Goal(Writer, WRITER), Alive(Writer)],
         then: &[(Subject, CatchingUp)],
         why: "its Postgres does not run",
     },
     Rule {
         name: "standby_is_lost",
-        when: &[
-            Goal(Subject, &[Secondary]),
-            Lost(Subject),
-            Goal(Writer, WRITER),
-            Alive(Writer),
-        ],
+        when: &[Goal(Subject, &[Secondary]), Lost(Subject), Goal(Writer, WRITER), Alive(Writer)],
         then: &[(Subject, CatchingUp)],
         why: "it is silent and unreachable",
     },
     Rule {
         name: "standby_is_cut_off",
-        when: &[
-            Goal(Subject, &[Secondary]),
-            CutFromUpstream,
-            Goal(Writer, WRITER),
-            Alive(Writer),
-        ],
+        when: &[Goal(Subject, &[Secondary]), CutFromUpstream, Goal(Writer, WRITER), Alive(Writer)],
         then: &[(Subject, CatchingUp)],
         why: "it receives nothing from the primary",
     },
@@ -265,10 +235,7 @@ pub const RULES: &[Rule] = &[
     // The primary follows its standbys.
     Rule {
         name: "primary_is_alone",
-        when: &[
-            Goal(Subject, &[WaitPrimary, Primary, JoinPrimary, ApplySettings]),
-            Alone,
-        ],
+        when: &[Goal(Subject, &[WaitPrimary, Primary, JoinPrimary, ApplySettings]), Alone],
         then: &[(Subject, Single)],
         why: "it is the only node of its group",
     },
@@ -280,12 +247,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         name: "primary_has_standby",
-        when: &[
-            Goal(Subject, &[WaitPrimary]),
-            Reached(Subject),
-            Alive(Subject),
-            HasSecondary,
-        ],
+        when: &[Goal(Subject, &[WaitPrimary]), Reached(Subject), Alive(Subject), HasSecondary],
         then: &[(Subject, Primary)],
         why: "it has a healthy secondary",
     },
@@ -297,26 +259,29 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         name: "settings_are_applied",
-        when: &[
-            Goal(Subject, &[ApplySettings, JoinPrimary]),
-            Reached(Subject),
-        ],
+        when: &[Goal(Subject, &[ApplySettings, JoinPrimary]), Reached(Subject)],
         then: &[(Subject, Primary)],
         why: "its settings are in force",
     },
 ];
 
+impl Who {
+    /// Whether this node is meant, in a rule that is tried for the subject.
+    pub fn is(self, node: &Node, subject: NodeId) -> bool {
+        match self {
+            Subject => node.id == subject,
+            Writer => node.goal.is_writer(),
+            Retiring => node.goal.is_retiring(),
+            Who::Draining => matches!(node.goal, Draining | DemoteTimeout),
+        }
+    }
+}
+
 impl Fact {
     /// Whether it holds for this node.
     pub fn holds(self, group: &Group, subject: &Node) -> bool {
-        let any = |who: Who, test: &dyn Fn(&Node) -> bool| match who {
-            Subject => test(subject),
-            Writer => group.writer().is_some_and(test),
-            Retiring => group
-                .nodes
-                .iter()
-                .filter(|node| node.goal.is_retiring())
-                .any(test),
+        let any = |who: Who, test: &dyn Fn(&Node) -> bool| {
+            group.nodes.iter().filter(|node| who.is(node, subject.id)).any(test)
         };
         let wanted = |node: &Node| group.wanted_commit_rule(node.goal);
         match self {
@@ -327,9 +292,7 @@ impl Fact {
             Down(who) => any(who, &|node| group.is_down(node)),
             Lost(who) => any(who, &|node| group.is_lost(node)),
             Stopping(who) => any(who, &|node| node.is_stopping),
-            Streams => subject
-                .upstream
-                .is_some_and(|upstream| upstream.is_streaming),
+            Streams => subject.upstream.is_some_and(|upstream| upstream.is_streaming),
             CutFromUpstream => group.is_alive(subject) && group.is_cut_from_upstream(subject),
             CaughtUp => group.is_caught_up(subject),
             Elected => election::elect(group).is_some_and(|node| node.id == subject.id),
@@ -337,29 +300,15 @@ impl Fact {
             Alone => group.others(subject.id).next().is_none(),
             NoWriter => group.writer().is_none(),
             NoCandidate => group.candidate().is_none(),
-            OnlyOneRetiring => {
-                group
-                    .nodes
-                    .iter()
-                    .filter(|node| node.goal.is_retiring())
-                    .count()
-                    == 1
-            }
+            OnlyOneRetiring => group.nodes.iter().filter(|node| node.goal.is_retiring()).count() == 1,
             CommitRuleChanged => group.commit_rules.last() != Some(&wanted(subject)),
-            HasSecondary => group
-                .others(subject.id)
-                .any(|node| is_secondary(node) && group.is_alive(node)),
+            HasSecondary => group.others(subject.id).any(|node| is_secondary(node) && group.is_alive(node)),
             NobodyToWaitFor => {
                 !group.wanted_commit_rule(Primary).is_synchronous()
                     && !group.others(subject.id).any(is_secondary)
             }
-            NotWaitedFor => group
-                .commit_rules
-                .iter()
-                .all(|rule| !rule.standbys.contains(&subject.id)),
-            StandbyWaits => group
-                .others(subject.id)
-                .any(|node| node.goal == WaitStandby),
+            NotWaitedFor => group.commit_rules.iter().all(|rule| !rule.standbys.contains(&subject.id)),
+            StandbyWaits => group.others(subject.id).any(|node| node.goal == WaitStandby),
         }
     }
 }
@@ -373,18 +322,9 @@ impl Rule {
 
 /// The first rule that matches, and for whom.
 pub fn first_match(group: &Group) -> Option<(&'static Rule, &Node)> {
-    RULES.iter().find_map(|rule| {
-        group
-            .nodes
-            .iter()
-            .find(|node| rule.matches(group, node))
-            .map(|node| (rule, node))
-    })
-}
-
-/// See [`Who::Draining`].
-pub(super) fn is_draining(node: &Node) -> bool {
-    matches!(node.goal, Draining | DemoteTimeout)
+    RULES
+        .iter()
+        .find_map(|rule| group.nodes.iter().find(|node| rule.matches(group, node)).map(|node| (rule, node)))
 }
 
 fn is_secondary(node: &Node) -> bool {

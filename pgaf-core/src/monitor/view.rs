@@ -14,10 +14,7 @@ impl Node {
 
     /// `node 1 "a" (host:5432)`.
     pub fn label(&self) -> String {
-        format!(
-            "node {} \"{}\" ({}:{})",
-            self.id, self.name, self.host, self.port
-        )
+        format!("node {} \"{}\" ({}:{})", self.id, self.name, self.host, self.port)
     }
 }
 
@@ -35,9 +32,7 @@ impl Group {
     /// The standby that was chosen and may not write yet.
     pub fn candidate(&self) -> Option<&Node> {
         use ReplicationState::{FastForward, PreparePromotion, StopReplication};
-        self.nodes
-            .iter()
-            .find(|node| matches!(node.goal, PreparePromotion | StopReplication | FastForward))
+        self.nodes.iter().find(|node| matches!(node.goal, PreparePromotion | StopReplication | FastForward))
     }
 
     /// All nodes but this one.
@@ -47,8 +42,7 @@ impl Group {
 
     /// Its keeper has not reported for so long that a primary would have fenced itself.
     pub fn is_silent(&self, node: &Node) -> bool {
-        self.monitor_uptime >= self.timeouts.startup_grace
-            && node.silent_for >= self.timeouts.unhealthy_after
+        self.monitor_uptime >= self.timeouts.startup_grace && node.silent_for >= self.timeouts.unhealthy_after
     }
 
     /// Nobody hears of it: its keeper is silent, the probes fail, and no standby receives from it.
@@ -69,20 +63,16 @@ impl Group {
     /// Some standby that reports has lately received something from this node.
     fn is_heard_by_standby(&self, node: &Node) -> bool {
         node.goal != ReplicationState::Dropped
-            && self
-                .others(node.id)
-                .filter(|other| self.is_alive(other))
-                .any(|other| {
-                    other.upstream.is_some_and(|upstream| {
-                        upstream.is_streaming || !self.is_long(upstream.silent_ms)
-                    })
-                })
+            && self.others(node.id).filter(|other| self.is_alive(other)).any(|other| {
+                other
+                    .upstream
+                    .is_some_and(|upstream| upstream.is_streaming || !self.is_long(upstream.silent_ms))
+            })
     }
 
     /// A standby that reports, but has not received anything for long.
     pub fn is_cut_from_upstream(&self, node: &Node) -> bool {
-        node.upstream
-            .is_some_and(|upstream| !upstream.is_streaming && self.is_long(upstream.silent_ms))
+        node.upstream.is_some_and(|upstream| !upstream.is_streaming && self.is_long(upstream.silent_ms))
     }
 
     /// It can acknowledge no commit and is not told to: it stopped, or it has been silent for so long that it
