@@ -1,9 +1,38 @@
 //! The keeper: from what is observed of the local Postgres, and the goal, to the steps that reach it.
+//!
+//! [`plan`] is total: it has an answer for every goal in every situation, so there is no edge to be missing.
+//! [`plan_isolated`] takes its place while the monitor does not answer.
 
+mod isolated;
 pub mod observed;
+mod recipe;
 pub mod step;
 
+pub use isolated::{Silence, plan_isolated};
 pub use observed::{
-    Cluster, DataDirectory, Following, Observed, Receiver, Running, Server, StreamingStandby,
+    Cluster, DataDirectory, Following, Memory, Observed, Receiver, Running, Server, StreamingStandby,
 };
 pub use step::{Plan, Step, StopMode};
+
+use crate::message::Assignment;
+use crate::state::ReplicationState as State;
+
+/// What to do next so that the node becomes what the assignment says.
+pub fn plan(assignment: &Assignment, observed: &Observed) -> Plan {
+    match assignment.goal {
+        State::Unknown => Plan::Wait("the monitor has not decided yet"),
+        State::Init => Plan::Reached,
+        State::Single | State::WaitPrimary | State::Primary | State::JoinPrimary | State::ApplySettings => {
+            recipe::writer(assignment, observed)
+        }
+        State::Draining | State::PrepareMaintenance => recipe::drained(observed),
+        State::DemoteTimeout | State::Demoted | State::Dropped => recipe::stopped(observed),
+        State::CatchingUp | State::Secondary | State::FastForward => recipe::standby(assignment, observed),
+        State::PreparePromotion => recipe::candidate(observed),
+        State::StopReplication | State::ReportLsn | State::JoinSecondary => recipe::cut_standby(observed),
+        State::WaitStandby | State::Maintenance | State::WaitMaintenance => recipe::no_writer(observed),
+    }
+}
+
+#[cfg(test)]
+mod tests;

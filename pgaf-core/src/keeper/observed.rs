@@ -2,6 +2,7 @@
 
 use crate::id::NodeId;
 use crate::lsn::{Lineage, Lsn, Timeline};
+use crate::message::Peer;
 
 /// Everything a plan may depend on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +15,20 @@ pub struct Observed {
     pub lineage: Option<Lineage>,
     /// pg_rewind was tried for the present situation and said that it cannot work.
     pub is_rewind_hopeless: bool,
+    /// What the keeper remembers of its own doing.
+    pub memory: Memory,
+}
+
+/// What the keeper has done in this life of the server; empty after a restart of either.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// The peers that were let in last.
+    pub admitted: Option<Vec<Peer>>,
+    /// The local LSN at the moment when the present `synchronous_standby_names` was first seen in force:
+    /// whatever was acknowledged under an older value is before it.
+    pub names_in_force_since: Option<Lsn>,
+    /// The present `synchronous_standby_names` was in force, with enough standbys up to that LSN.
+    pub is_quorum_confirmed: bool,
 }
 
 /// The state of PGDATA.

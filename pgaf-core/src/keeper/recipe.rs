@@ -1,0 +1,230 @@
+//! One recipe per kind of goal. Each looks at the situation from scratch; none remembers how it came about.
+
+use crate::lsn::Lineage;
+use crate::message::{Assignment, Peer};
+use crate::state::ReplicationState as State;
+
+use super::observed::{Cluster, DataDirectory, Observed, Receiver, Running, Server};
+use super::step::{Plan, Step, StopMode};
+
+const STOP_FAST: Step = Step::StopPostgres(StopMode::Fast);
+const STOP_NOW: Step = Step::StopPostgres(StopMode::Immediate);
+
+fn steps(steps: impl Into<Vec<Step>>) -> Plan {
+    Plan::Steps(steps.into())
+}
+
+/// Accepts writes, under the commit rule of the assignment.
+pub(super) fn writer(assignment: &Assignment, observed: &Observed) -> Plan {
+    match &observed.server {
+        Server::Unresponsive => steps([STOP_NOW]),
+        Server::Starting => Plan::Wait("Postgres recovers"),
+        Server::Stopped => match observed.data {
+            DataDirectory::Present(_) => steps([Step::StartPostgres]),
+            DataDirectory::Missing | DataDirectory::Incomplete | DataDirectory::Damaged => Plan::Blocked(
+                "this node should be the primary, and its data directory cannot be used: restore it, or drop \
+                 this node so that another becomes the primary",
+            ),
+        },
+        Server::Running(running) if running.is_gated => steps([STOP_FAST, Step::StartPostgres]),
+        Server::Running(running) => running_writer(assignment, observed, running),
+    }
+}
+
+fn running_writer(assignment: &Assignment, observed: &Observed, running: &Running) -> Plan {
+    let names = assignment.commit_rule.synchronous_standby_names();
+    let mut todo = Vec::new();
+    if running.synchronous_standby_names != names {
+        todo.push(Step::SetSynchronousStandbyNames(names));
+    }
+    if running.is_in_recovery {
+        todo.push(Step::Promote);
+    } else if observed.memory.admitted.as_ref() != Some(&assignment.peers) {
+        todo.push(Step::AdmitStandbys { peers: assignment.peers.clone() });
+    }
+    if !todo.is_empty() {
+        return Plan::Steps(todo);
+    }
+    if is_quorum_complete(assignment, observed, running) {
+        Plan::Reached
+    } else {
+        Plan::Wait("the standbys of the quorum have not received all that is acknowledged")
+    }
+}
+
+/// Enough standbys have all that was acknowledged before the commit rule was in force.
+fn is_quorum_complete(assignment: &Assignment, observed: &Observed, running: &Running) -> bool {
+    let rule = &assignment.commit_rule;
+    if !rule.is_synchronous() || observed.memory.is_quorum_confirmed {
+        return true;
+    }
+    let Some(since) = observed.memory.names_in_force_since else {
+        return false;
+    };
+    let complete = running
+        .standbys
+        .iter()
+        .filter(|standby| rule.standbys.contains(&standby.node))
+        .filter(|standby| standby.is_streaming && standby.is_synchronous && standby.flushed >= since)
+        .count();
+    u32::try_from(complete).is_ok_and(|count| count >= rule.acks)
+}
+
+/// Stopped, after a checkpoint that makes the stop short.
+pub(super) fn drained(observed: &Observed) -> Plan {
+    match &observed.server {
+        Server::Running(running) if !running.is_in_recovery => steps([Step::Checkpoint, STOP_FAST]),
+        _ => stopped(observed),
+    }
+}
+
+/// Stopped.
+pub(super) fn stopped(observed: &Observed) -> Plan {
+    match observed.server {
+        Server::Stopped => Plan::Reached,
+        Server::Running(_) => steps([STOP_FAST]),
+        Server::Starting | Server::Unresponsive => steps([STOP_NOW]),
+    }
+}
+
+/// Anything, as long as it accepts no writes.
+pub(super) fn no_writer(observed: &Observed) -> Plan {
+    match &observed.server {
+        Server::Running(running) if !running.is_in_recovery => steps([STOP_FAST]),
+        Server::Starting if !is_standby(observed) => steps([STOP_NOW]),
+        _ => Plan::Reached,
+    }
+}
+
+/// In recovery, with what it has.
+pub(super) fn candidate(observed: &Observed) -> Plan {
+    match &observed.server {
+        Server::Running(running) if running.is_in_recovery => Plan::Reached,
+        _ => in_recovery(observed),
+    }
+}
+
+/// In recovery, receiving nothing, with everything replayed.
+pub(super) fn cut_standby(observed: &Observed) -> Plan {
+    match &observed.server {
+        Server::Running(running) if running.is_in_recovery => {
+            if running.follows.is_some() || running.receiver != Receiver::Absent {
+                steps([Step::Follow { upstream: None }])
+            } else if running.replayed < running.lsn {
+                Plan::Wait("Postgres replays what it has received")
+            } else {
+                Plan::Reached
+            }
+        }
+        _ => in_recovery(observed),
+    }
+}
+
+/// Gets a server that does not run in recovery to do so, following nobody.
+fn in_recovery(observed: &Observed) -> Plan {
+    match (&observed.server, &observed.data) {
+        (Server::Running(_), _) => steps([STOP_FAST]),
+        (Server::Unresponsive, _) => steps([STOP_NOW]),
+        (Server::Starting, DataDirectory::Present(cluster)) if cluster.is_standby => {
+            Plan::Wait("Postgres recovers")
+        }
+        (Server::Starting, _) => steps([STOP_NOW]),
+        (Server::Stopped, DataDirectory::Present(cluster)) if cluster.is_standby => {
+            steps([Step::StartPostgres])
+        }
+        (Server::Stopped, DataDirectory::Present(_)) => {
+            steps([Step::Follow { upstream: None }, Step::StartPostgres])
+        }
+        (Server::Stopped, _) => Plan::Blocked(
+            "this standby was chosen to be the primary, and its data directory cannot be used: restore it, or \
+             drop this node",
+        ),
+    }
+}
+
+/// Follows the upstream; copies or rewinds first where the histories differ.
+pub(super) fn standby(assignment: &Assignment, observed: &Observed) -> Plan {
+    let is_writing = matches!(&observed.server, Server::Running(running) if !running.is_in_recovery);
+    if is_writing {
+        return steps([STOP_FAST]);
+    }
+    let Some(upstream) = &assignment.upstream else {
+        return without_upstream(assignment, observed);
+    };
+    match (&observed.server, &observed.data) {
+        (Server::Unresponsive, _) => steps([STOP_NOW]),
+        (Server::Running(running), DataDirectory::Present(_)) => {
+            running_standby(assignment.goal, observed, running, upstream)
+        }
+        (Server::Starting, DataDirectory::Present(cluster)) if cluster.is_standby => {
+            Plan::Wait("Postgres recovers")
+        }
+        (Server::Starting | Server::Running(_), _) => steps([STOP_NOW]),
+        (Server::Stopped, DataDirectory::Present(cluster)) => stopped_standby(observed, *cluster, upstream),
+        (Server::Stopped, _) => copy(upstream),
+    }
+}
+
+fn without_upstream(assignment: &Assignment, observed: &Observed) -> Plan {
+    match &observed.server {
+        Server::Running(_) if assignment.goal == State::Secondary => Plan::Reached,
+        Server::Starting if !is_standby(observed) => steps([STOP_NOW]),
+        _ => Plan::Wait("there is no primary to follow"),
+    }
+}
+
+fn running_standby(goal: State, observed: &Observed, running: &Running, upstream: &Peer) -> Plan {
+    if observed.lineage == Some(Lineage::Forked) {
+        let mut todo = vec![STOP_FAST];
+        todo.extend(go_back(observed, upstream));
+        return Plan::Steps(todo);
+    }
+    let follows_upstream = running
+        .follows
+        .as_ref()
+        .is_some_and(|following| following.host == upstream.host && following.port == upstream.port);
+    if !follows_upstream {
+        return steps([Step::Follow { upstream: Some(upstream.clone()) }]);
+    }
+    if goal == State::Secondary || running.receiver == Receiver::Streaming {
+        Plan::Reached
+    } else {
+        Plan::Wait("the walreceiver does not stream yet")
+    }
+}
+
+fn stopped_standby(observed: &Observed, cluster: Cluster, upstream: &Peer) -> Plan {
+    let can_follow = match observed.lineage {
+        Some(Lineage::Behind) => cluster.is_standby || cluster.is_clean,
+        Some(Lineage::Forked) => false,
+        None if cluster.is_standby => true,
+        None => return Plan::Wait("the primary cannot be asked for its history"),
+    };
+    if can_follow {
+        steps([Step::Follow { upstream: Some(upstream.clone()) }, Step::StartPostgres])
+    } else {
+        Plan::Steps(go_back(observed, upstream))
+    }
+}
+
+/// Gets rid of what the upstream does not have; the server is stopped.
+fn go_back(observed: &Observed, upstream: &Peer) -> Vec<Step> {
+    let first = if observed.is_rewind_hopeless {
+        Step::BaseBackup { upstream: upstream.clone() }
+    } else {
+        Step::Rewind { upstream: upstream.clone() }
+    };
+    vec![first, Step::Follow { upstream: Some(upstream.clone()) }, Step::StartPostgres]
+}
+
+fn copy(upstream: &Peer) -> Plan {
+    steps([
+        Step::BaseBackup { upstream: upstream.clone() },
+        Step::Follow { upstream: Some(upstream.clone()) },
+        Step::StartPostgres,
+    ])
+}
+
+fn is_standby(observed: &Observed) -> bool {
+    matches!(observed.data, DataDirectory::Present(cluster) if cluster.is_standby)
+}
