@@ -40,7 +40,9 @@ pub fn plan_isolated(assignment: &Assignment, observed: &Observed, silence: Sile
                 Plan::Wait("the monitor or the standbys must confirm that this node is the primary")
             }
         }
-        Server::Running(_) | Server::Unresponsive | Server::Starting => {
+        // Nobody can connect yet, and killing a recovery only makes it start over.
+        Server::Starting => Plan::Wait("Postgres recovers"),
+        Server::Running(_) | Server::Unresponsive => {
             if !is_known_primary && silence.standbys >= silence.limit {
                 Plan::Steps(vec![Step::StopPostgres(StopMode::Immediate)])
             } else {
