@@ -1,0 +1,184 @@
+//! The configuration file: an INI file, read and written through the table of keys.
+
+use std::io;
+use std::path::Path;
+
+use ini::{EscapePolicy, Ini, ParseOption, WriteOption};
+
+use super::atomic_file;
+use super::error::ConfigError;
+use super::keys::{Access, HasKeys, Key};
+use super::values::Role;
+
+/// Reads the file; `None` when there is none.
+pub(super) fn read(path: &Path) -> Result<Option<Ini>, ConfigError> {
+    let content = match std::fs::read_to_string(path) {
+        Ok(content) => content,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(ConfigError::file("cannot read", path, &error)),
+    };
+    let options = ParseOption { enabled_quote: false, enabled_escape: false, ..ParseOption::default() };
+    Ini::load_from_str_opt(&content, options)
+        .map(Some)
+        .map_err(|error| ConfigError::Syntax { path: path.to_owned(), reason: error.to_string() })
+}
+
+/// What the file says it is for.
+pub(super) fn role(path: &Path, ini: &Ini) -> Result<Role, ConfigError> {
+    const NAME: &str = "pg_autoctl.role";
+    let text = ini
+        .get_from(Some("pg_autoctl"), "role")
+        .ok_or_else(|| ConfigError::NotSet { path: path.to_owned(), name: NAME.to_owned() })?;
+    text.parse().map_err(|error| invalid(NAME, error))
+}
+
+/// Takes every value of the file over. A key that is not known is an error: it is a misspelt one.
+pub(super) fn apply<C: HasKeys>(ini: &Ini, config: &mut C) -> Result<(), ConfigError> {
+    let keys = C::keys();
+    for (section, properties) in ini {
+        for (name, value) in properties {
+            let full_name = match section {
+                Some(section) => format!("{section}.{name}"),
+                None => name.to_owned(),
+            };
+            let key = find(&keys, &full_name)?;
+            (key.read)(config, value).map_err(|reason| invalid(&full_name, reason))?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes the file.
+pub(super) fn write<C: HasKeys>(path: &Path, config: &C) -> Result<(), ConfigError> {
+    let mut ini = Ini::new();
+    for (section, name, value) in entries(config, false) {
+        ini.set_to(Some(section), name.to_owned(), value);
+    }
+    let options =
+        WriteOption { escape_policy: EscapePolicy::Nothing, kv_separator: " = ", ..WriteOption::default() };
+    let mut content = Vec::new();
+    ini.write_to_opt(&mut content, options)
+        .and_then(|()| atomic_file::write(path, &content))
+        .map_err(|error| ConfigError::file("cannot write", path, &error))
+}
+
+/// Every set key, in order.
+pub(super) fn entries<C: HasKeys>(
+    config: &C,
+    masks_secrets: bool,
+) -> Vec<(&'static str, &'static str, String)> {
+    C::keys()
+        .into_iter()
+        .filter_map(|key| {
+            let print = if masks_secrets { key.shown } else { key.stored };
+            Some((key.section, key.name, print(config)?))
+        })
+        .collect()
+}
+
+/// Sets a key by its full name, as a person asked.
+pub(super) fn set<C: HasKeys>(config: &mut C, name: &str, value: &str) -> Result<(), ConfigError> {
+    let keys = C::keys();
+    let key = find(&keys, name)?;
+    if let Access::Fixed(hint) = key.access {
+        return Err(ConfigError::Fixed { name: name.to_owned(), hint });
+    }
+    if value.contains(['\n', '\r']) {
+        return Err(invalid(name, "a value is one line"));
+    }
+    (key.read)(config, value.trim()).map_err(|reason| invalid(name, reason))
+}
+
+/// The shown value of a key.
+pub(super) fn get<C: HasKeys>(config: &C, name: &str) -> Result<Option<String>, ConfigError> {
+    let keys = C::keys();
+    find(&keys, name).map(|key| (key.shown)(config))
+}
+
+fn find<'a, C>(keys: &'a [Key<C>], name: &str) -> Result<&'a Key<C>, ConfigError> {
+    keys.iter().find(|key| key.full_name() == name).ok_or_else(|| {
+        let known: Vec<String> = keys.iter().map(Key::full_name).collect();
+        ConfigError::UnknownKey { name: name.to_owned(), known: known.join(", ") }
+    })
+}
+
+fn invalid(name: &str, reason: impl ToString) -> ConfigError {
+    ConfigError::InvalidValue { name: name.to_owned(), reason: reason.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+    use std::time::Duration;
+
+    use super::super::{NodeConfig, Paths};
+    use super::*;
+
+    fn config(directory: &Path) -> NodeConfig {
+        let mut config = NodeConfig::empty(Paths {
+            config: directory.join("pg_autoctl.cfg"),
+            state: PathBuf::new(),
+            init: PathBuf::new(),
+            pid: PathBuf::new(),
+        });
+        config.postgres.pgdata = "/data/pg".into();
+        config.postgres.pg_ctl = "/bin/pg_ctl".into();
+        config.hostname = "h".to_owned();
+        config
+    }
+
+    fn reread(config: &NodeConfig) -> NodeConfig {
+        let ini = read(&config.paths.config).expect("read").expect("there");
+        assert_eq!(role(&config.paths.config, &ini).expect("a role"), Role::Keeper);
+        let mut again = NodeConfig::empty(config.paths.clone());
+        apply(&ini, &mut again).expect("applied");
+        again
+    }
+
+    #[test]
+    fn a_configuration_reads_back() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut config = config(directory.path());
+        for (name, value) in [
+            ("pg_autoctl.monitor", "postgres://u:s%20e#c;=\"'\\@h:1/d?sslmode=require"),
+            ("replication.password", "a \"quoted\" = # ; 'one' \\n"),
+            ("timeout.network_partition_timeout", "1500ms"),
+            ("replication.backup_directory", "/somewhere else"),
+        ] {
+            set(&mut config, name, value).expect(name);
+        }
+        write(&config.paths.config, &config).expect("written");
+        let again = reread(&config);
+        assert_eq!(entries(&config, false), entries(&again, false));
+        assert_eq!(again.timeout.network_partition, Duration::from_millis(1500));
+        assert_eq!(again.monitor, config.monitor);
+    }
+
+    #[test]
+    fn passwords_are_not_shown() {
+        let mut config = config(Path::new("/"));
+        set(&mut config, "pg_autoctl.monitor", "postgres://u:secret@h/d").expect("set");
+        set(&mut config, "replication.password", "secret").expect("set");
+        let shown = format!("{:?} {:?}", entries(&config, true), config);
+        assert!(!shown.contains("secret"), "{shown}");
+        assert_eq!(get(&config, "replication.password").expect("known"), Some("****".to_owned()));
+    }
+
+    #[test]
+    fn what_cannot_be_set_is_said() {
+        let mut config = config(Path::new("/"));
+        for (name, value, why) in [
+            ("postgresql.colour", "red", "the settings are pg_autoctl.role"),
+            ("ssl.sslmode", "require", "enable ssl"),
+            ("postgresql.hba_level", "all", "none, minimal, lan"),
+            ("timeout.network_partition_timeout", "soon", "not a time"),
+            ("replication.maximum_backup_rate", "10G", "100M"),
+            ("replication.backup_directory", "here", "absolute"),
+            ("pg_autoctl.monitor", "http://x", "connection string"),
+            ("replication.password", "a\nb", "one line"),
+        ] {
+            let message = set(&mut config, name, value).expect_err(name).to_string();
+            assert!(message.contains(why), "{message}");
+        }
+    }
+}

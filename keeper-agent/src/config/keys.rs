@@ -1,0 +1,570 @@
+//! The keys of the configuration file: their names, how each is read and written, and who may set it.
+
+use std::fmt::Display;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use pgaf_core::GroupId;
+
+use super::node::{MonitorConfig, NodeConfig, PostgresConfig, SslConfig};
+use super::values::{Role, parse_duration, print_duration};
+use crate::client::{MASK, Secret};
+
+/// Who may change a key after the node was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Access {
+    /// `config set` may.
+    Settable,
+    /// Only another command may; the text names it, or is empty.
+    Fixed(&'static str),
+}
+
+use Access::{Fixed, Settable};
+
+/// How a value is written.
+type Print<C> = fn(&C) -> Option<String>;
+/// How a value is read; the error says why not.
+type Read<C> = fn(&mut C, &str) -> Result<(), String>;
+
+/// One key of the configuration `C`.
+pub(super) struct Key<C> {
+    /// The section.
+    pub(super) section: &'static str,
+    /// The name within it.
+    pub(super) name: &'static str,
+    /// Who may set it.
+    pub(super) access: Access,
+    /// The value as it is written to the file.
+    pub(super) stored: Print<C>,
+    /// The value as it is shown: without passwords.
+    pub(super) shown: Print<C>,
+    /// Takes a value over.
+    pub(super) read: Read<C>,
+}
+
+impl<C> Key<C> {
+    /// `section.name`.
+    pub(super) fn full_name(&self) -> String {
+        format!("{}.{}", self.section, self.name)
+    }
+}
+
+/// A configuration that has keys.
+pub(super) trait HasKeys: Sized + 'static {
+    /// Every key, in the order of the file.
+    fn keys() -> Vec<Key<Self>>;
+}
+
+/// The parts that both configurations have.
+trait Server {
+    fn postgres(&self) -> &PostgresConfig;
+    fn postgres_mut(&mut self) -> &mut PostgresConfig;
+    fn ssl(&self) -> &SslConfig;
+    fn ssl_mut(&mut self) -> &mut SslConfig;
+}
+
+macro_rules! server {
+    ($config:ty) => {
+        impl Server for $config {
+            fn postgres(&self) -> &PostgresConfig {
+                &self.postgres
+            }
+            fn postgres_mut(&mut self) -> &mut PostgresConfig {
+                &mut self.postgres
+            }
+            fn ssl(&self) -> &SslConfig {
+                &self.ssl
+            }
+            fn ssl_mut(&mut self) -> &mut SslConfig {
+                &mut self.ssl
+            }
+        }
+    };
+}
+server!(NodeConfig);
+server!(MonitorConfig);
+
+fn key<C>(
+    section: &'static str,
+    name: &'static str,
+    access: Access,
+    print: Print<C>,
+    read: Read<C>,
+) -> Key<C> {
+    Key { section, name, access, stored: print, shown: print, read }
+}
+
+fn parse<T: FromStr<Err: Display>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|error: T::Err| error.to_string())
+}
+
+fn number<T: FromStr>(text: &str, what: &str) -> Result<T, String> {
+    text.parse().map_err(|_| format!("\"{text}\" is not {what}"))
+}
+
+fn port(text: &str) -> Result<u16, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err(format!("\"{text}\" is not a port, a number from 1 to 65535")),
+        Ok(port) => Ok(port),
+    }
+}
+
+fn required(text: &str) -> Result<String, String> {
+    if text.is_empty() { Err("a value is needed".to_owned()) } else { Ok(text.to_owned()) }
+}
+
+fn optional(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+fn path(file: &Option<PathBuf>) -> Option<String> {
+    file.as_ref().map(|file| file.display().to_string())
+}
+
+fn absolute_file(text: &str) -> Result<Option<PathBuf>, String> {
+    let file = optional(text).map(PathBuf::from);
+    match file {
+        Some(file) if file.is_relative() => Err(format!("\"{text}\" is not an absolute path")),
+        file => Ok(file),
+    }
+}
+
+/// As pg_basebackup takes it: a number, with k or M.
+fn backup_rate(text: &str) -> Result<String, String> {
+    let digits = text.trim_end_matches(['k', 'M']);
+    let is_rate = digits.parse::<u32>().is_ok() && text.len() - digits.len() <= 1;
+    if is_rate {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("\"{text}\" is not a rate per second like 100M or 512k"))
+    }
+}
+
+fn postgres_keys<C: Server>() -> Vec<Key<C>> {
+    const SECTION: &str = "postgresql";
+    vec![
+        key(
+            SECTION,
+            "pgdata",
+            Fixed(""),
+            |c| Some(c.postgres().pgdata.display().to_string()),
+            |c, text| {
+                c.postgres_mut().pgdata = required(text)?.into();
+                Ok(())
+            },
+        ),
+        key(
+            SECTION,
+            "pg_ctl",
+            Settable,
+            |c| Some(c.postgres().pg_ctl.display().to_string()),
+            |c, text| {
+                c.postgres_mut().pg_ctl = required(text)?.into();
+                Ok(())
+            },
+        ),
+        key(
+            SECTION,
+            "username",
+            Fixed(""),
+            |c| Some(c.postgres().username.clone()),
+            |c, text| {
+                c.postgres_mut().username = required(text)?;
+                Ok(())
+            },
+        ),
+        key(
+            SECTION,
+            "dbname",
+            Fixed(""),
+            |c| Some(c.postgres().dbname.clone()),
+            |c, text| {
+                c.postgres_mut().dbname = required(text)?;
+                Ok(())
+            },
+        ),
+        key(
+            SECTION,
+            "host",
+            Settable,
+            |c| c.postgres().host.clone(),
+            |c, text| {
+                c.postgres_mut().host = optional(text);
+                Ok(())
+            },
+        ),
+        key(
+            SECTION,
+            "port",
+            Fixed("; use \"pg_autoctl set node metadata --pgport\""),
+            |c| Some(c.postgres().port.to_string()),
+            |c, text| {
+                c.postgres_mut().port = port(text)?;
+                Ok(())
+            },
+        ),
+        key(
+            SECTION,
+            "proxyport",
+            Settable,
+            |c| Some(c.postgres().proxy_port.to_string()),
+            |c, text| {
+                c.postgres_mut().proxy_port = number(text, "a port")?;
+                Ok(())
+            },
+        ),
+        key(
+            SECTION,
+            "listen_addresses",
+            Settable,
+            |c| Some(c.postgres().listen_addresses.clone()),
+            |c, text| {
+                c.postgres_mut().listen_addresses = required(text)?;
+                Ok(())
+            },
+        ),
+        key(
+            SECTION,
+            "auth_method",
+            Settable,
+            |c| Some(c.postgres().auth_method.to_string()),
+            |c, text| {
+                c.postgres_mut().auth_method = parse(text)?;
+                Ok(())
+            },
+        ),
+        key(
+            SECTION,
+            "hba_level",
+            Settable,
+            |c| Some(c.postgres().hba_level.to_string()),
+            |c, text| {
+                c.postgres_mut().hba_level = parse(text)?;
+                Ok(())
+            },
+        ),
+    ]
+}
+
+fn flag(text: &str) -> Result<bool, String> {
+    match text {
+        "1" | "on" | "true" | "yes" => Ok(true),
+        "0" | "off" | "false" | "no" => Ok(false),
+        _ => Err(format!("\"{text}\" is neither 1 nor 0")),
+    }
+}
+
+fn ssl_keys<C: Server>() -> Vec<Key<C>> {
+    const SECTION: &str = "ssl";
+    const COMMAND: Access = Fixed("; use \"pg_autoctl enable ssl\" or \"disable ssl\"");
+    vec![
+        key(
+            SECTION,
+            "active",
+            COMMAND,
+            |c| Some(u8::from(c.ssl().is_active).to_string()),
+            |c, text| {
+                c.ssl_mut().is_active = flag(text)?;
+                Ok(())
+            },
+        ),
+        key(
+            SECTION,
+            "sslmode",
+            COMMAND,
+            |c| Some(c.ssl().mode.to_string()),
+            |c, text| {
+                c.ssl_mut().mode = parse(text)?;
+                Ok(())
+            },
+        ),
+        key(
+            SECTION,
+            "self_signed",
+            COMMAND,
+            |c| Some(u8::from(c.ssl().is_self_signed).to_string()),
+            |c, text| {
+                c.ssl_mut().is_self_signed = flag(text)?;
+                Ok(())
+            },
+        ),
+        key(
+            SECTION,
+            "cert_file",
+            COMMAND,
+            |c| path(&c.ssl().cert_file),
+            |c, text| {
+                c.ssl_mut().cert_file = absolute_file(text)?;
+                Ok(())
+            },
+        ),
+        key(
+            SECTION,
+            "key_file",
+            COMMAND,
+            |c| path(&c.ssl().key_file),
+            |c, text| {
+                c.ssl_mut().key_file = absolute_file(text)?;
+                Ok(())
+            },
+        ),
+        key(
+            SECTION,
+            "ca_file",
+            COMMAND,
+            |c| path(&c.ssl().ca_file),
+            |c, text| {
+                c.ssl_mut().ca_file = absolute_file(text)?;
+                Ok(())
+            },
+        ),
+        key(
+            SECTION,
+            "crl_file",
+            COMMAND,
+            |c| path(&c.ssl().crl_file),
+            |c, text| {
+                c.ssl_mut().crl_file = absolute_file(text)?;
+                Ok(())
+            },
+        ),
+    ]
+}
+
+fn identity_keys() -> Vec<Key<NodeConfig>> {
+    const SECTION: &str = "pg_autoctl";
+    const METADATA: Access = Fixed("; use \"pg_autoctl set node metadata\"");
+    vec![
+        key(
+            SECTION,
+            "role",
+            Fixed(""),
+            |_| Some(Role::Keeper.to_string()),
+            |_, text| parse::<Role>(text).map(|_| ()),
+        ),
+        Key {
+            section: SECTION,
+            name: "monitor",
+            access: Settable,
+            stored: |c| c.monitor.as_ref().map(crate::client::ConnectionString::to_uri),
+            shown: |c| c.monitor.as_ref().map(ToString::to_string),
+            read: |c, text| {
+                c.monitor = optional(text).map(|uri| parse(&uri)).transpose()?;
+                Ok(())
+            },
+        },
+        key(
+            SECTION,
+            "formation",
+            Fixed(""),
+            |c| Some(c.formation.clone()),
+            |c, text| {
+                c.formation = required(text)?;
+                Ok(())
+            },
+        ),
+        key(
+            SECTION,
+            "group",
+            Fixed(""),
+            |c| c.group.map(|group| group.to_string()),
+            |c, text| {
+                c.group = Some(GroupId(number(text, "a group's number")?));
+                Ok(())
+            },
+        ),
+        key(
+            SECTION,
+            "name",
+            METADATA,
+            |c| optional(&c.name),
+            |c, text| {
+                text.clone_into(&mut c.name);
+                Ok(())
+            },
+        ),
+        key(
+            SECTION,
+            "hostname",
+            METADATA,
+            |c| Some(c.hostname.clone()),
+            |c, text| {
+                c.hostname = required(text)?;
+                Ok(())
+            },
+        ),
+        key(
+            SECTION,
+            "nodekind",
+            Fixed(""),
+            |c| Some(c.kind.to_string()),
+            |c, text| {
+                c.kind = parse(text)?;
+                Ok(())
+            },
+        ),
+    ]
+}
+
+fn replication_keys() -> Vec<Key<NodeConfig>> {
+    const SECTION: &str = "replication";
+    vec![
+        key(
+            SECTION,
+            "maximum_backup_rate",
+            Settable,
+            |c| Some(c.replication.maximum_backup_rate.clone()),
+            |c, text| {
+                c.replication.maximum_backup_rate = backup_rate(text)?;
+                Ok(())
+            },
+        ),
+        key(
+            SECTION,
+            "backup_directory",
+            Settable,
+            |c| path(&c.replication.backup_directory),
+            |c, text| {
+                c.replication.backup_directory = absolute_file(text)?;
+                Ok(())
+            },
+        ),
+        Key {
+            section: SECTION,
+            name: "password",
+            access: Settable,
+            stored: |c| c.replication.password.as_ref().map(|password| password.expose().to_owned()),
+            shown: |c| c.replication.password.as_ref().map(|_| MASK.to_owned()),
+            read: |c, text| {
+                c.replication.password = optional(text).map(Secret::new);
+                Ok(())
+            },
+        },
+    ]
+}
+
+fn timeout_keys() -> Vec<Key<NodeConfig>> {
+    const SECTION: &str = "timeout";
+    vec![
+        key(
+            SECTION,
+            "network_partition_timeout",
+            Settable,
+            |c| Some(print_duration(c.timeout.network_partition)),
+            |c, text| {
+                c.timeout.network_partition = time_of(text)?;
+                Ok(())
+            },
+        ),
+        key(
+            SECTION,
+            "prepare_promotion_catchup",
+            Settable,
+            |c| Some(print_duration(c.timeout.prepare_promotion_catchup)),
+            |c, text| {
+                c.timeout.prepare_promotion_catchup = time_of(text)?;
+                Ok(())
+            },
+        ),
+        key(
+            SECTION,
+            "prepare_promotion_walreceiver",
+            Settable,
+            |c| Some(print_duration(c.timeout.prepare_promotion_walreceiver)),
+            |c, text| {
+                c.timeout.prepare_promotion_walreceiver = time_of(text)?;
+                Ok(())
+            },
+        ),
+        key(
+            SECTION,
+            "postgresql_restart_failure_timeout",
+            Settable,
+            |c| Some(print_duration(c.timeout.postgresql_restart_failure)),
+            |c, text| {
+                c.timeout.postgresql_restart_failure = time_of(text)?;
+                Ok(())
+            },
+        ),
+        key(
+            SECTION,
+            "postgresql_restart_failure_max_retries",
+            Settable,
+            |c| Some(c.timeout.postgresql_restart_failure_max_retries.to_string()),
+            |c, text| {
+                c.timeout.postgresql_restart_failure_max_retries = number(text, "a number of tries")?;
+                Ok(())
+            },
+        ),
+    ]
+}
+
+fn time_of(text: &str) -> Result<std::time::Duration, String> {
+    parse_duration(text).map_err(|error| error.to_string())
+}
+
+fn citus_keys() -> Vec<Key<NodeConfig>> {
+    const SECTION: &str = "citus";
+    vec![
+        key(
+            SECTION,
+            "role",
+            Fixed(""),
+            |c| Some(c.citus.role.to_string()),
+            |c, text| {
+                c.citus.role = parse(text)?;
+                Ok(())
+            },
+        ),
+        key(
+            SECTION,
+            "cluster_name",
+            Fixed(""),
+            |c| Some(c.citus.cluster_name.clone()),
+            |c, text| {
+                c.citus.cluster_name = required(text)?;
+                Ok(())
+            },
+        ),
+    ]
+}
+
+impl HasKeys for NodeConfig {
+    fn keys() -> Vec<Key<Self>> {
+        let mut keys = identity_keys();
+        keys.extend(postgres_keys());
+        keys.extend(ssl_keys());
+        keys.extend(replication_keys());
+        keys.extend(timeout_keys());
+        keys.extend(citus_keys());
+        keys
+    }
+}
+
+impl HasKeys for MonitorConfig {
+    fn keys() -> Vec<Key<Self>> {
+        const SECTION: &str = "pg_autoctl";
+        let mut keys = vec![
+            key(
+                SECTION,
+                "role",
+                Fixed(""),
+                |_| Some(Role::Monitor.to_string()),
+                |_, text| parse::<Role>(text).map(|_| ()),
+            ),
+            key(
+                SECTION,
+                "hostname",
+                Settable,
+                |c: &Self| Some(c.hostname.clone()),
+                |c, text| {
+                    c.hostname = required(text)?;
+                    Ok(())
+                },
+            ),
+        ];
+        keys.extend(postgres_keys());
+        keys.extend(ssl_keys());
+        keys
+    }
+}

@@ -1,0 +1,172 @@
+//! The files that belong to a PGDATA: its configuration, what the keeper must not forget, and who runs it.
+//!
+//! The configuration is an INI file with the sections and keys that `keys` lists. Everything is written atomically and
+//! readable by its owner alone.
+
+pub mod atomic_file;
+pub mod init_file;
+pub mod pid_file;
+pub mod state;
+
+mod error;
+mod file;
+mod keys;
+mod node;
+mod paths;
+mod values;
+
+pub use error::ConfigError;
+pub use node::{
+    CitusConfig, MonitorConfig, NodeConfig, PostgresConfig, ReplicationConfig, SslConfig, TimeoutConfig,
+};
+pub use paths::{Paths, absolute};
+pub use values::{AuthMethod, CitusRole, HbaLevel, NodeKind, Role, parse_duration, print_duration};
+
+use std::path::Path;
+
+/// The configuration of a PGDATA, whatever it is for.
+#[derive(Clone, Debug)]
+pub enum Config {
+    /// Of a data node.
+    Node(Box<NodeConfig>),
+    /// Of the monitor.
+    Monitor(Box<MonitorConfig>),
+}
+
+impl Config {
+    /// Reads the configuration of this PGDATA.
+    ///
+    /// # Errors
+    /// There is none, or it is not one.
+    pub fn load(pgdata: &Path) -> Result<Self, ConfigError> {
+        let paths = Paths::of(pgdata)?;
+        let ini = file::read(&paths.config)?
+            .ok_or_else(|| ConfigError::Missing { pgdata: pgdata.to_owned(), path: paths.config.clone() })?;
+        match file::role(&paths.config, &ini)? {
+            Role::Keeper => {
+                let mut config = NodeConfig::empty(paths);
+                file::apply(&ini, &mut config)?;
+                Ok(Self::Node(Box::new(config)))
+            }
+            Role::Monitor => {
+                let mut config = MonitorConfig::empty(paths);
+                file::apply(&ini, &mut config)?;
+                Ok(Self::Monitor(Box::new(config)))
+            }
+        }
+    }
+
+    /// Writes it to its file.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn store(&self) -> Result<(), ConfigError> {
+        match self {
+            Self::Node(config) => config.store(),
+            Self::Monitor(config) => config.store(),
+        }
+    }
+
+    /// The part about Postgres.
+    pub const fn postgres(&self) -> &PostgresConfig {
+        match self {
+            Self::Node(config) => &config.postgres,
+            Self::Monitor(config) => &config.postgres,
+        }
+    }
+
+    /// The part about TLS.
+    pub const fn ssl(&self) -> &SslConfig {
+        match self {
+            Self::Node(config) => &config.ssl,
+            Self::Monitor(config) => &config.ssl,
+        }
+    }
+
+    /// The part about TLS, to change it.
+    pub const fn ssl_mut(&mut self) -> &mut SslConfig {
+        match self {
+            Self::Node(config) => &mut config.ssl,
+            Self::Monitor(config) => &mut config.ssl,
+        }
+    }
+
+    /// Where its files are.
+    pub const fn paths(&self) -> &Paths {
+        match self {
+            Self::Node(config) => &config.paths,
+            Self::Monitor(config) => &config.paths,
+        }
+    }
+
+    /// Every set key as (section, name, value), in the order of the file; passwords are masked when asked for.
+    pub fn entries(&self, masks_secrets: bool) -> Vec<(&'static str, &'static str, String)> {
+        match self {
+            Self::Node(config) => file::entries(config.as_ref(), masks_secrets),
+            Self::Monitor(config) => file::entries(config.as_ref(), masks_secrets),
+        }
+    }
+
+    /// Sets `section.name`.
+    ///
+    /// # Errors
+    /// An unknown name, a value it cannot have, or a key that is not for people to set.
+    pub fn set(&mut self, name: &str, value: &str) -> Result<(), ConfigError> {
+        match self {
+            Self::Node(config) => file::set(config.as_mut(), name, value),
+            Self::Monitor(config) => file::set(config.as_mut(), name, value),
+        }
+    }
+
+    /// The value of `section.name`; `None` when it is not set.
+    ///
+    /// # Errors
+    /// An unknown name.
+    pub fn get(&self, name: &str) -> Result<Option<String>, ConfigError> {
+        match self {
+            Self::Node(config) => file::get(config.as_ref(), name),
+            Self::Monitor(config) => file::get(config.as_ref(), name),
+        }
+    }
+}
+
+impl NodeConfig {
+    /// Reads the configuration of a data node.
+    ///
+    /// # Errors
+    /// There is none, it is not one, or it is a monitor's.
+    pub fn load(pgdata: &Path) -> Result<Self, ConfigError> {
+        match Config::load(pgdata)? {
+            Config::Node(config) => Ok(*config),
+            Config::Monitor(config) => {
+                Err(ConfigError::Role { path: config.paths.config, role: Role::Monitor })
+            }
+        }
+    }
+
+    /// Reads it again.
+    ///
+    /// # Errors
+    /// As `load`.
+    pub fn reload(&self) -> Result<Self, ConfigError> {
+        Self::load(&self.postgres.pgdata)
+    }
+
+    /// Writes it to its file.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn store(&self) -> Result<(), ConfigError> {
+        file::write(&self.paths.config, self)
+    }
+}
+
+impl MonitorConfig {
+    /// Writes it to its file.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn store(&self) -> Result<(), ConfigError> {
+        file::write(&self.paths.config, self)
+    }
+}

@@ -1,0 +1,226 @@
+//! The configuration as types.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use pgaf_core::GroupId;
+
+use super::paths::Paths;
+use super::values::{AuthMethod, CitusRole, HbaLevel, NodeKind};
+use crate::client::{ConnectionString, Secret, SslMode, SslOptions};
+
+/// The configuration of a data node.
+#[derive(Clone, Debug)]
+pub struct NodeConfig {
+    /// The monitor; absent when it is disabled.
+    pub monitor: Option<ConnectionString>,
+    /// The formation this node belongs to.
+    pub formation: String,
+    /// Its group; absent until the monitor has given one.
+    pub group: Option<GroupId>,
+    /// Its name, unique in the formation; empty until the monitor has given one.
+    pub name: String,
+    /// The address under which the other nodes reach it.
+    pub hostname: String,
+    /// What it is in its formation.
+    pub kind: NodeKind,
+    /// Its Postgres.
+    pub postgres: PostgresConfig,
+    /// TLS of its server, and towards the other nodes.
+    pub ssl: SslConfig,
+    /// Replication.
+    pub replication: ReplicationConfig,
+    /// How long things may take.
+    pub timeout: TimeoutConfig,
+    /// Citus.
+    pub citus: CitusConfig,
+    /// Where its files are.
+    pub paths: Paths,
+}
+
+/// The configuration of the monitor's node.
+#[derive(Clone, Debug)]
+pub struct MonitorConfig {
+    /// The address under which the nodes reach it.
+    pub hostname: String,
+    /// Its Postgres.
+    pub postgres: PostgresConfig,
+    /// TLS of its server.
+    pub ssl: SslConfig,
+    /// Where its files are.
+    pub paths: Paths,
+}
+
+/// A Postgres server.
+#[derive(Clone, Debug)]
+pub struct PostgresConfig {
+    /// The data directory.
+    pub pgdata: PathBuf,
+    /// The `pg_ctl` beside which the other programs are.
+    pub pg_ctl: PathBuf,
+    /// The superuser we connect as.
+    pub username: String,
+    /// The database that is served.
+    pub dbname: String,
+    /// Where we connect to locally: a socket directory or a name; Postgres's default when absent.
+    pub host: Option<String>,
+    /// The port.
+    pub port: u16,
+    /// The port that Citus is told to use instead; 0 for none.
+    pub proxy_port: u16,
+    /// `listen_addresses`.
+    pub listen_addresses: String,
+    /// How connections authenticate that we allow.
+    pub auth_method: AuthMethod,
+    /// Which connections we allow.
+    pub hba_level: HbaLevel,
+}
+
+impl PostgresConfig {
+    /// The directory of Postgres's programs.
+    pub fn bin_dir(&self) -> &Path {
+        self.pg_ctl.parent().unwrap_or(Path::new(""))
+    }
+}
+
+/// TLS.
+#[derive(Clone, Debug)]
+pub struct SslConfig {
+    /// The server speaks TLS.
+    pub is_active: bool,
+    /// What connections to the other nodes ask for.
+    pub mode: SslMode,
+    /// We make the certificate ourselves.
+    pub is_self_signed: bool,
+    /// The server's certificate.
+    pub cert_file: Option<PathBuf>,
+    /// Its key.
+    pub key_file: Option<PathBuf>,
+    /// The authorities.
+    pub ca_file: Option<PathBuf>,
+    /// Revoked certificates.
+    pub crl_file: Option<PathBuf>,
+}
+
+impl SslConfig {
+    /// TLS that is not used.
+    pub const fn inactive() -> Self {
+        Self {
+            is_active: false,
+            mode: SslMode::Prefer,
+            is_self_signed: false,
+            cert_file: None,
+            key_file: None,
+            ca_file: None,
+            crl_file: None,
+        }
+    }
+
+    /// For connections to the other nodes.
+    pub fn client_options(&self) -> SslOptions {
+        SslOptions {
+            mode: self.mode,
+            root_cert: self.ca_file.clone(),
+            cert: None,
+            key: None,
+            crl: self.crl_file.clone(),
+        }
+    }
+}
+
+/// Replication.
+#[derive(Clone, Debug)]
+pub struct ReplicationConfig {
+    /// As pg_basebackup's `--max-rate`.
+    pub maximum_backup_rate: String,
+    /// Where copies of the data are made before they take the place of PGDATA.
+    pub backup_directory: Option<PathBuf>,
+    /// The password of the replication role.
+    pub password: Option<Secret>,
+}
+
+/// How long things may take.
+#[derive(Clone, Debug)]
+pub struct TimeoutConfig {
+    /// A primary alone for this long fences itself.
+    pub network_partition: Duration,
+    /// A standby to be promoted fetches what it lacks for at most this long.
+    pub prepare_promotion_catchup: Duration,
+    /// A standby to be promoted waits for its walreceiver to end for at most this long.
+    pub prepare_promotion_walreceiver: Duration,
+    /// A Postgres that does not start is reported as failed after this long.
+    pub postgresql_restart_failure: Duration,
+    /// Or after this many tries.
+    pub postgresql_restart_failure_max_retries: u32,
+}
+
+impl Default for TimeoutConfig {
+    fn default() -> Self {
+        Self {
+            network_partition: Duration::from_secs(4),
+            prepare_promotion_catchup: Duration::from_secs(30),
+            prepare_promotion_walreceiver: Duration::from_secs(5),
+            postgresql_restart_failure: Duration::from_secs(20),
+            postgresql_restart_failure_max_retries: 1,
+        }
+    }
+}
+
+/// Citus.
+#[derive(Clone, Debug)]
+pub struct CitusConfig {
+    /// The part it plays.
+    pub role: CitusRole,
+    /// The Citus cluster it belongs to.
+    pub cluster_name: String,
+}
+
+impl PostgresConfig {
+    fn empty() -> Self {
+        Self {
+            pgdata: PathBuf::new(),
+            pg_ctl: PathBuf::new(),
+            username: "postgres".to_owned(),
+            dbname: "postgres".to_owned(),
+            host: None,
+            port: 5432,
+            proxy_port: 0,
+            listen_addresses: "*".to_owned(),
+            auth_method: AuthMethod::Trust,
+            hba_level: HbaLevel::Minimal,
+        }
+    }
+}
+
+impl NodeConfig {
+    /// The defaults; the places of the files are known.
+    pub fn empty(paths: Paths) -> Self {
+        Self {
+            monitor: None,
+            formation: "default".to_owned(),
+            group: None,
+            name: String::new(),
+            hostname: String::new(),
+            kind: NodeKind::Standalone,
+            postgres: PostgresConfig::empty(),
+            ssl: SslConfig::inactive(),
+            replication: ReplicationConfig {
+                maximum_backup_rate: "100M".to_owned(),
+                backup_directory: None,
+                password: None,
+            },
+            timeout: TimeoutConfig::default(),
+            citus: CitusConfig { role: CitusRole::Primary, cluster_name: "default".to_owned() },
+            paths,
+        }
+    }
+}
+
+impl MonitorConfig {
+    /// The defaults; the places of the files are known.
+    pub fn empty(paths: Paths) -> Self {
+        let mut postgres = PostgresConfig::empty();
+        postgres.dbname = "pg_auto_failover".to_owned();
+        Self { hostname: String::new(), postgres, ssl: SslConfig::inactive(), paths }
+    }
+}
