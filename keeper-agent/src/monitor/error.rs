@@ -1,0 +1,114 @@
+//! Why the monitor could not be asked, or does not do what it is asked for.
+
+use std::time::Duration;
+
+use pgaf_core::{NodeId, sqlstate};
+
+use crate::client::{ConnectError, describe};
+use crate::exit::Exit;
+
+/// A call of the monitor that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum MonitorError {
+    /// No connection: the network, or the monitor's Postgres.
+    #[error("the monitor cannot be reached: {0}")]
+    Unreachable(#[from] ConnectError),
+    /// The connection broke while it was used.
+    #[error("the connection to the monitor is lost: {0}")]
+    Lost(String),
+    /// No answer in time.
+    #[error("the monitor has not answered within {} ms ({what})", .after.as_millis())]
+    TimedOut {
+        /// Which question.
+        what: &'static str,
+        /// For how long it was waited.
+        after: Duration,
+    },
+    /// The monitor answered with an error.
+    #[error("the monitor refuses: {message}{}", in_parentheses(.hint))]
+    Refused {
+        /// The error's code.
+        sqlstate: String,
+        /// The error's text.
+        message: String,
+        /// What can be done.
+        hint: Option<String>,
+    },
+    /// The monitor does not know this node.
+    #[error(
+        "the monitor does not know node {0}: it was dropped; \"pg_autoctl drop node --destroy\" removes what is left of it here, \"pg_autoctl create postgres\" makes it anew"
+    )]
+    NodeDropped(NodeId),
+    /// The extension is there in another version.
+    #[error(
+        "the monitor has extension pgautofailover {installed}, this program needs {expected}: install the same version on both, and run ALTER EXTENSION pgautofailover UPDATE in the monitor's database"
+    )]
+    VersionMismatch {
+        /// In the monitor's database.
+        installed: String,
+        /// By this program.
+        expected: &'static str,
+    },
+    /// The database is not a monitor's.
+    #[error("database \"{0}\" does not have the extension pgautofailover: does the URI lead to a monitor?")]
+    ExtensionMissing(String),
+    /// The answer is not what this program understands.
+    #[error("the answer of the monitor makes no sense: {0}")]
+    Protocol(String),
+}
+
+fn in_parentheses(hint: &Option<String>) -> String {
+    hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default()
+}
+
+impl MonitorError {
+    /// What came of a query; `what` says which.
+    pub(super) fn of_query(what: &'static str, error: &tokio_postgres::Error) -> Self {
+        match error.as_db_error() {
+            // The server closes the connection: 57P01 to 57P03.
+            Some(refusal) if refusal.code().code().starts_with("57P") => {
+                Self::Lost(refusal.message().to_owned())
+            }
+            Some(refusal) => Self::Refused {
+                sqlstate: refusal.code().code().to_owned(),
+                message: refusal.message().to_owned(),
+                hint: refusal.hint().map(str::to_owned),
+            },
+            None if error.is_closed() => Self::Lost(format!("{} ({what})", describe(error))),
+            None => Self::Protocol(format!("{} ({what})", describe(error))),
+        }
+    }
+
+    /// The error's code, when the monitor answered with one.
+    pub fn sqlstate(&self) -> Option<&str> {
+        match self {
+            Self::Refused { sqlstate, .. } => Some(sqlstate),
+            Self::Unreachable(error) => error.sqlstate().map(|code| code.code()),
+            _ => None,
+        }
+    }
+
+    /// Asking again later may help, without anybody doing anything.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Unreachable(ConnectError::Options(_)) => false,
+            Self::Unreachable(_) | Self::Lost(_) | Self::TimedOut { .. } => true,
+            // Serialization failures, deadlocks, lock time-outs, too few resources.
+            Self::Refused { sqlstate, .. } => {
+                ["40", "53", "55P03", "57014"].iter().any(|class| sqlstate.starts_with(class))
+                    || sqlstate == sqlstate::NOT_CONFIGURED
+            }
+            _ => false,
+        }
+    }
+
+    /// What the program ends with because of this.
+    pub const fn exit(&self) -> Exit {
+        match self {
+            Self::NodeDropped(_) => Exit::Dropped,
+            Self::ExtensionMissing(_) | Self::VersionMismatch { .. } => Exit::ExtensionMissing,
+            Self::Unreachable(ConnectError::Options(_)) => Exit::BadConfig,
+            _ => Exit::Monitor,
+        }
+    }
+}

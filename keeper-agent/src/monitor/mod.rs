@@ -1,0 +1,17 @@
+//! The monitor, as keepers and commands talk to it: SQL functions over one connection, and notifications.
+//!
+//! Everything the monitor does is behind the functions of schema `pgautofailover`; nothing here decides anything.
+
+mod connection;
+mod error;
+mod notifications;
+mod operations;
+mod registration;
+mod views;
+
+pub use connection::{EXTENSION_VERSION, MonitorConnection};
+pub use error::MonitorError;
+pub use notifications::{Notification, Notifications, StateChange};
+pub use operations::FormationOptions;
+pub use registration::{RegisteredNode, Registration};
+pub use views::{FormationUri, NodeEvent, NodeState, Setting};

@@ -1,0 +1,321 @@
+//! What the monitor shows. JSON is made by the monitor itself, so that it is laid out as `jsonb_pretty` does.
+
+use pgaf_core::{GroupId, Health, Lsn, NodeId, ReplicationState, Timeline};
+use tokio_postgres::Row;
+
+use super::connection::{MonitorConnection, column, parsed};
+use super::error::MonitorError;
+use crate::client::SslOptions;
+
+/// A node, as `current_state` shows it.
+#[derive(Clone, Debug)]
+pub struct NodeState {
+    /// Its id.
+    pub node: NodeId,
+    /// Its group.
+    pub group: GroupId,
+    /// Its name.
+    pub name: String,
+    /// Its address.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// What it is.
+    pub reported: ReplicationState,
+    /// What it should become.
+    pub goal: ReplicationState,
+    /// The timeline it reported.
+    pub timeline: Timeline,
+    /// The position it reported.
+    pub lsn: Lsn,
+    /// What the probes say.
+    pub health: Health,
+    /// 0 to 100; 0 is never promoted.
+    pub candidate_priority: i32,
+    /// The primary waits for it.
+    pub replication_quorum: bool,
+}
+
+/// A row of the event table.
+#[derive(Clone, Debug)]
+pub struct NodeEvent {
+    /// Its number.
+    pub event: i64,
+    /// When, as the monitor prints it.
+    pub time: String,
+    /// Whose.
+    pub node: NodeId,
+    /// Its group.
+    pub group: GroupId,
+    /// What it is.
+    pub reported: ReplicationState,
+    /// What it should become.
+    pub goal: ReplicationState,
+    /// What happened.
+    pub description: String,
+}
+
+/// A row of `formation_settings`.
+#[derive(Clone, Debug)]
+pub struct Setting {
+    /// "formation", "primary" or "node".
+    pub context: String,
+    /// Of the formation or the node.
+    pub name: String,
+    /// What is set.
+    pub setting: String,
+    /// To what.
+    pub value: String,
+}
+
+/// How clients connect to a formation.
+#[derive(Clone, Debug)]
+pub struct FormationUri {
+    /// The formation.
+    pub formation: String,
+    /// A connection string with all its hosts.
+    pub uri: String,
+}
+
+/// Which of the JSON documents the monitor makes.
+const STATE: &str = "pgautofailover.current_state($1::text)";
+const STATE_OF_GROUP: &str = "pgautofailover.current_state($1::text, $2::integer)";
+const EVENTS: &str = "pgautofailover.last_events($1::text, $2::integer)";
+const EVENTS_OF_GROUP: &str = "pgautofailover.last_events($1::text, $2::integer, $3::integer)";
+
+impl MonitorConnection {
+    /// The nodes of a formation, or of one of its groups.
+    ///
+    /// # Errors
+    /// As for any call.
+    pub async fn current_state(
+        &self,
+        formation: &str,
+        group: Option<GroupId>,
+    ) -> Result<Vec<NodeState>, MonitorError> {
+        const WHAT: &str = "the state";
+        let query = |source: &str| {
+            format!(
+                "SELECT node_id, group_id, nodename, nodehost, nodeport, current_group_state::text, \
+                 assigned_group_state::text, reported_tli, reported_lsn::text, health, candidate_priority, \
+                 replication_quorum FROM {source}"
+            )
+        };
+        let rows = match group {
+            None => self.query(WHAT, &query(STATE), &[&formation]).await?,
+            Some(group) => self.query(WHAT, &query(STATE_OF_GROUP), &[&formation, &group.0]).await?,
+        };
+        rows.iter().map(read_state).collect()
+    }
+
+    /// As `current_state`, as JSON.
+    ///
+    /// # Errors
+    /// As for any call.
+    pub async fn current_state_json(
+        &self,
+        formation: &str,
+        group: Option<GroupId>,
+    ) -> Result<String, MonitorError> {
+        const WHAT: &str = "the state";
+        match group {
+            None => self.query_value(WHAT, &json_array(STATE, "rows.n"), &[&formation]).await,
+            Some(group) => {
+                let query = json_array(STATE_OF_GROUP, "rows.n");
+                self.query_value(WHAT, &query, &[&formation, &group.0]).await
+            }
+        }
+    }
+
+    /// The last events, oldest first.
+    ///
+    /// # Errors
+    /// As for any call.
+    pub async fn last_events(
+        &self,
+        formation: &str,
+        group: Option<GroupId>,
+        count: i32,
+    ) -> Result<Vec<NodeEvent>, MonitorError> {
+        const WHAT: &str = "the events";
+        let query = |source: &str| {
+            format!(
+                "SELECT eventid, eventtime::text, nodeid, groupid, reportedstate::text, goalstate::text, \
+                 coalesce(description, '') AS description FROM {source} ORDER BY eventid"
+            )
+        };
+        let rows = match group {
+            None => self.query(WHAT, &query(EVENTS), &[&formation, &count]).await?,
+            Some(group) => {
+                let parameters: [super::connection::Parameter<'_>; 3] = [&formation, &group.0, &count];
+                self.query(WHAT, &query(EVENTS_OF_GROUP), &parameters).await?
+            }
+        };
+        rows.iter().map(read_event).collect()
+    }
+
+    /// As `last_events`, as JSON.
+    ///
+    /// # Errors
+    /// As for any call.
+    pub async fn last_events_json(
+        &self,
+        formation: &str,
+        group: Option<GroupId>,
+        count: i32,
+    ) -> Result<String, MonitorError> {
+        const WHAT: &str = "the events";
+        const ORDER: &str = "(rows.object ->> 'eventid')::bigint";
+        match group {
+            None => self.query_value(WHAT, &json_array(EVENTS, ORDER), &[&formation, &count]).await,
+            Some(group) => {
+                let query = json_array(EVENTS_OF_GROUP, ORDER);
+                self.query_value(WHAT, &query, &[&formation, &group.0, &count]).await
+            }
+        }
+    }
+
+    /// The settings of a formation and its nodes.
+    ///
+    /// # Errors
+    /// As for any call.
+    pub async fn settings(&self, formation: &str) -> Result<Vec<Setting>, MonitorError> {
+        let rows = self
+            .query(
+                "the settings",
+                "SELECT context, nodename, setting, value FROM pgautofailover.formation_settings($1::text)",
+                &[&formation],
+            )
+            .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(Setting {
+                    context: column(row, "context")?,
+                    name: column(row, "nodename")?,
+                    setting: column(row, "setting")?,
+                    value: column(row, "value")?,
+                })
+            })
+            .collect()
+    }
+
+    /// As `settings`, as JSON: an array for each context.
+    ///
+    /// # Errors
+    /// As for any call.
+    pub async fn settings_json(&self, formation: &str) -> Result<String, MonitorError> {
+        self.query_value(
+            "the settings",
+            "WITH s AS (SELECT * FROM pgautofailover.formation_settings($1::text) WITH ORDINALITY AS \
+             t(context, group_id, node_id, nodename, setting, value, n)), \
+             of AS (SELECT context, jsonb_agg(to_jsonb(s) - 'n' ORDER BY setting DESC, n) AS list FROM s GROUP BY context) \
+             SELECT jsonb_pretty(jsonb_build_object( \
+             'formation', coalesce((SELECT list FROM of WHERE context = 'formation'), '[]'), \
+             'primary', coalesce((SELECT list FROM of WHERE context = 'primary'), '[]'), \
+             'nodes', coalesce((SELECT list FROM of WHERE context = 'node'), '[]')))",
+            &[&formation],
+        )
+        .await
+    }
+
+    /// The value of synchronous_standby_names of a group's primary.
+    ///
+    /// # Errors
+    /// As for any call.
+    pub async fn synchronous_standby_names(
+        &self,
+        formation: &str,
+        group: GroupId,
+    ) -> Result<String, MonitorError> {
+        self.query_value(
+            "the standby names",
+            "SELECT pgautofailover.synchronous_standby_names($1::text, $2::integer)",
+            &[&formation, &group.0],
+        )
+        .await
+    }
+
+    /// The connection strings of one formation, or of all.
+    ///
+    /// # Errors
+    /// As for any call.
+    pub async fn formation_uris(
+        &self,
+        formation: Option<&str>,
+        ssl: &SslOptions,
+    ) -> Result<Vec<FormationUri>, MonitorError> {
+        let file = |path: &Option<std::path::PathBuf>| {
+            path.as_ref().map(|path| path.display().to_string()).unwrap_or_default()
+        };
+        let names: Vec<String> = match formation {
+            Some(name) => vec![name.to_owned()],
+            None => {
+                let query = "SELECT formationid FROM pgautofailover.formation ORDER BY formationid";
+                let rows = self.query("the formations", query, &[]).await?;
+                rows.iter().map(|row| column(row, "formationid")).collect::<Result<_, _>>()?
+            }
+        };
+        let mut uris = Vec::with_capacity(names.len());
+        for formation in names {
+            let uri: Option<String> = self
+                .query_value(
+                    "the connection string",
+                    "SELECT pgautofailover.formation_uri($1::text, 'default', $2::text, $3::text, $4::text)",
+                    &[&formation, &ssl.mode.as_str(), &file(&ssl.root_cert), &file(&ssl.crl)],
+                )
+                .await?;
+            uris.extend(uri.map(|uri| FormationUri { formation, uri }));
+        }
+        Ok(uris)
+    }
+
+    /// Any list of objects, laid out by the monitor.
+    ///
+    /// # Errors
+    /// As for any call.
+    pub async fn pretty_json(&self, value: &serde_json::Value) -> Result<String, MonitorError> {
+        self.query_value(
+            "laying JSON out",
+            "SELECT jsonb_pretty($1::jsonb)",
+            &[&tokio_postgres::types::Json(value)],
+        )
+        .await
+    }
+}
+
+fn json_array(source: &str, order: &str) -> String {
+    format!(
+        "SELECT jsonb_pretty(coalesce(jsonb_agg(rows.object ORDER BY {order}), '[]')) \
+         FROM (SELECT to_jsonb(r) AS object, row_number() OVER () AS n FROM {source} AS r) AS rows"
+    )
+}
+
+fn read_state(row: &Row) -> Result<NodeState, MonitorError> {
+    Ok(NodeState {
+        node: NodeId(column(row, "node_id")?),
+        group: GroupId(column(row, "group_id")?),
+        name: column(row, "nodename")?,
+        host: column(row, "nodehost")?,
+        port: u16::try_from(column::<i32>(row, "nodeport")?)
+            .map_err(|_| MonitorError::Protocol("a port beyond 65535".to_owned()))?,
+        reported: parsed(row, "current_group_state")?,
+        goal: parsed(row, "assigned_group_state")?,
+        timeline: Timeline(column::<i32>(row, "reported_tli")?.unsigned_abs()),
+        lsn: parsed(row, "reported_lsn")?,
+        health: Health::from_i32(column(row, "health")?),
+        candidate_priority: column(row, "candidate_priority")?,
+        replication_quorum: column(row, "replication_quorum")?,
+    })
+}
+
+fn read_event(row: &Row) -> Result<NodeEvent, MonitorError> {
+    Ok(NodeEvent {
+        event: column(row, "eventid")?,
+        time: column(row, "eventtime")?,
+        node: NodeId(column(row, "nodeid")?),
+        group: GroupId(column(row, "groupid")?),
+        reported: parsed(row, "reportedstate")?,
+        goal: parsed(row, "goalstate")?,
+        description: column(row, "description")?,
+    })
+}
