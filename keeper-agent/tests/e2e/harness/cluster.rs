@@ -1,0 +1,445 @@
+//! A monitor and its data nodes, and the client that watches them.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::fs::{self, Permissions};
+use std::marker::PhantomData;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::host::{Host, give_to_postgres};
+use super::ledger::{Ledger, check_one_writer};
+use super::network::{Door, Link, Network};
+use super::security::{Auth, Authority, Security, Tls};
+use super::sql::{Sql, Target};
+use super::sweep::{is_kept, remove_directory, run_directory};
+use super::tools::Tools;
+use super::wait::wait_for;
+use super::writer::{Audience, TABLE_DDL, Writer};
+
+/// How long a monitor or a node may take until it is up for the first time.
+const START_DEADLINE: Duration = Duration::from_secs(90);
+/// How long a connection of the test's own may take.
+const CONNECT_DEADLINE: Duration = Duration::from_secs(2);
+
+/// What a cluster is made of.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Setup {
+    /// How many data nodes; they are called n1, n2 and so on.
+    pub(crate) nodes: usize,
+    /// The same for every connection.
+    pub(crate) security: Security,
+    /// Variables that the programs of every host get.
+    pub(crate) environment: Vec<(String, String)>,
+}
+
+impl Setup {
+    /// So many data nodes, no TLS, no passwords.
+    pub(crate) fn nodes(nodes: usize) -> Self {
+        Self { nodes, ..Self::default() }
+    }
+}
+
+/// What the monitor says of a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NodeRow {
+    pub(crate) id: i64,
+    pub(crate) name: String,
+    pub(crate) goal: String,
+    pub(crate) reported: String,
+    pub(crate) health: i32,
+    pub(crate) timeline: u32,
+}
+
+impl NodeRow {
+    /// The state, when goal and report agree on it.
+    pub(crate) fn settled(&self) -> Option<&str> {
+        (self.goal == self.reported).then_some(self.goal.as_str())
+    }
+}
+
+/// A running cluster; taken down on drop. The thread that made it is in the client's namespace until then.
+pub(crate) struct Cluster {
+    /// The host of the monitor.
+    pub(crate) monitor: Host,
+    /// The hosts of the data nodes; the first is that of n1.
+    pub(crate) nodes: Vec<Host>,
+    /// What it was made of.
+    pub(crate) setup: Setup,
+    /// All its files.
+    pub(crate) directory: PathBuf,
+    tools: Tools,
+    authority: Option<Authority>,
+    writers_started: usize,
+    watch: RefCell<Option<Sql>>,
+    client: Link,
+    network: Network,
+    came_from: Door,
+    stays_on_its_thread: PhantomData<*const ()>,
+}
+
+impl Cluster {
+    /// A cluster with all nodes up: n1 primary (or single), the others secondary.
+    pub(crate) fn start(tools: &Tools, setup: Setup) -> Result<Self> {
+        let mut cluster = Self::with_monitor(tools, setup)?;
+        let brought_up = cluster.bring_up();
+        match brought_up {
+            Ok(()) => Ok(cluster),
+            Err(error) => Err(error.context(cluster.dump())),
+        }
+    }
+
+    fn bring_up(&mut self) -> Result<()> {
+        for number in 1..=self.setup.nodes {
+            self.add_node(&format!("n{number}"), &[])?;
+            if number == 1 {
+                self.wait_states(&[("n1", "single")], START_DEADLINE)?;
+                self.prepare_database()?;
+            } else {
+                self.wait_whole(START_DEADLINE)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A network with a monitor and no data nodes.
+    pub(crate) fn with_monitor(tools: &Tools, setup: Setup) -> Result<Self> {
+        static SERIAL: AtomicUsize = AtomicUsize::new(1);
+        let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
+        let directory = run_directory().join(format!("c{serial}"));
+        fs::create_dir_all(&directory)?;
+        let network = Network::new(serial)?;
+        let client = network.join("client", 100)?;
+        let monitor = Host::new(&network, tools, &directory, "monitor", 1)?;
+        let came_from = Door::here()?;
+        client.namespace.door()?.enter()?;
+        let mut cluster = Self {
+            monitor,
+            nodes: Vec::new(),
+            setup,
+            directory,
+            tools: tools.clone(),
+            authority: None,
+            writers_started: 0,
+            watch: RefCell::new(None),
+            client,
+            network,
+            came_from,
+            stays_on_its_thread: PhantomData,
+        };
+        cluster.start_monitor()?;
+        Ok(cluster)
+    }
+
+    fn start_monitor(&mut self) -> Result<()> {
+        if self.setup.security.tls == Tls::VerifyFull {
+            self.authority = Some(Authority::new()?);
+        }
+        self.equip(&self.monitor)?;
+        self.monitor.environment.clone_from(&self.setup.environment);
+        let args = self.monitor_args();
+        self.monitor.start(&args)?;
+        wait_for("the monitor to have its extension", START_DEADLINE, || {
+            if let Some(status) = self.monitor.keeper_ended()? {
+                return Ok(Some(Err(status)));
+            }
+            self.monitor.psql("pg_auto_failover", "select count(*) from pgautofailover.formation")?;
+            Ok(Some(Ok(())))
+        })
+        .and_then(|ended| ended.map_err(|status| anyhow::anyhow!("`create monitor` ended: {status}")))
+        .with_context(|| self.dump())?;
+        if self.setup.security.auth == Auth::Scram {
+            let sql = format!("alter role autoctl_node password '{}'", Security::PASSWORD);
+            self.monitor.psql("postgres", &sql)?;
+        }
+        Ok(())
+    }
+
+    /// Puts certificates on a host when the cluster has an authority.
+    fn equip(&self, host: &Host) -> Result<()> {
+        if let Some(authority) = &self.authority {
+            for file in authority.issue(host.address(), &host.directory.join("tls"))? {
+                give_to_postgres(&file)?;
+                fs::set_permissions(&file, Permissions::from_mode(0o600))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn monitor_args(&self) -> Vec<String> {
+        let address = self.monitor.address().to_string();
+        let mut args = strings(&["create", "monitor", "--pgport", "5432", "--hostname", &address]);
+        args.extend(self.setup.security.options(&self.monitor.directory.join("tls")));
+        args.push("--run".to_owned());
+        args
+    }
+
+    /// A new host with nothing on it yet, last in `nodes`.
+    pub(crate) fn add_host(&mut self, name: &str) -> Result<&mut Host> {
+        let number = u8::try_from(11 + self.nodes.len())?;
+        let mut host = Host::new(&self.network, &self.tools, &self.directory, name, number)?;
+        self.equip(&host)?;
+        host.environment.clone_from(&self.setup.environment);
+        self.nodes.push(host);
+        self.nodes.last_mut().context("no host")
+    }
+
+    /// A new host whose node is created and started; does not wait for it.
+    pub(crate) fn add_node(&mut self, name: &str, options: &[&str]) -> Result<()> {
+        self.add_host(name)?;
+        let mut args = self.create_args(self.host(name)?);
+        args.extend(strings(options));
+        if self.setup.security.auth == Auth::Scram {
+            let host = self.host(name)?;
+            host.autoctl(&args)?.success()?;
+            host.autoctl(&["config", "set", "replication.password", Security::PASSWORD])?.success()?;
+            return self.host_mut(name)?.run();
+        }
+        args.push("--run".to_owned());
+        self.host_mut(name)?.start(&args)
+    }
+
+    /// The arguments of `pg_autoctl create postgres` on a host.
+    pub(crate) fn create_args(&self, host: &Host) -> Vec<String> {
+        let address = host.address().to_string();
+        let uri = self.monitor_uri(host);
+        let mut args = strings(&[
+            "create",
+            "postgres",
+            "--pgport",
+            "5432",
+            "--hostname",
+            &address,
+            "--name",
+            &host.name,
+            "--monitor",
+            &uri,
+            "--pg-hba-lan",
+        ]);
+        args.extend(self.setup.security.options(&host.directory.join("tls")));
+        args
+    }
+
+    /// The monitor's URI as a node on that host is told it.
+    pub(crate) fn monitor_uri(&self, host: &Host) -> String {
+        let security = self.setup.security;
+        format!(
+            "postgres://autoctl_node{}@{}:5432/pg_auto_failover{}",
+            security.uri_password(),
+            self.monitor.address(),
+            security.uri_parameters(&host.directory.join("tls"))
+        )
+    }
+
+    fn prepare_database(&self) -> Result<()> {
+        let first = self.nodes.first().context("no node")?;
+        first.psql("postgres", TABLE_DDL)?;
+        if self.setup.security.auth == Auth::Scram {
+            let sql = format!("create role app login password '{}' in role pg_monitor", Security::PASSWORD);
+            first.psql("postgres", &sql)?;
+        }
+        Ok(())
+    }
+
+    /// The host of the node with that name.
+    pub(crate) fn host(&self, name: &str) -> Result<&Host> {
+        let host = self.nodes.iter().find(|host| host.name == name);
+        host.with_context(|| format!("no host is called {name}"))
+    }
+
+    /// The same, to change what runs on it.
+    pub(crate) fn host_mut(&mut self, name: &str) -> Result<&mut Host> {
+        let host = self.nodes.iter_mut().find(|host| host.name == name);
+        host.with_context(|| format!("no host is called {name}"))
+    }
+
+    /// Runs SQL on the monitor as its people and keepers do: over the network, as `autoctl_node`.
+    pub(crate) fn on_monitor<T>(&self, ask: impl FnOnce(&Sql) -> Result<T>) -> Result<T> {
+        let mut watch = self.watch.borrow_mut();
+        let sql = match watch.take() {
+            Some(open) => open,
+            None => Sql::open(&self.monitor_target(), CONNECT_DEADLINE)?,
+        };
+        let answer = ask(&sql)?;
+        // Kept only after an answer: a connection that failed once is not used again.
+        *watch = Some(sql);
+        Ok(answer)
+    }
+
+    /// How to reach the monitor from the client.
+    pub(crate) fn monitor_target(&self) -> Target {
+        Target {
+            host: self.monitor.address(),
+            port: 5432,
+            user: "autoctl_node",
+            dbname: "pg_auto_failover",
+            password: self.setup.security.password(),
+            tls: self.tls(),
+        }
+    }
+
+    /// How an application reaches a node.
+    pub(crate) fn target(&self, host: &Host) -> Target {
+        let is_scram = self.setup.security.auth == Auth::Scram;
+        Target {
+            host: host.address(),
+            port: 5432,
+            user: if is_scram { "app" } else { "postgres" },
+            dbname: "postgres",
+            password: self.setup.security.password(),
+            tls: self.tls(),
+        }
+    }
+
+    fn tls(&self) -> Option<Option<PathBuf>> {
+        match self.setup.security.tls {
+            Tls::Off => None,
+            Tls::SelfSigned => Some(None),
+            Tls::VerifyFull => Some(Some(self.monitor.directory.join("tls/ca.crt"))),
+        }
+    }
+
+    /// What the monitor says of its nodes, by id.
+    pub(crate) fn rows(&self) -> Result<Vec<NodeRow>> {
+        let sql = "select nodeid, nodename, goalstate, reportedstate, health, reportedtli \
+                   from pgautofailover.node order by nodeid";
+        let rows = self.on_monitor(|monitor| monitor.rows(sql))?;
+        rows.into_iter().map(node_row).collect()
+    }
+
+    /// Waits until goal and report of these nodes are these states.
+    pub(crate) fn wait_states(&self, states: &[(&str, &str)], within: Duration) -> Result<()> {
+        wait_for(&format!("{states:?}"), within, || {
+            let rows = self.rows()?;
+            let is_there = |(name, state): &(&str, &str)| {
+                rows.iter().any(|row| row.name == *name && row.settled() == Some(state))
+            };
+            if states.iter().all(is_there) {
+                return Ok(Some(()));
+            }
+            bail!("{}", describe(&rows))
+        })
+    }
+
+    /// Waits until one node is primary and all the others are secondary.
+    pub(crate) fn wait_whole(&self, within: Duration) -> Result<()> {
+        wait_for("one primary, all others secondary", within, || {
+            let rows = self.rows()?;
+            let count = |state: &str| rows.iter().filter(|row| row.settled() == Some(state)).count();
+            if count("primary") == 1 && count("secondary") == rows.len() - 1 && rows.len() == self.nodes.len()
+            {
+                return Ok(Some(()));
+            }
+            bail!("{}", describe(&rows))
+        })
+    }
+
+    /// The name of the node that serves writes, as the monitor sees it.
+    pub(crate) fn primary(&self) -> Result<String> {
+        let writes = |row: &NodeRow| matches!(row.settled(), Some("primary" | "wait_primary" | "single"));
+        let rows = self.rows()?;
+        let mut primaries = rows.iter().filter(|row| writes(row));
+        match (primaries.next(), primaries.next()) {
+            (Some(row), None) => Ok(row.name.clone()),
+            _ => bail!("no single primary: {}", describe(&rows)),
+        }
+    }
+
+    /// Starts a client outside the cluster that knows all nodes, in their order.
+    pub(crate) fn writer(&mut self) -> Result<Writer> {
+        let targets = self.nodes.iter().map(|host| self.target(host)).collect();
+        let door = self.client.namespace.door()?;
+        self.start_writer(door, targets, Audience::ReadWrite)
+    }
+
+    /// Starts a client on a node's own host, that writes to this node whatever happens around it.
+    pub(crate) fn local_writer(&mut self, name: &str) -> Result<Writer> {
+        let host = self.host(name)?;
+        let (door, target) = (host.link.namespace.door()?, self.target(host));
+        self.start_writer(door, vec![target], Audience::Any)
+    }
+
+    fn start_writer(&mut self, door: Door, targets: Vec<Target>, audience: Audience) -> Result<Writer> {
+        self.writers_started += 1;
+        let writer = Writer::start(self.writers_started, door, targets, audience);
+        writer.wait_for_ack(Duration::from_secs(20))?;
+        Ok(writer)
+    }
+
+    /// Every acknowledged row is on the server that is primary now, and there never were two of them.
+    pub(crate) fn verify(&self, ledgers: &[Ledger]) -> Result<()> {
+        let primary = self.primary()?;
+        let present = rows_of_ledger(self.host(&primary)?)?;
+        for ledger in ledgers {
+            let missing = ledger.missing(&present);
+            ensure!(
+                missing.is_empty(),
+                "{} of {} commits acknowledged to writer {} are not on {primary}: {missing:?}",
+                missing.len(),
+                ledger.acks.len(),
+                ledger.writer
+            );
+        }
+        check_one_writer(ledgers)
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if let Err(error) = self.came_from.enter() {
+            eprintln!("{error:#}");
+        }
+        for host in self.nodes.iter_mut().chain([&mut self.monitor]) {
+            if let Err(error) = host.kill_everything() {
+                eprintln!("{}: {error:#}", host.name);
+            }
+        }
+        if !is_kept() {
+            remove_directory(&self.directory);
+        }
+    }
+}
+
+fn rows_of_ledger(host: &Host) -> Result<BTreeSet<(usize, u64)>> {
+    let text = host.psql("postgres", "select writer, value from ledger")?;
+    let row = |line: &str| -> Option<(usize, u64)> {
+        let (writer, value) = line.split_once('|')?;
+        Some((writer.parse().ok()?, value.parse().ok()?))
+    };
+    text.lines().map(|line| row(line).with_context(|| format!("no row of the ledger: {line}"))).collect()
+}
+
+fn node_row(row: Vec<Option<String>>) -> Result<NodeRow> {
+    let values: Vec<String> = row.into_iter().map(Option::unwrap_or_default).collect();
+    let [id, name, goal, reported, health, timeline] = values.as_slice() else {
+        bail!("a node's row has {} columns", values.len());
+    };
+    Ok(NodeRow {
+        id: id.parse()?,
+        name: name.clone(),
+        goal: goal.clone(),
+        reported: reported.clone(),
+        health: health.parse()?,
+        timeline: timeline.parse()?,
+    })
+}
+
+/// The states of all nodes in one line.
+pub(crate) fn describe(rows: &[NodeRow]) -> String {
+    let one =
+        |row: &NodeRow| format!("{} {} -> {} (health {})", row.name, row.reported, row.goal, row.health);
+    rows.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+fn strings(parts: &[&str]) -> Vec<String> {
+    parts.iter().map(|part| (*part).to_owned()).collect()
+}
+
+/// Where a file of a host lies relative to its cluster, for messages.
+pub(crate) fn relative(path: &Path, directory: &Path) -> String {
+    path.strip_prefix(directory).unwrap_or(path).display().to_string()
+}

@@ -1,0 +1,29 @@
+//! A test bed of real processes: every "host" is a network namespace with a Postgres, a keeper and directories of
+//! its own, joined by a bridge that can be cut. Nothing here knows what a scenario expects; it only builds
+//! clusters, breaks them, writes to them and counts what was acknowledged.
+
+mod cluster;
+mod dump;
+mod fault;
+mod host;
+mod ledger;
+mod network;
+mod peer;
+mod process;
+mod security;
+mod sql;
+mod sweep;
+mod tls;
+mod tools;
+mod wait;
+mod writer;
+
+pub(crate) use cluster::{Cluster, NodeRow, Setup};
+pub(crate) use host::Host;
+pub(crate) use ledger::Ledger;
+pub(crate) use security::{Auth, Security, Tls};
+pub(crate) use sql::{Sql, Target};
+pub(crate) use sweep::{clean_up_on_signals, sweep, sweep_dead_runs};
+pub(crate) use tools::{Tools, unavailable};
+pub(crate) use wait::wait_for;
+pub(crate) use writer::Writer;

@@ -1,0 +1,185 @@
+//! The programs under test: a private tree of the Postgres installation in which one build of the extension and of
+//! `pg_autoctl` is found, so that nothing has to be installed and two builds of the same names never meet.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use anyhow::{Context, Result, anyhow, ensure};
+
+use super::peer;
+use super::sweep::run_directory;
+
+/// What both builds call their extension and its library.
+const EXTENSION: &str = "pgautofailover";
+
+/// One build: which programs a cluster is made of.
+#[derive(Clone, Debug)]
+pub(crate) struct Tools {
+    /// For people.
+    pub(crate) name: &'static str,
+    /// The directory with `postgres`, `psql` and `pg_autoctl`.
+    pub(crate) bin: PathBuf,
+    /// `pg_autoctl` finds the socket of the local Postgres only with the help of PGHOST.
+    pub(crate) needs_pghost: bool,
+}
+
+/// Where a build's files are.
+pub(crate) struct Build {
+    pub(crate) autoctl: PathBuf,
+    pub(crate) library: PathBuf,
+    pub(crate) extension_files: Vec<PathBuf>,
+}
+
+impl Tools {
+    /// The build of this repository: the binary cargo built for this test, and the extension beside it.
+    pub(crate) fn ours() -> Result<Self> {
+        static TREE: OnceLock<Result<Tools, String>> = OnceLock::new();
+        once(&TREE, || Self::assemble("ours", &our_build()?, false))
+    }
+
+    /// Debian's pg_auto_failover, unpacked but not installed.
+    pub(crate) fn peer() -> Result<Self> {
+        static TREE: OnceLock<Result<Tools, String>> = OnceLock::new();
+        once(&TREE, || {
+            let unpacked = peer::unpack(&run_directory().join("peer-packages"))?;
+            Self::assemble("peer", &unpacked, true)
+        })
+    }
+
+    fn assemble(name: &'static str, build: &Build, needs_pghost: bool) -> Result<Self> {
+        let root = run_directory().join(format!("tools-{name}"));
+        let installed = Installed::find()?;
+        let tree = |path: &Path| root.join(path.strip_prefix("/").unwrap_or(path));
+        let bin = tree(&installed.bin);
+        // A program finds its libraries and its share directory beside the file it was started from, symbolic links
+        // resolved: programs are copied, all the rest is linked.
+        copy_all(&installed.bin, &bin)?;
+        link_all(&installed.lib, &tree(&installed.lib))?;
+        link_all(&installed.share, &tree(&installed.share))?;
+        let extensions = tree(&installed.share).join("extension");
+        fs::remove_file(&extensions)?;
+        link_all(&installed.share.join("extension"), &extensions)?;
+
+        place(&build.autoctl, &bin)?;
+        place(&build.library, &tree(&installed.lib))?;
+        for file in &build.extension_files {
+            place(file, &extensions)?;
+        }
+        Ok(Self { name, bin, needs_pghost })
+    }
+}
+
+fn once(cell: &OnceLock<Result<Tools, String>>, make: impl FnOnce() -> Result<Tools>) -> Result<Tools> {
+    cell.get_or_init(|| make().map_err(|error| format!("{error:#}"))).clone().map_err(|error| anyhow!(error))
+}
+
+fn our_build() -> Result<Build> {
+    let autoctl = PathBuf::from(env!("CARGO_BIN_EXE_pg_autoctl"));
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let library = match std::env::var_os("PGAF_EXTENSION_LIBRARY") {
+        Some(path) => PathBuf::from(path),
+        None => autoctl.with_file_name(format!("lib{EXTENSION}.so")),
+    };
+    ensure!(
+        library.exists(),
+        "the extension is not built: {} is missing; run `make extension`, or set PGAF_EXTENSION_LIBRARY",
+        library.display()
+    );
+    let mut extension_files = vec![repository.join(format!("pgaf-extension/{EXTENSION}.control"))];
+    for entry in fs::read_dir(repository.join("sql"))? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "sql") {
+            extension_files.push(path);
+        }
+    }
+    Ok(Build { autoctl, library, extension_files })
+}
+
+/// The Postgres of this machine.
+struct Installed {
+    bin: PathBuf,
+    lib: PathBuf,
+    share: PathBuf,
+}
+
+impl Installed {
+    fn find() -> Result<Self> {
+        let asked = std::env::var("PG_CONFIG");
+        let default = "/usr/lib/postgresql/15/bin/pg_config".to_owned();
+        let pg_config = asked.unwrap_or(default);
+        let ask = |what: &str| -> Result<PathBuf> {
+            let output = Command::new(&pg_config)
+                .arg(what)
+                .output()
+                .with_context(|| format!("cannot run {pg_config}; is Postgres 15 installed?"))?;
+            Ok(PathBuf::from(String::from_utf8(output.stdout)?.trim()))
+        };
+        Ok(Self { bin: ask("--bindir")?, lib: ask("--pkglibdir")?, share: ask("--sharedir")? })
+    }
+}
+
+fn copy_all(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let path = entry?.path();
+        let target = to.join(path.file_name().unwrap_or_default());
+        if path.is_file() && !is_of_extension(&path) {
+            fs::copy(&path, &target).with_context(|| format!("copying {}", path.display()))?;
+        }
+    }
+    Ok(())
+}
+
+fn link_all(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let path = entry?.path();
+        if !is_of_extension(&path) {
+            symlink(&path, to.join(path.file_name().unwrap_or_default()))?;
+        }
+    }
+    Ok(())
+}
+
+fn is_of_extension(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name == "pg_autoctl" || name.starts_with(EXTENSION)
+}
+
+/// Copies a file into a directory; cargo's `lib` prefix is dropped on the way.
+fn place(file: &Path, directory: &Path) -> Result<()> {
+    let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let name = match name.strip_prefix("lib") {
+        Some(rest) if name.ends_with(".so") => rest.to_owned(),
+        _ => name,
+    };
+    fs::copy(file, directory.join(name))
+        .with_context(|| format!("copying {} to {}", file.display(), directory.display()))?;
+    Ok(())
+}
+
+/// Why no cluster of namespaces can be made on this machine, if so.
+pub(crate) fn unavailable() -> Option<String> {
+    if !nix::unistd::geteuid().is_root() {
+        return Some("not root: network namespaces cannot be made".to_owned());
+    }
+    if !matches!(nix::unistd::User::from_name("postgres"), Ok(Some(_))) {
+        return Some("there is no user postgres to run servers as".to_owned());
+    }
+    for program in ["ip", "iptables", "setpriv"] {
+        if let Err(error) = Command::new(program).arg("--version").output() {
+            return Some(format!("{program} cannot be run: {error}"));
+        }
+    }
+    let name = format!("{}{}-probe", super::network::NAME_PREFIX, std::process::id());
+    let made = Command::new("ip").args(["netns", "add", &name]).output();
+    if made.is_ok_and(|output| output.status.success()) {
+        super::network::delete_namespace(&name);
+        None
+    } else {
+        Some("network namespaces cannot be made here (CAP_NET_ADMIN and CAP_SYS_ADMIN are needed)".to_owned())
+    }
+}

@@ -1,0 +1,197 @@
+//! A client that writes all the time: one row, one commit, the next.
+//!
+//! It behaves as an application with a multi-host URI and `target_session_attrs=read-write&connect_timeout=2` does,
+//! and gives up on a statement after two seconds, because a frozen host never closes a connection.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, bail};
+
+use super::ledger::{Ack, Ledger};
+use super::network::Door;
+use super::sql::{Session, Target, new_runtime};
+use super::wait::wait_for;
+
+/// `connect_timeout`, for each host.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// After this long the client drops the connection and connects again.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Between two commits: enough of them to measure with, and the machine is left free for the servers.
+const PACE: Duration = Duration::from_millis(3);
+/// Between two attempts to connect.
+const RETRY_PACE: Duration = Duration::from_millis(10);
+
+/// The table that is written to.
+pub(crate) const TABLE_DDL: &str = "create table if not exists ledger(\
+     writer int not null, value bigint not null, primary key (writer, value)); \
+     grant all on ledger to public;";
+
+/// A running writer; stopped on drop.
+pub(crate) struct Writer {
+    ledger: Arc<Mutex<Ledger>>,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What kind of client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Audience {
+    /// Looks for the server that accepts writes.
+    ReadWrite,
+    /// Writes to whatever it is connected to, as a client that was told one address only.
+    Any,
+}
+
+impl Writer {
+    /// Starts writing from the namespace behind the door.
+    pub(crate) fn start(number: usize, door: Door, targets: Vec<Target>, audience: Audience) -> Self {
+        let ledger = Arc::new(Mutex::new(Ledger::new(number)));
+        let stop = Arc::new(AtomicBool::new(false));
+        let client = Client {
+            number,
+            targets,
+            audience,
+            ledger: Arc::clone(&ledger),
+            stop: Arc::clone(&stop),
+            next_value: 1,
+        };
+        let thread = std::thread::spawn(move || client.run(&door));
+        Self { ledger, stop, thread: Some(thread) }
+    }
+
+    /// What it was told so far.
+    pub(crate) fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for the acknowledgement of something that is sent from now on; returns when that was.
+    pub(crate) fn wait_for_ack(&self, within: Duration) -> Result<Instant> {
+        let since = Instant::now();
+        let look = || Ok(self.ledger().first_after(since).map(|ack| ack.acked));
+        wait_for("an acknowledged commit", within, look).map_err(|error| {
+            let last = self.ledger().errors.last().map(|(_, error)| error.clone());
+            anyhow!("{error}; the writer's last error: {}", last.unwrap_or_default())
+        })
+    }
+
+    /// Stops and hands over what it was told.
+    pub(crate) fn stop(mut self) -> Ledger {
+        self.end();
+        self.ledger().clone()
+    }
+
+    fn end(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            eprintln!("the writer has panicked");
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+struct Client {
+    number: usize,
+    targets: Vec<Target>,
+    audience: Audience,
+    ledger: Arc<Mutex<Ledger>>,
+    stop: Arc<AtomicBool>,
+    next_value: u64,
+}
+
+impl Client {
+    fn run(mut self, door: &Door) {
+        let runtime = door.enter().and_then(|()| new_runtime());
+        match runtime {
+            Ok(runtime) => runtime.block_on(self.write()),
+            Err(error) => self.ledger().error(&error),
+        }
+    }
+
+    fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    async fn write(&mut self) {
+        while !self.is_stopped() {
+            match self.connect().await {
+                Ok(session) => {
+                    if let Err(error) = self.write_through(&session).await {
+                        self.ledger().error(&error);
+                    }
+                }
+                Err(error) => {
+                    self.ledger().error(&error);
+                    tokio::time::sleep(RETRY_PACE).await;
+                }
+            }
+        }
+    }
+
+    /// Tries the hosts in their order.
+    async fn connect(&self) -> Result<Session> {
+        let mut last = anyhow!("no host to connect to");
+        for target in &self.targets {
+            if self.is_stopped() {
+                break;
+            }
+            match tokio::time::timeout(CONNECT_TIMEOUT, self.try_host(target)).await {
+                Ok(Ok(session)) => return Ok(session),
+                Ok(Err(error)) => last = error.context(target.host),
+                Err(_elapsed) => last = anyhow!("{}: no answer", target.host),
+            }
+        }
+        Err(last)
+    }
+
+    async fn try_host(&self, target: &Target) -> Result<Session> {
+        let session = Session::open(target, CONNECT_TIMEOUT).await?;
+        if self.audience == Audience::ReadWrite {
+            let rows = session.rows("show transaction_read_only", CONNECT_TIMEOUT).await?;
+            if rows.first().and_then(|row| row.first()).cloned().flatten().as_deref() != Some("off") {
+                bail!("the session is read-only");
+            }
+        }
+        Ok(session)
+    }
+
+    async fn write_through(&mut self, session: &Session) -> Result<()> {
+        while !self.is_stopped() {
+            let value = self.next_value;
+            self.next_value += 1;
+            let sent = Instant::now();
+            let statement = format!(
+                "insert into ledger values ({}, {value}) \
+                 returning host(inet_server_addr()), substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8)",
+                self.number
+            );
+            let rows = session.rows(&statement, STATEMENT_TIMEOUT).await?;
+            let acked = Instant::now();
+            let warnings = session.take_inbox().warnings;
+            if !warnings.is_empty() {
+                self.ledger().unreplicated.push(value);
+                bail!("the commit of {value} came with a warning: {}", warnings.join("; "));
+            }
+            let mut columns = rows.into_iter().flatten().flatten();
+            let server = columns.next().context("no server address")?;
+            let timeline = columns.next().context("no timeline")?;
+            let timeline = u32::from_str_radix(&timeline, 16)?;
+            self.ledger().acks.push(Ack { value, sent, acked, server, timeline });
+            tokio::time::sleep(PACE).await;
+        }
+        Ok(())
+    }
+}
