@@ -9,6 +9,7 @@ pub mod keeper;
 pub mod lsn;
 pub mod message;
 pub mod monitor;
+pub mod sqlstate;
 pub mod state;
 
 pub use group::{FormationKind, Group, Health, Node, Timeouts};

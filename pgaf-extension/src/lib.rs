@@ -1,3 +1,32 @@
-//! The monitor of pgaf: tables, functions and a probing worker inside Postgres.
+//! The monitor: tables, functions and a probing worker inside Postgres.
+//!
+//! Nothing is decided here. Every function that decides has the same lines: take the group's lock, record what
+//! was reported, load the group once, [`pgaf_core::monitor::decide`], write and notify. The SQL objects are
+//! declared in `sql/pgautofailover--3.0.sql`; each function there is bound to a `…_wrapper` of [`functions`].
+
+mod catalog;
+mod clock;
+mod error;
+mod functions;
+mod gucs;
+mod lock;
+mod plan;
+mod record;
+mod step;
+mod worker;
+
+use pgrx::prelude::*;
 
 ::pgrx::pg_module_magic!(name, version);
+
+/// Called by Postgres when it loads the library.
+#[allow(non_snake_case)]
+#[pg_guard]
+pub extern "C-unwind" fn _PG_init() {
+    gucs::define();
+    // SAFETY: a flag that the postmaster sets before it loads libraries.
+    if unsafe { pg_sys::process_shared_preload_libraries_in_progress } {
+        clock::remember_start();
+        worker::register();
+    }
+}

@@ -1,0 +1,115 @@
+//! Writes what was decided, and what happened, to the tables.
+
+use pgaf_core::monitor::{Change, Decision};
+use pgaf_core::{CommitRule, Group, Node, NodeId, ReplicationState};
+use pgrx::spi::SpiClient;
+
+use super::notify;
+use crate::error::Error;
+use crate::plan::plans;
+
+plans! {
+    SETTINGS(INT8OID, INT4OID, BOOLOID) = "
+        UPDATE pgautofailover.node SET candidatepriority = $2, replicationquorum = $3 WHERE nodeid = $1";
+    GOAL(INT8OID, TEXTOID, INT8OID) = "
+        UPDATE pgautofailover.node
+           SET goalstate = $2::pgautofailover.replication_state, goalepoch = $3,
+               statechangetime = pg_catalog.clock_timestamp()
+         WHERE nodeid = $1";
+    EVENT(INT8OID, TEXTOID) = "
+        INSERT INTO pgautofailover.event
+                    (eventtime, formationid, nodeid, groupid, nodename, nodehost, nodeport, reportedstate, goalstate,
+                     reportedrepstate, reportedtli, reportedlsn, candidatepriority, replicationquorum, description)
+             SELECT pg_catalog.clock_timestamp(), formationid, nodeid, groupid, nodename, nodehost, nodeport,
+                    reportedstate, goalstate, reportedrepstate, reportedtli, reportedlsn, candidatepriority,
+                    replicationquorum, $2
+               FROM pgautofailover.node
+              WHERE nodeid = $1";
+    DELETE_NODE(INT8OID) = "
+        DELETE FROM pgautofailover.node WHERE nodeid = $1";
+    DELETE_RULES(TEXTOID, INT4OID) = "
+        DELETE FROM pgautofailover.commit_rule WHERE formationid = $1 AND groupid = $2";
+    INSERT_RULE(TEXTOID, INT4OID, INT4OID, INT8ARRAYOID, INT4OID) = "
+        INSERT INTO pgautofailover.commit_rule (formationid, groupid, position, standbys, acks)
+             VALUES ($1, $2, $3, $4, $5)";
+    NUMBER_SYNC_STANDBYS(TEXTOID, INT4OID) = "
+        UPDATE pgautofailover.formation SET number_sync_standbys = $2 WHERE formationid = $1";
+}
+
+/// Writes a decision that was made from `before`, and notifies. True when there was anything to write.
+pub(crate) fn decision(
+    client: &mut SpiClient<'_>,
+    before: &Group,
+    decision: &Decision,
+) -> Result<bool, Error> {
+    let after = &decision.group;
+    for node in &after.nodes {
+        let has_changed = |old: &Node| {
+            old.candidate_priority != node.candidate_priority
+                || old.replication_quorum != node.replication_quorum
+        };
+        if before.node(node.id).is_some_and(has_changed) {
+            let settings = [node.id.0.into(), node.candidate_priority.into(), node.replication_quorum.into()];
+            SETTINGS.with(|plan| plan.run(client, &settings))?;
+        }
+    }
+    for change in &decision.changes {
+        assign(client, before, after, change)?;
+    }
+    for (node, why) in &decision.removed {
+        remove(client, before, *node, why)?;
+    }
+    if before.number_sync_standbys != after.number_sync_standbys {
+        let number = i32::try_from(after.number_sync_standbys).unwrap_or(i32::MAX);
+        NUMBER_SYNC_STANDBYS.with(|plan| plan.run(client, &[after.formation.as_str().into(), number.into()]))?;
+    }
+    let rules: &[CommitRule] = if after.nodes.is_empty() { &[] } else { &after.commit_rules };
+    if before.commit_rules != rules {
+        commit_rules(client, after, rules)?;
+    }
+    Ok(before != after || !decision.changes.is_empty() || !decision.removed.is_empty())
+}
+
+/// Writes one row to the event table: the node as its row is now, and what happened.
+pub(crate) fn event(client: &mut SpiClient<'_>, node: NodeId, what: &str) -> Result<(), Error> {
+    EVENT.with(|plan| plan.run(client, &[node.0.into(), what.into()]))?;
+    notify::log(client, what)
+}
+
+fn assign(
+    client: &mut SpiClient<'_>,
+    before: &Group,
+    after: &Group,
+    change: &Change,
+) -> Result<(), Error> {
+    let goal = [change.node.0.into(), change.goal.as_str().into(), change.epoch.0.into()];
+    GOAL.with(|plan| plan.run(client, &goal))?;
+    event(client, change.node, &change.description)?;
+    if let Some(node) = after.node(change.node).or_else(|| before.node(change.node)) {
+        notify::state(client, after, node, change.goal)?;
+    }
+    notify::keeper(client, change.node, change.epoch)
+}
+
+fn remove(client: &mut SpiClient<'_>, before: &Group, node: NodeId, why: &str) -> Result<(), Error> {
+    event(client, node, why)?;
+    DELETE_NODE.with(|plan| plan.run(client, &[node.0.into()]))?;
+    if let Some(node) = before.node(node) {
+        notify::state(client, before, node, ReplicationState::Dropped)?;
+        notify::keeper(client, node.id, node.goal_epoch.next())?;
+    }
+    Ok(())
+}
+
+fn commit_rules(client: &mut SpiClient<'_>, group: &Group, rules: &[CommitRule]) -> Result<(), Error> {
+    let formation = group.formation.as_str();
+    DELETE_RULES.with(|plan| plan.run(client, &[formation.into(), group.id.0.into()]))?;
+    for (position, rule) in (0_i32..).zip(rules) {
+        let standbys: Vec<i64> = rule.standbys.iter().map(|node| node.0).collect();
+        let acks = i32::try_from(rule.acks).unwrap_or(i32::MAX);
+        let row =
+            [formation.into(), group.id.0.into(), position.into(), standbys.into(), acks.into()];
+        INSERT_RULE.with(|plan| plan.run(client, &row))?;
+    }
+    Ok(())
+}

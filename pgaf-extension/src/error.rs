@@ -1,0 +1,135 @@
+//! Everything a function can fail with, and the one place where it becomes a Postgres error.
+
+use pgaf_core::monitor::{Refusal, RefusalKind};
+use pgaf_core::{GroupId, NodeId, sqlstate};
+use pgrx::pg_sys::errcodes::PgSqlErrorCode;
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::spi::SpiError;
+
+/// An expected failure.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    #[error("formation \"{0}\" does not exist")]
+    UnknownFormation(String),
+    #[error("group {group} of formation \"{formation}\" does not exist")]
+    UnknownGroup { formation: String, group: GroupId },
+    #[error("node {0} does not exist")]
+    UnknownNode(NodeId),
+    #[error("there is no node at {host}:{port}")]
+    UnknownAddress { host: String, port: i32 },
+    #[error("there is no node \"{name}\" in formation \"{formation}\"")]
+    UnknownName { formation: String, name: String },
+    #[error("{node} is in group {group} of formation \"{formation}\"", node = NodeLabel(*.node))]
+    OtherGroup { node: NodeId, formation: String, group: GroupId },
+    #[error("{what}")]
+    Duplicate { what: String, hint: &'static str },
+    #[error("{what}")]
+    Invalid { what: String, hint: &'static str },
+    #[error("{what}")]
+    WrongState { what: String, hint: &'static str },
+    #[error("{0}")]
+    NotSupported(&'static str),
+    #[error("{0} is NULL")]
+    Null(&'static str),
+    #[error("the library \"pgautofailover\" is not preloaded")]
+    NotPreloaded,
+    #[error("the library of pgautofailover is version {library}, and the installed extension is version {extension}")]
+    VersionMismatch { library: &'static str, extension: String },
+    #[error("the functions of the monitor cannot be called in a transaction of isolation level {0}")]
+    Isolation(&'static str),
+    #[error("the row of {what} cannot be read: {why}")]
+    Damaged { what: String, why: String },
+    #[error("the monitor could not run its own query: {0}")]
+    Spi(#[from] SpiError),
+}
+
+/// `node 1`, where the name is not known.
+struct NodeLabel(NodeId);
+
+impl std::fmt::Display for NodeLabel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "node {}", self.0)
+    }
+}
+
+impl Error {
+    const fn sqlstate(&self) -> &'static str {
+        match self {
+            Self::Refused(refusal) => match refusal.kind() {
+                RefusalKind::UndefinedObject => sqlstate::UNKNOWN_OBJECT,
+                RefusalKind::WrongState => sqlstate::WRONG_STATE,
+                RefusalKind::InvalidValue => sqlstate::INVALID_VALUE,
+                RefusalKind::NotSupported => sqlstate::NOT_SUPPORTED,
+                RefusalKind::Internal => sqlstate::INTERNAL,
+            },
+            Self::UnknownFormation(_) | Self::UnknownGroup { .. } => sqlstate::UNKNOWN_OBJECT,
+            Self::UnknownNode(_) | Self::UnknownAddress { .. } | Self::UnknownName { .. } => {
+                sqlstate::UNKNOWN_NODE
+            }
+            Self::Duplicate { .. } => sqlstate::DUPLICATE_OBJECT,
+            Self::OtherGroup { .. } | Self::Invalid { .. } => sqlstate::INVALID_VALUE,
+            Self::WrongState { .. } => sqlstate::WRONG_STATE,
+            Self::NotSupported(_) => sqlstate::NOT_SUPPORTED,
+            Self::Null(_) => sqlstate::NULL_VALUE,
+            Self::NotPreloaded => sqlstate::NOT_CONFIGURED,
+            Self::VersionMismatch { .. } => sqlstate::VERSION_MISMATCH,
+            Self::Isolation(_) => sqlstate::WRONG_ISOLATION,
+            Self::Damaged { .. } | Self::Spi(_) => sqlstate::INTERNAL,
+        }
+    }
+
+    fn hint(&self) -> String {
+        match self {
+            Self::Refused(refusal) => refusal.hint().to_owned(),
+            Self::UnknownFormation(_) => {
+                "SELECT formationid FROM pgautofailover.formation shows the formations there are.".to_owned()
+            }
+            Self::UnknownGroup { .. } => {
+                "pgautofailover.current_state() shows the groups of a formation.".to_owned()
+            }
+            Self::UnknownNode(_) | Self::UnknownAddress { .. } | Self::UnknownName { .. } => {
+                "SELECT nodeid, nodename FROM pgautofailover.node shows the nodes that are registered.".to_owned()
+            }
+            Self::OtherGroup { .. } => "Call the function with the group that the node is in.".to_owned(),
+            Self::Duplicate { hint, .. } | Self::Invalid { hint, .. } | Self::WrongState { hint, .. } => {
+                (*hint).to_owned()
+            }
+            Self::NotSupported(_) => "The README lists what this version does.".to_owned(),
+            Self::Null(_) => "Give a value.".to_owned(),
+            Self::NotPreloaded => {
+                "Add pgautofailover to shared_preload_libraries and restart Postgres.".to_owned()
+            }
+            Self::VersionMismatch { library, extension } => version_hint(library, extension),
+            Self::Isolation(_) => "Call them in READ COMMITTED: BEGIN ISOLATION LEVEL READ COMMITTED.".to_owned(),
+            Self::Damaged { .. } | Self::Spi(_) => {
+                "Somebody changed the tables of pgautofailover, or this is a defect: please report it.".to_owned()
+            }
+        }
+    }
+}
+
+/// What makes the two versions the same: the older one has to follow.
+fn version_hint(library: &str, extension: &str) -> String {
+    let numbers = |text: &str| -> Vec<u32> { text.split('.').filter_map(|part| part.parse().ok()).collect() };
+    if numbers(extension) < numbers(library) {
+        format!("Run: ALTER EXTENSION pgautofailover UPDATE TO '{library}'.")
+    } else {
+        "Install the package of the extension's version and restart Postgres.".to_owned()
+    }
+}
+
+/// The number that Postgres packs the five letters of an SQLSTATE into, six bits each.
+fn packed(sqlstate: &str) -> i32 {
+    let letters = sqlstate.bytes().take(5).enumerate();
+    letters.fold(0, |code, (index, letter)| code | (i32::from(letter.wrapping_sub(b'0')) & 0x3F) << (6 * index))
+}
+
+impl From<Error> for ErrorReport {
+    #[track_caller]
+    fn from(error: Error) -> Self {
+        let code = PgSqlErrorCode::from(packed(error.sqlstate()));
+        Self::new(code, error.to_string(), "pgautofailover").set_hint(error.hint())
+    }
+}

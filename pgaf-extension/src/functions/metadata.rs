@@ -1,0 +1,103 @@
+//! What a node is called and where it is.
+
+use pgaf_core::NodeId;
+use pgaf_core::monitor::Event;
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::prelude::*;
+use pgrx::spi::SpiClient;
+
+use crate::catalog::load;
+use crate::catalog::locate::{self, Place};
+use crate::error::Error;
+use crate::lock;
+use crate::plan::plans;
+use crate::step;
+
+plans! {
+    MOVE(INT8OID, TEXTOID, TEXTOID, INT4OID) = "
+        UPDATE pgautofailover.node SET nodename = $2, nodehost = $3, nodeport = $4 WHERE nodeid = $1";
+}
+
+/// As long as a name in Postgres, which it becomes: `cluster_name`.
+const MAX_NAME_BYTES: usize = 63;
+/// As long as a name in DNS.
+const MAX_HOST_BYTES: usize = 255;
+
+/// A NULL leaves a property as it is.
+#[pg_extern(sql = false)]
+fn update_node_metadata(
+    node_id: Option<i64>,
+    name: Option<&str>,
+    host: Option<&str>,
+    port: Option<i32>,
+) -> Result<bool, ErrorReport> {
+    step::run(|client| {
+        let node = NodeId(node_id.ok_or(Error::Null("the id of the node"))?);
+        let place = locate::by_id(client, node)?;
+        lock::formation(&place.formation);
+        let group = load::group(client, &place.formation, place.group)?;
+        let old = group.node(node).ok_or(Error::UnknownNode(node))?;
+        let name = name.unwrap_or(&old.name);
+        let host = host.unwrap_or(&old.host);
+        let port = port.unwrap_or_else(|| i32::from(old.port));
+        check_name(name)?;
+        check_address(host, port)?;
+        check_not_taken(client, &place, name, host, port)?;
+        if (name, host, port) != (&old.name, &old.host, i32::from(old.port)) {
+            MOVE.with(|plan| plan.run(client, &[node.0.into(), name.into(), host.into(), port.into()]))?;
+            step::load_and_decide(client, &place.formation, place.group, &Event::NodeMoved(node))?;
+        }
+        Ok(true)
+    })
+}
+
+fn check_not_taken(
+    client: &mut SpiClient<'_>,
+    place: &Place,
+    name: &str,
+    host: &str,
+    port: i32,
+) -> Result<(), Error> {
+    const HINT: &str = "Choose another, or change that node first.";
+    let named = locate::by_name(client, &place.formation, name).ok();
+    if let Some(other) = named.filter(|other| other.node != place.node) {
+        return Err(Error::Duplicate { what: format!("node {} is called \"{name}\"", other.node), hint: HINT });
+    }
+    let there = locate::by_address(client, host, port).ok();
+    if let Some(other) = there.filter(|other| other.node != place.node) {
+        return Err(Error::Duplicate { what: format!("node {} is at {host}:{port}", other.node), hint: HINT });
+    }
+    Ok(())
+}
+
+/// A name that reads well in a log, in a table and in a connection string.
+pub(super) fn check_name(name: &str) -> Result<(), Error> {
+    let is_printable = !name.chars().any(|letter| letter.is_control() || letter == '"');
+    if !name.trim().is_empty() && name.len() <= MAX_NAME_BYTES && is_printable {
+        return Ok(());
+    }
+    Err(Error::Invalid {
+        what: format!("{name:?} cannot be the name of a node"),
+        hint: "A name has 1 to 63 bytes, and neither quotes nor control characters.",
+    })
+}
+
+/// A host that can be looked up, and a port that can be connected to.
+pub(super) fn check_address(host: &str, port: i32) -> Result<(), Error> {
+    let is_host = !host.is_empty()
+        && host.len() <= MAX_HOST_BYTES
+        && !host.chars().any(|letter| letter.is_control() || letter.is_whitespace() || ",/@".contains(letter));
+    if !is_host {
+        return Err(Error::Invalid {
+            what: format!("{host:?} cannot be the host of a node"),
+            hint: "Give a host name or an address at which the other nodes reach it, with --hostname.",
+        });
+    }
+    if !(1..=i32::from(u16::MAX)).contains(&port) {
+        return Err(Error::Invalid {
+            what: format!("{port} cannot be the port of a node"),
+            hint: "A port is between 1 and 65535.",
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,11 @@
+//! The SQL functions: one file for what keepers say, one for each kind of thing that operators ask for.
+//!
+//! Arguments of type `replication_state` come as the oid of the label, those of type `pg_lsn` as 8 bytes, those of
+//! type `name` as a C string.
+
+mod metadata;
+mod operate;
+mod register;
+mod remove;
+mod report;
+mod settings;

@@ -1,0 +1,296 @@
+//! `register_node`: a node joins a formation.
+
+use std::ffi::CStr;
+
+use pgaf_core::monitor::{Event, assignment_for};
+use pgaf_core::{Group, GroupId, NodeId, ReplicationState};
+use pgrx::pg_sys;
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::prelude::*;
+use pgrx::spi::SpiClient;
+
+use super::metadata::{check_address, check_name};
+use crate::catalog::load::{self, Row};
+use crate::catalog::{locate, store};
+use crate::error::Error;
+use crate::lock;
+use crate::plan::plans;
+use crate::record::{self, Record};
+use crate::step;
+
+plans! {
+    NEXT_ID() = "
+        SELECT nextval('pgautofailover.node_nodeid_seq')";
+    SKIP_ID(INT8OID) = "
+        SELECT setval('pgautofailover.node_nodeid_seq', greatest(last_value, $1))
+          FROM pgautofailover.node_nodeid_seq";
+    INSERT(INT8OID, TEXTOID, INT4OID, TEXTOID, TEXTOID, INT4OID, INT8OID, TEXTOID, INT4OID, BOOLOID, TEXTOID) = "
+        INSERT INTO pgautofailover.node
+                    (nodeid, formationid, groupid, nodename, nodehost, nodeport, sysidentifier, goalstate,
+                     reportedstate, candidatepriority, replicationquorum, nodecluster)
+             VALUES ($1, $2, $3, $4, $5, $6, nullif($7, 0), 'init', $8::pgautofailover.replication_state,
+                     $9, $10, $11)";
+    OTHER_SYSTEM(TEXTOID, INT4OID, INT8OID) = "
+        SELECT sysidentifier
+          FROM pgautofailover.node
+         WHERE formationid = $1 AND groupid = $2 AND sysidentifier <> nullif($3, 0)
+         LIMIT 1";
+    DATABASE(TEXTOID, TEXTOID) = "
+        UPDATE pgautofailover.formation
+           SET dbname = $2
+         WHERE formationid = $1
+           AND NOT EXISTS (SELECT FROM pgautofailover.node WHERE formationid = $1)";
+}
+
+/// What a node asks for.
+struct Request<'a> {
+    formation: &'a str,
+    host: &'a str,
+    port: i32,
+    dbname: &'a str,
+    name: &'a str,
+    system_identifier: i64,
+    desired_id: i64,
+    desired_group: i32,
+    initial: ReplicationState,
+    kind: &'a str,
+    candidate_priority: i32,
+    replication_quorum: bool,
+    cluster: &'a str,
+}
+
+#[pg_extern(sql = false)]
+#[allow(clippy::too_many_arguments)]
+fn register_node(
+    formation_id: &str,
+    host: &str,
+    port: i32,
+    dbname: &CStr,
+    name: &str,
+    system_identifier: i64,
+    desired_id: i64,
+    desired_group: i32,
+    initial: pg_sys::Oid,
+    kind: &str,
+    candidate_priority: i32,
+    replication_quorum: bool,
+    cluster: &str,
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> Result<Record, ErrorReport> {
+    let columns = step::run(|client| {
+        let request = Request {
+            formation: formation_id,
+            host,
+            port,
+            dbname: &dbname.to_string_lossy(),
+            name,
+            system_identifier,
+            desired_id,
+            desired_group,
+            initial: record::state(initial)?,
+            kind,
+            candidate_priority,
+            replication_quorum,
+            cluster,
+        };
+        register(client, &request)
+    })?;
+    Ok(Record::new(fcinfo, &columns)?)
+}
+
+fn register(client: &mut SpiClient<'_>, request: &Request<'_>) -> Result<Vec<Option<String>>, Error> {
+    check_values(request)?;
+    lock::formation(request.formation);
+    let group = choose_group(client, request)?;
+    agree_on_database(client, request)?;
+    check_initial_state(request, &load::group(client, request.formation, group)?)?;
+    check_system_identifier(client, request, group)?;
+    let id = choose_id(client, request)?;
+    let name = if request.name.is_empty() { format!("node_{id}") } else { request.name.to_owned() };
+    check_not_taken(client, request, &name)?;
+    insert(client, request, group, id, &name)?;
+    store::event(
+        client,
+        id,
+        &format!("Node {id} \"{name}\" ({}:{}) joins group {group} of formation \"{}\"", request.host, request.port, request.formation),
+    )?;
+    let step = step::load_and_decide(client, request.formation, group, &Event::Registered(id))?;
+    let assignment = assignment_for(&step.group, id).ok_or(Error::UnknownNode(id))?;
+    let columns = [
+        id.to_string(),
+        group.to_string(),
+        assignment.goal.to_string(),
+        assignment.candidate_priority.to_string(),
+        assignment.replication_quorum.to_string(),
+        name,
+    ];
+    Ok(columns.into_iter().map(Some).collect())
+}
+
+/// What can be said without looking at anybody else.
+fn check_values(request: &Request<'_>) -> Result<(), Error> {
+    check_address(request.host, request.port)?;
+    if !request.name.is_empty() {
+        check_name(request.name)?;
+    }
+    if !(0..=100).contains(&request.candidate_priority) {
+        return Err(Error::Invalid {
+            what: format!("candidate priority {} is not between 0 and 100", request.candidate_priority),
+            hint: "A node of priority 0 is never promoted.",
+        });
+    }
+    if request.desired_id < -1 {
+        return Err(Error::Invalid {
+            what: format!("{} cannot be the id of a node", request.desired_id),
+            hint: "Ids are positive; -1 lets the monitor choose.",
+        });
+    }
+    Ok(())
+}
+
+fn choose_group(client: &mut SpiClient<'_>, request: &Request<'_>) -> Result<GroupId, Error> {
+    let (_, formation_kind) = locate::formation(client, request.formation)?;
+    if formation_kind == "citus" {
+        return Err(Error::NotSupported("formations of kind \"citus\" are not supported yet"));
+    }
+    if request.kind != "standalone" {
+        return Err(Error::Invalid {
+            what: format!(
+                "a node of kind \"{}\" cannot join formation \"{}\", whose kind is \"{formation_kind}\"",
+                request.kind, request.formation
+            ),
+            hint: "Use \"pg_autoctl create postgres\", or a formation of kind \"citus\".",
+        });
+    }
+    match request.desired_group {
+        -1 | 0 => Ok(GroupId(0)),
+        other => Err(Error::Invalid {
+            what: format!("formation \"{}\" of kind \"{formation_kind}\" has no group {other}", request.formation),
+            hint: "Such a formation has one group, with number 0.",
+        }),
+    }
+}
+
+/// The first node of a formation says which database it serves; the others have to agree.
+fn agree_on_database(client: &mut SpiClient<'_>, request: &Request<'_>) -> Result<(), Error> {
+    if request.dbname.is_empty() {
+        return Ok(());
+    }
+    DATABASE.with(|plan| plan.run(client, &[request.formation.into(), request.dbname.into()]))?;
+    let (dbname, _) = locate::formation(client, request.formation)?;
+    if dbname == request.dbname {
+        return Ok(());
+    }
+    Err(Error::Invalid {
+        what: format!(
+            "formation \"{}\" serves database \"{dbname}\", not \"{}\"",
+            request.formation, request.dbname
+        ),
+        hint: "Give the formation's database with --dbname, or create another formation.",
+    })
+}
+
+fn check_initial_state(request: &Request<'_>, group: &Group) -> Result<(), Error> {
+    let refuse = |what: String, hint| Err(Error::Invalid { what, hint });
+    let has_nodes = !group.nodes.is_empty();
+    match request.initial {
+        ReplicationState::Init => Ok(()),
+        ReplicationState::Single if request.system_identifier == 0 => refuse(
+            "a node that registers as single must give its system identifier".to_owned(),
+            "pg_controldata shows the system identifier of a cluster.",
+        ),
+        ReplicationState::Single if has_nodes => refuse(
+            format!("a node cannot register as single in group {}, which has nodes", group.id),
+            "Register it with the initial state \"init\".",
+        ),
+        ReplicationState::WaitStandby | ReplicationState::CatchingUp if !has_nodes => refuse(
+            format!("a node cannot register as {} in group {}, which has no nodes", request.initial, group.id),
+            "Register the primary first.",
+        ),
+        ReplicationState::Single | ReplicationState::WaitStandby | ReplicationState::CatchingUp => Ok(()),
+        other => refuse(
+            format!("a node cannot register as {other}"),
+            "A node registers as init, single, wait_standby or catchingup.",
+        ),
+    }
+}
+
+fn check_system_identifier(
+    client: &mut SpiClient<'_>,
+    request: &Request<'_>,
+    group: GroupId,
+) -> Result<(), Error> {
+    let arguments = [request.formation.into(), group.0.into(), request.system_identifier.into()];
+    let Some(row) = OTHER_SYSTEM.with(|plan| plan.run(client, &arguments))?.next() else {
+        return Ok(());
+    };
+    let theirs: i64 = Row { row, what: "a node" }.get(1)?;
+    Err(Error::WrongState {
+        what: format!(
+            "the data directory belongs to another cluster: its system identifier is {}, that of group {group} of \
+             formation \"{}\" is {theirs}",
+            request.system_identifier, request.formation
+        ),
+        hint: "Give the node an empty data directory, or register it in another formation.",
+    })
+}
+
+fn choose_id(client: &mut SpiClient<'_>, request: &Request<'_>) -> Result<NodeId, Error> {
+    if request.desired_id < 1 {
+        let row = NEXT_ID.with(|plan| plan.run(client, &[]))?.next();
+        let row = row.ok_or(Error::UnknownNode(NodeId(request.desired_id)))?;
+        return Ok(NodeId(Row { row, what: "the sequence of node ids" }.get(1)?));
+    }
+    let id = NodeId(request.desired_id);
+    if let Ok(place) = locate::by_id(client, id) {
+        return Err(Error::Duplicate {
+            what: format!("node {id} exists already, in formation \"{}\"", place.formation),
+            hint: "Choose another id, or none: the monitor then chooses one.",
+        });
+    }
+    SKIP_ID.with(|plan| plan.run(client, &[id.0.into()]))?;
+    Ok(id)
+}
+
+fn check_not_taken(client: &mut SpiClient<'_>, request: &Request<'_>, name: &str) -> Result<(), Error> {
+    if let Ok(place) = locate::by_name(client, request.formation, name) {
+        return Err(Error::Duplicate {
+            what: format!("formation \"{}\" has a node \"{name}\" already, node {}", request.formation, place.node),
+            hint: "Choose another name with --name, or drop that node first.",
+        });
+    }
+    if let Ok(place) = locate::by_address(client, request.host, request.port) {
+        return Err(Error::Duplicate {
+            what: format!(
+                "{}:{} is registered already, as node {} of formation \"{}\"",
+                request.host, request.port, place.node, place.formation
+            ),
+            hint: "Choose another port with --pgport, or drop that node first.",
+        });
+    }
+    Ok(())
+}
+
+fn insert(
+    client: &mut SpiClient<'_>,
+    request: &Request<'_>,
+    group: GroupId,
+    id: NodeId,
+    name: &str,
+) -> Result<(), Error> {
+    let row = [
+        id.0.into(),
+        request.formation.into(),
+        group.0.into(),
+        name.into(),
+        request.host.into(),
+        request.port.into(),
+        request.system_identifier.into(),
+        request.initial.as_str().into(),
+        request.candidate_priority.into(),
+        request.replication_quorum.into(),
+        request.cluster.into(),
+    ];
+    INSERT.with(|plan| plan.run(client, &row))?;
+    Ok(())
+}

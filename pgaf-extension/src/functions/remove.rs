@@ -1,0 +1,36 @@
+//! `remove_node`: a node leaves its formation.
+
+use pgaf_core::NodeId;
+use pgaf_core::monitor::Event;
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::prelude::*;
+use pgrx::spi::SpiClient;
+
+use crate::catalog::locate::{self, Place};
+use crate::error::Error;
+use crate::lock::{self, Wait};
+use crate::step;
+
+#[pg_extern(sql = false)]
+fn remove_node(node_id: i64, force: bool) -> Result<bool, ErrorReport> {
+    step::run(|client| {
+        let place = locate::by_id(client, NodeId(node_id))?;
+        remove(client, &place, force)
+    })
+}
+
+#[pg_extern(sql = false)]
+fn remove_node_by_address(host: &str, port: i32, force: bool) -> Result<bool, ErrorReport> {
+    step::run(|client| {
+        let place = locate::by_address(client, host, port)?;
+        remove(client, &place, force)
+    })
+}
+
+/// With `force` the row goes at once; else the node is told, and its row goes when it has reported that it left.
+fn remove(client: &mut SpiClient<'_>, place: &Place, force: bool) -> Result<bool, Error> {
+    lock::group(&place.formation, place.group, Wait::Blocking);
+    let event = Event::Remove { node: place.node, force };
+    step::load_and_decide(client, &place.formation, place.group, &event)?;
+    Ok(true)
+}

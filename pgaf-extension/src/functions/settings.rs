@@ -1,0 +1,115 @@
+//! Settings of nodes and of formations that take part in decisions.
+
+use pgaf_core::monitor::Event;
+use pgaf_core::{CommitRule, GroupId, NodeId};
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::prelude::*;
+use pgrx::spi::SpiClient;
+
+use crate::catalog::load::{self, Row};
+use crate::catalog::locate;
+use crate::error::Error;
+use crate::lock::{self, Wait};
+use crate::plan::plans;
+use crate::step;
+
+plans! {
+    SECONDARY(TEXTOID, BOOLOID) = "
+        UPDATE pgautofailover.formation SET opt_secondary = $2 WHERE formationid = $1 RETURNING formationid";
+}
+
+#[pg_extern(sql = false)]
+fn set_node_candidate_priority(
+    formation_id: &str,
+    node_name: &str,
+    priority: i32,
+) -> Result<bool, ErrorReport> {
+    on_node(formation_id, node_name, |node| Event::SetCandidatePriority(node, priority))
+}
+
+#[pg_extern(sql = false)]
+fn set_node_replication_quorum(
+    formation_id: &str,
+    node_name: &str,
+    is_member: bool,
+) -> Result<bool, ErrorReport> {
+    on_node(formation_id, node_name, |node| Event::SetReplicationQuorum(node, is_member))
+}
+
+#[pg_extern(sql = false)]
+fn set_formation_number_sync_standbys(formation_id: &str, number: i32) -> Result<bool, ErrorReport> {
+    step::run(|client| {
+        let number = u32::try_from(number).map_err(|_| Error::Invalid {
+            what: format!("number_sync_standbys is {number}, it cannot be negative"),
+            hint: "With 0 a primary goes on alone when it has lost its last standby.",
+        })?;
+        lock::formation(formation_id);
+        on_all_groups(client, formation_id, &Event::SetNumberSyncStandbys(number))
+    })
+}
+
+#[pg_extern(sql = false)]
+fn enable_secondary(formation_id: &str) -> Result<bool, ErrorReport> {
+    set_secondary(formation_id, true)
+}
+
+/// A trigger refuses it while a group has standbys.
+#[pg_extern(sql = false)]
+fn disable_secondary(formation_id: &str) -> Result<bool, ErrorReport> {
+    set_secondary(formation_id, false)
+}
+
+/// The value that the primary of a group has, or had when there is none.
+#[pg_extern(sql = false)]
+fn synchronous_standby_names(formation_id: &str, group_id: i32) -> Result<String, ErrorReport> {
+    let text: Result<Option<String>, Error> = Spi::connect(|client| {
+        let mut rows = client.select(
+            "SELECT (SELECT json_agg(json_build_object('standbys', r.standbys, 'acks', r.acks)
+                                     ORDER BY r.position)::text
+                       FROM pgautofailover.commit_rule AS r
+                      WHERE r.formationid = f.formationid AND r.groupid = $2)
+               FROM pgautofailover.formation AS f
+              WHERE f.formationid = $1",
+            None,
+            &[formation_id.into(), group_id.into()],
+        )?;
+        let row = rows.next().ok_or_else(|| Error::UnknownFormation(formation_id.to_owned()))?;
+        Row { row, what: "a commit rule" }.get_nullable(1)
+    });
+    let rules = text?.map_or_else(|| Ok(Vec::new()), |text| load::commit_rules(&text))?;
+    Ok(rules.last().map(CommitRule::synchronous_standby_names).unwrap_or_default())
+}
+
+fn on_node(
+    formation: &str,
+    name: &str,
+    event: impl FnOnce(NodeId) -> Event,
+) -> Result<bool, ErrorReport> {
+    step::run(|client| {
+        let place = locate::by_name(client, formation, name)?;
+        lock::group(formation, place.group, Wait::Blocking);
+        step::load_and_decide(client, formation, place.group, &event(place.node))?;
+        Ok(true)
+    })
+}
+
+fn set_secondary(formation: &str, is_enabled: bool) -> Result<bool, ErrorReport> {
+    step::run(|client| {
+        lock::formation(formation);
+        let mut rows = SECONDARY.with(|plan| plan.run(client, &[formation.into(), is_enabled.into()]))?;
+        rows.next().ok_or_else(|| Error::UnknownFormation(formation.to_owned()))?;
+        on_all_groups(client, formation, &Event::Tick)
+    })
+}
+
+/// Decides for every group; a formation without nodes has one that is empty.
+fn on_all_groups(client: &mut SpiClient<'_>, formation: &str, event: &Event) -> Result<bool, Error> {
+    let mut groups = load::groups(client, formation)?;
+    if groups.is_empty() {
+        groups.push(GroupId(0));
+    }
+    for group in groups {
+        step::load_and_decide(client, formation, group, event)?;
+    }
+    Ok(true)
+}

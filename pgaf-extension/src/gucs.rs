@@ -1,0 +1,139 @@
+//! The monitor's settings: all can be changed with a reload.
+
+use std::ffi::{CStr, CString};
+use std::time::Duration;
+
+use pgaf_core::Timeouts;
+use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting};
+
+static HEALTH_CHECK_PERIOD: GucSetting<i32> = GucSetting::<i32>::new(1_000);
+static HEALTH_CHECK_TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(1_000);
+static HEALTH_CHECK_MAX_RETRIES: GucSetting<i32> = GucSetting::<i32>::new(2);
+static HEALTH_CHECK_RETRY_DELAY: GucSetting<i32> = GucSetting::<i32>::new(500);
+static NODE_CONSIDERED_UNHEALTHY_TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(5_000);
+static STARTUP_GRACE_PERIOD: GucSetting<i32> = GucSetting::<i32>::new(10_000);
+static PRIMARY_DEMOTE_TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(30_000);
+static ENABLE_SYNC_WAL_LOG_THRESHOLD: GucSetting<i32> = GucSetting::<i32>::new(16 << 20);
+static PROMOTE_WAL_LOG_THRESHOLD: GucSetting<i32> = GucSetting::<i32>::new(16 << 20);
+static MONITOR_DATABASE: GucSetting<Option<CString>> =
+    GucSetting::<Option<CString>>::new(Some(c"pg_auto_failover"));
+
+/// How nodes are probed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Probing {
+    /// From the end of one round to the start of the next.
+    pub(crate) period: Duration,
+    /// For one attempt.
+    pub(crate) timeout: Duration,
+    /// Attempts after the first.
+    pub(crate) max_retries: u32,
+    /// From a failed attempt to the next.
+    pub(crate) retry_delay: Duration,
+}
+
+/// Declares every setting.
+pub(crate) fn define() {
+    for (name, about, setting, unit) in INTEGERS {
+        GucRegistry::define_int_guc(name, about, c"", setting, 1, i32::MAX, GucContext::Sighup, *unit);
+    }
+    GucRegistry::define_int_guc(
+        c"pgautofailover.health_check_max_retries",
+        c"Attempts after a failed probe before the node counts as unreachable.",
+        c"",
+        &HEALTH_CHECK_MAX_RETRIES,
+        1,
+        100,
+        GucContext::Sighup,
+        GucFlags::empty(),
+    );
+    GucRegistry::define_string_guc(
+        c"pgautofailover.monitor_database",
+        c"The database that has the extension, for the worker that probes the nodes.",
+        c"",
+        &MONITOR_DATABASE,
+        GucContext::Sighup,
+        GucFlags::empty(),
+    );
+}
+
+type Integer = (&'static CStr, &'static CStr, &'static GucSetting<i32>, GucFlags);
+
+const INTEGERS: &[Integer] = &[
+    (
+        c"pgautofailover.health_check_period",
+        c"Time between two probes of a node.",
+        &HEALTH_CHECK_PERIOD,
+        GucFlags::UNIT_MS,
+    ),
+    (
+        c"pgautofailover.health_check_timeout",
+        c"How long one probe waits for a node's Postgres to answer.",
+        &HEALTH_CHECK_TIMEOUT,
+        GucFlags::UNIT_MS,
+    ),
+    (
+        c"pgautofailover.health_check_retry_delay",
+        c"Time from a failed probe to the next attempt.",
+        &HEALTH_CHECK_RETRY_DELAY,
+        GucFlags::UNIT_MS,
+    ),
+    (
+        c"pgautofailover.node_considered_unhealthy_timeout",
+        c"A node that has not reported for this long, and that no probe reaches, counts as lost.",
+        &NODE_CONSIDERED_UNHEALTHY_TIMEOUT,
+        GucFlags::UNIT_MS,
+    ),
+    (
+        c"pgautofailover.startup_grace_period",
+        c"No node counts as lost for this long after the monitor has started.",
+        &STARTUP_GRACE_PERIOD,
+        GucFlags::UNIT_MS,
+    ),
+    (
+        c"pgautofailover.primary_demote_timeout",
+        c"Accepted from older configurations and not used: a primary that counts as lost has fenced itself.",
+        &PRIMARY_DEMOTE_TIMEOUT,
+        GucFlags::UNIT_MS,
+    ),
+    (
+        c"pgautofailover.enable_sync_wal_log_threshold",
+        c"A standby that is at most this many bytes of WAL behind may become secondary.",
+        &ENABLE_SYNC_WAL_LOG_THRESHOLD,
+        GucFlags::empty(),
+    ),
+    (
+        c"pgautofailover.promote_wal_log_threshold",
+        c"A standby that is more than this many bytes of WAL behind is not promoted on command.",
+        &PROMOTE_WAL_LOG_THRESHOLD,
+        GucFlags::empty(),
+    ),
+];
+
+/// What a decision depends on.
+pub(crate) fn timeouts() -> Timeouts {
+    Timeouts {
+        unhealthy_after: milliseconds(&NODE_CONSIDERED_UNHEALTHY_TIMEOUT),
+        startup_grace: milliseconds(&STARTUP_GRACE_PERIOD),
+        enable_sync_lag_bytes: u64::from(ENABLE_SYNC_WAL_LOG_THRESHOLD.get().unsigned_abs()),
+        promote_lag_bytes: u64::from(PROMOTE_WAL_LOG_THRESHOLD.get().unsigned_abs()),
+    }
+}
+
+/// How nodes are probed.
+pub(crate) fn probing() -> Probing {
+    Probing {
+        period: milliseconds(&HEALTH_CHECK_PERIOD),
+        timeout: milliseconds(&HEALTH_CHECK_TIMEOUT),
+        max_retries: HEALTH_CHECK_MAX_RETRIES.get().unsigned_abs(),
+        retry_delay: milliseconds(&HEALTH_CHECK_RETRY_DELAY),
+    }
+}
+
+/// The database of the worker.
+pub(crate) fn monitor_database() -> CString {
+    MONITOR_DATABASE.get().unwrap_or_default()
+}
+
+fn milliseconds(setting: &GucSetting<i32>) -> Duration {
+    Duration::from_millis(u64::from(setting.get().unsigned_abs()))
+}

@@ -1,0 +1,51 @@
+//! Queries that are planned once for the life of a backend.
+
+use std::cell::OnceCell;
+
+use pgrx::datum::DatumWithOid;
+use pgrx::pg_sys::{BuiltinOid, PgBuiltInOids, PgOid};
+use pgrx::spi::{OwnedPreparedStatement, SpiClient, SpiResult, SpiTupleTable};
+
+/// A query and the plan of it. Every table in the text has its schema.
+pub(crate) struct Plan {
+    text: &'static str,
+    arguments: &'static [PgBuiltInOids],
+    // Leaked: freed when the process ends, because a destructor would run after Postgres's own.
+    kept: OnceCell<&'static OwnedPreparedStatement>,
+}
+
+impl Plan {
+    pub(crate) const fn new(text: &'static str, arguments: &'static [BuiltinOid]) -> Self {
+        Self { text, arguments, kept: OnceCell::new() }
+    }
+
+    /// Runs it on a snapshot taken now, and so after any lock that was waited for.
+    pub(crate) fn run<'conn>(
+        &self,
+        client: &mut SpiClient<'conn>,
+        arguments: &[DatumWithOid<'_>],
+    ) -> SpiResult<SpiTupleTable<'conn>> {
+        let plan = match self.kept.get() {
+            Some(plan) => *plan,
+            None => {
+                let types: Vec<PgOid> = self.arguments.iter().map(|oid| PgOid::from(oid.value())).collect();
+                let plan: &'static _ = Box::leak(Box::new(client.prepare_mut(self.text, &types)?.keep()));
+                self.kept.get_or_init(|| plan)
+            }
+        };
+        client.update(plan, None, arguments)
+    }
+}
+
+/// Declares plans: `NAME(argument types) = "text";`.
+macro_rules! plans {
+    ($($(#[$about:meta])* $name:ident($($argument:ident),* $(,)?) = $text:expr;)+) => {
+        thread_local! {
+            $($(#[$about])* static $name: $crate::plan::Plan = const {
+                $crate::plan::Plan::new($text, &[$(::pgrx::pg_sys::BuiltinOid::$argument),*])
+            };)+
+        }
+    };
+}
+
+pub(crate) use plans;

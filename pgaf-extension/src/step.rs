@@ -1,0 +1,84 @@
+//! The lines that every deciding function has in common.
+
+use pgaf_core::monitor::{self, Event};
+use pgaf_core::{Group, GroupId};
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::spi::SpiClient;
+use pgrx::{Spi, pg_sys};
+
+use crate::catalog::load::{self, Row};
+use crate::catalog::store;
+use crate::clock;
+use crate::error::Error;
+use crate::plan::plans;
+
+plans! {
+    EXTENSION() = "
+        SELECT extversion FROM pg_catalog.pg_extension WHERE extname = 'pgautofailover'";
+}
+
+/// The version of the extension that this library belongs to.
+pub(crate) const VERSION: &str =
+    concat!(env!("CARGO_PKG_VERSION_MAJOR"), ".", env!("CARGO_PKG_VERSION_MINOR"));
+
+/// What a step has done.
+pub(crate) struct Step {
+    /// The group as it is written now.
+    pub(crate) group: Group,
+    /// Something was written.
+    pub(crate) is_changed: bool,
+}
+
+/// Runs the body of a function: connects to SPI, checks that deciding is possible, turns errors into Postgres's.
+pub(crate) fn run<T>(body: impl FnOnce(&mut SpiClient<'_>) -> Result<T, Error>) -> Result<T, ErrorReport> {
+    let result = Spi::connect_mut(|client| {
+        check_ready(client)?;
+        body(client)
+    });
+    result.map_err(ErrorReport::from)
+}
+
+/// Loads the group, decides, writes and notifies. The caller has locked the group and recorded what happened.
+pub(crate) fn load_and_decide(
+    client: &mut SpiClient<'_>,
+    formation: &str,
+    group: GroupId,
+    event: &Event,
+) -> Result<Step, Error> {
+    let before = load::group(client, formation, group)?;
+    decide(client, &before, event)
+}
+
+/// Decides, writes and notifies, on a group that was loaded under its lock.
+pub(crate) fn decide(client: &mut SpiClient<'_>, before: &Group, event: &Event) -> Result<Step, Error> {
+    let decision = monitor::decide(before, event)?;
+    let is_changed = store::decision(client, before, &decision)?;
+    if is_changed {
+        // SAFETY: sets a flag of this transaction. A decision is on disk before anybody acts on it.
+        unsafe { pg_sys::ForceSyncCommit() };
+    }
+    Ok(Step { group: decision.group, is_changed })
+}
+
+/// Deciding needs the preloaded library, tables of its own version, and rows as they are after the lock.
+fn check_ready(client: &mut SpiClient<'_>) -> Result<(), Error> {
+    clock::started().ok_or(Error::NotPreloaded)?;
+    // SAFETY: the isolation level of this transaction, which is set by now.
+    match u32::try_from(unsafe { pg_sys::XactIsoLevel }) {
+        Ok(pg_sys::XACT_SERIALIZABLE) => return Err(Error::Isolation("SERIALIZABLE")),
+        Ok(pg_sys::XACT_REPEATABLE_READ) => return Err(Error::Isolation("REPEATABLE READ")),
+        _ => {}
+    }
+    match extension_version(client)? {
+        Some(extension) if extension != VERSION => {
+            Err(Error::VersionMismatch { library: VERSION, extension })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The version of the installed extension; `None` when the database has none.
+pub(crate) fn extension_version(client: &mut SpiClient<'_>) -> Result<Option<String>, Error> {
+    let mut rows = EXTENSION.with(|plan| plan.run(client, &[]))?;
+    rows.next().map(|row| Row { row, what: "the extension" }.get(1)).transpose()
+}

@@ -1,0 +1,805 @@
+\echo Use "CREATE EXTENSION pgautofailover CASCADE" to load this file. \quit
+
+-- The role that keepers and the command line connect as. It may exist already: roles belong to the server, and the
+-- extension may be dropped and made again.
+DO $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'autoctl_node') THEN
+        CREATE ROLE autoctl_node WITH LOGIN;
+    END IF;
+END
+$$;
+
+CREATE SCHEMA pgautofailover;
+
+--
+-- Types and tables
+--
+
+CREATE TYPE pgautofailover.replication_state AS ENUM (
+    'unknown',
+    'init',
+    'single',
+    'wait_primary',
+    'primary',
+    'draining',
+    'demote_timeout',
+    'demoted',
+    'catchingup',
+    'secondary',
+    'prepare_promotion',
+    'stop_replication',
+    'wait_standby',
+    'maintenance',
+    'join_primary',
+    'apply_settings',
+    'prepare_maintenance',
+    'wait_maintenance',
+    'report_lsn',
+    'fast_forward',
+    'join_secondary',
+    'dropped'
+);
+
+CREATE TABLE pgautofailover.formation (
+    formationid          text    NOT NULL DEFAULT 'default',
+    kind                 text    NOT NULL DEFAULT 'pgsql',
+    dbname               name    NOT NULL DEFAULT 'postgres',
+    opt_secondary        boolean NOT NULL DEFAULT true,
+    number_sync_standbys integer NOT NULL DEFAULT 0,
+
+    PRIMARY KEY (formationid),
+    CHECK (kind IN ('pgsql', 'citus'))
+);
+
+INSERT INTO pgautofailover.formation (formationid) VALUES ('default');
+
+-- One row a node. Every report rewrites the row of its node and touches no indexed column: the free half of each
+-- page keeps these updates inside it.
+CREATE TABLE pgautofailover.node (
+    formationid         text        NOT NULL DEFAULT 'default',
+    nodeid              bigserial   NOT NULL,
+    groupid             integer     NOT NULL,
+    nodename            text        NOT NULL,
+    nodehost            text        NOT NULL,
+    nodeport            integer     NOT NULL,
+    sysidentifier       bigint,
+    goalstate           pgautofailover.replication_state NOT NULL DEFAULT 'init',
+    reportedstate       pgautofailover.replication_state NOT NULL,
+    reportedpgisrunning boolean     DEFAULT true,
+    reportedrepstate    text        DEFAULT 'async',
+    reporttime          timestamptz NOT NULL DEFAULT now(),
+    reportedtli         integer     NOT NULL DEFAULT 1 CHECK (reportedtli > 0),
+    reportedlsn         pg_lsn      NOT NULL DEFAULT '0/0',
+    walreporttime       timestamptz NOT NULL DEFAULT now(),
+    health              integer     NOT NULL DEFAULT -1,
+    healthchecktime     timestamptz NOT NULL DEFAULT now(),
+    statechangetime     timestamptz NOT NULL DEFAULT now(),
+    candidatepriority   integer     NOT NULL DEFAULT 100,
+    replicationquorum   boolean     NOT NULL DEFAULT true,
+    nodecluster         text        NOT NULL DEFAULT 'default',
+
+    -- which assignment the goal is, and which one the last report answers
+    goalepoch           bigint      NOT NULL DEFAULT 0,
+    reportedepoch       bigint      NOT NULL DEFAULT 0,
+    -- when the last report came: milliseconds of the boot-time clock, in this run of the monitor's server
+    reportclock         bigint,
+    reportserverstart   timestamptz,
+    -- what the last report said beyond the plain arguments
+    reportdetail        jsonb,
+
+    PRIMARY KEY (nodeid),
+    UNIQUE (formationid, nodename),
+    UNIQUE (nodehost, nodeport),
+    FOREIGN KEY (formationid) REFERENCES pgautofailover.formation (formationid),
+    CONSTRAINT same_system_identifier_within_group
+        EXCLUDE USING gist (formationid WITH =, groupid WITH =, sysidentifier WITH <>)
+        DEFERRABLE INITIALLY DEFERRED,
+    CONSTRAINT system_identifier_is_null_at_init_only
+        CHECK (sysidentifier IS NULL AND reportedstate IN ('init', 'wait_standby', 'catchingup', 'dropped')
+               OR sysidentifier IS NOT NULL)
+)
+WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.0, autovacuum_vacuum_threshold = 5000);
+
+-- The rules under which commits of a group may have been acknowledged since the last rule was confirmed, the newest
+-- last: an election has to satisfy every one of them.
+CREATE TABLE pgautofailover.commit_rule (
+    formationid text    NOT NULL REFERENCES pgautofailover.formation (formationid),
+    groupid     integer NOT NULL,
+    position    integer NOT NULL,
+    standbys    bigint[] NOT NULL,
+    acks        integer NOT NULL CHECK (acks >= 0),
+
+    PRIMARY KEY (formationid, groupid, position)
+);
+
+-- What happened and why, one row a change. Rows outlive their node and their formation.
+CREATE TABLE pgautofailover.event (
+    eventid           bigserial   NOT NULL,
+    eventtime         timestamptz NOT NULL DEFAULT now(),
+    formationid       text        NOT NULL,
+    nodeid            bigint      NOT NULL,
+    groupid           integer     NOT NULL,
+    nodename          text        NOT NULL,
+    nodehost          text        NOT NULL,
+    nodeport          integer     NOT NULL,
+    reportedstate     pgautofailover.replication_state NOT NULL,
+    goalstate         pgautofailover.replication_state NOT NULL,
+    reportedrepstate  text,
+    reportedtli       integer     NOT NULL DEFAULT 1 CHECK (reportedtli > 0),
+    reportedlsn       pg_lsn      NOT NULL DEFAULT '0/0',
+    candidatepriority integer,
+    replicationquorum boolean,
+    description       text,
+
+    PRIMARY KEY (eventid)
+);
+
+-- A logical dump of the monitor keeps what it knows. The formation "default" is made by this script, so a dump
+-- leaves it out.
+SELECT pg_catalog.pg_extension_config_dump('pgautofailover.formation', $$WHERE formationid <> 'default'$$);
+SELECT pg_catalog.pg_extension_config_dump('pgautofailover.node', '');
+SELECT pg_catalog.pg_extension_config_dump('pgautofailover.node_nodeid_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('pgautofailover.commit_rule', '');
+SELECT pg_catalog.pg_extension_config_dump('pgautofailover.event', '');
+SELECT pg_catalog.pg_extension_config_dump('pgautofailover.event_eventid_seq', '');
+
+--
+-- What keepers call: registration and reports
+--
+
+CREATE FUNCTION pgautofailover.register_node(
+    formation_id         text,
+    node_host            text,
+    node_port            integer,
+    dbname               name,
+    node_name            text    DEFAULT '',
+    sysidentifier        bigint  DEFAULT 0,
+    desired_node_id      bigint  DEFAULT -1,
+    desired_group_id     integer DEFAULT -1,
+    initial_group_role   pgautofailover.replication_state DEFAULT 'init',
+    node_kind            text    DEFAULT 'standalone',
+    candidate_priority   integer DEFAULT 100,
+    replication_quorum   boolean DEFAULT true,
+    node_cluster         text    DEFAULT 'default',
+    OUT assigned_node_id            bigint,
+    OUT assigned_group_id           integer,
+    OUT assigned_group_state        pgautofailover.replication_state,
+    OUT assigned_candidate_priority integer,
+    OUT assigned_replication_quorum boolean,
+    OUT assigned_node_name          text
+)
+RETURNS record LANGUAGE c STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'register_node_wrapper';
+
+CREATE FUNCTION pgautofailover.node_active(
+    formation_id          text,
+    node_id               bigint,
+    group_id              integer,
+    current_group_role    pgautofailover.replication_state DEFAULT 'init',
+    current_pg_is_running boolean DEFAULT true,
+    current_tli           integer DEFAULT 1,
+    current_lsn           pg_lsn  DEFAULT '0/0',
+    current_rep_state     text    DEFAULT '',
+    OUT assigned_node_id            bigint,
+    OUT assigned_group_id           integer,
+    OUT assigned_group_state        pgautofailover.replication_state,
+    OUT assigned_candidate_priority integer,
+    OUT assigned_replication_quorum boolean
+)
+RETURNS record LANGUAGE c STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'node_active_wrapper';
+
+-- The same with all that our own keeper has to say, and all that it has to know.
+CREATE FUNCTION pgautofailover.node_active(
+    formation_id          text,
+    node_id               bigint,
+    group_id              integer,
+    current_group_role    pgautofailover.replication_state,
+    current_pg_is_running boolean,
+    current_tli           integer,
+    current_lsn           pg_lsn,
+    current_rep_state     text,
+    report_detail         jsonb,
+    OUT assigned_node_id            bigint,
+    OUT assigned_group_id           integer,
+    OUT assigned_group_state        pgautofailover.replication_state,
+    OUT assigned_candidate_priority integer,
+    OUT assigned_replication_quorum boolean,
+    OUT assignment                  jsonb
+)
+RETURNS record LANGUAGE c STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'node_active_with_detail_wrapper';
+
+CREATE FUNCTION pgautofailover.set_node_system_identifier(
+    node_id            bigint,
+    node_sysidentifier bigint,
+    OUT node_id   bigint,
+    OUT node_name text,
+    OUT node_host text,
+    OUT node_port integer
+)
+RETURNS record LANGUAGE plpgsql STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    UPDATE pgautofailover.node
+       SET sysidentifier = node_sysidentifier
+     WHERE nodeid = $1
+ RETURNING nodeid, nodename, nodehost, nodeport
+      INTO node_id, node_name, node_host, node_port;
+
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'node % does not exist', $1
+              USING ERRCODE = 'no_data_found',
+                    HINT = 'SELECT nodeid, nodename FROM pgautofailover.node shows the nodes that are registered.';
+    END IF;
+
+    -- said here, with a hint, rather than by the constraint at commit
+    SET CONSTRAINTS pgautofailover.same_system_identifier_within_group IMMEDIATE;
+EXCEPTION WHEN exclusion_violation THEN
+    RAISE EXCEPTION 'node % cannot have system identifier %: its group has another one', $1, $2
+          USING ERRCODE = 'object_not_in_prerequisite_state',
+                HINT = 'The nodes of a group are copies of one cluster. Give this node an empty data directory, or register it in another formation.';
+END
+$$;
+
+CREATE FUNCTION pgautofailover.set_group_system_identifier(
+    group_id           bigint,
+    node_sysidentifier bigint,
+    OUT node_id   bigint,
+    OUT node_name text,
+    OUT node_host text,
+    OUT node_port integer
+)
+RETURNS SETOF record LANGUAGE plpgsql STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    formations integer;
+BEGIN
+    SELECT count(DISTINCT formationid) INTO formations FROM pgautofailover.node WHERE groupid = $1;
+
+    IF formations = 0 THEN
+        RAISE EXCEPTION 'group % does not exist', $1
+              USING ERRCODE = 'undefined_object',
+                    HINT = 'SELECT formationid, groupid FROM pgautofailover.node shows the groups that have nodes.';
+    ELSIF formations > 1 THEN
+        RAISE EXCEPTION 'group % exists in % formations', $1, formations
+              USING ERRCODE = 'ambiguous_parameter',
+                    HINT = 'Call pgautofailover.set_node_system_identifier for each node of the group you mean.';
+    END IF;
+
+    RETURN QUERY
+      UPDATE pgautofailover.node
+         SET sysidentifier = node_sysidentifier
+       WHERE groupid = $1
+   RETURNING nodeid, nodename, nodehost, nodeport;
+END
+$$;
+
+CREATE FUNCTION pgautofailover.remove_node(node_id bigint, force boolean DEFAULT false)
+RETURNS boolean LANGUAGE c STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'remove_node_wrapper';
+
+CREATE FUNCTION pgautofailover.remove_node(node_host text, node_port integer DEFAULT 5432, force boolean DEFAULT false)
+RETURNS boolean LANGUAGE c STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'remove_node_by_address_wrapper';
+
+CREATE FUNCTION pgautofailover.update_node_metadata(node_id bigint, node_name text, node_host text, node_port integer)
+RETURNS boolean LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'update_node_metadata_wrapper';
+
+--
+-- What operators call
+--
+
+CREATE FUNCTION pgautofailover.perform_failover(formation_id text DEFAULT 'default', group_id integer DEFAULT 0)
+RETURNS void LANGUAGE c STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'perform_failover_wrapper';
+
+CREATE FUNCTION pgautofailover.perform_promotion(formation_id text, node_name text)
+RETURNS boolean LANGUAGE c STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'perform_promotion_wrapper';
+
+CREATE FUNCTION pgautofailover.start_maintenance(node_id bigint)
+RETURNS boolean LANGUAGE c STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'start_maintenance_wrapper';
+
+CREATE FUNCTION pgautofailover.stop_maintenance(node_id bigint)
+RETURNS boolean LANGUAGE c STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'stop_maintenance_wrapper';
+
+CREATE FUNCTION pgautofailover.set_node_candidate_priority(
+    formation_id       text,
+    node_name          text,
+    candidate_priority integer
+)
+RETURNS boolean LANGUAGE c STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'set_node_candidate_priority_wrapper';
+
+CREATE FUNCTION pgautofailover.set_node_replication_quorum(
+    formation_id       text,
+    node_name          text,
+    replication_quorum boolean
+)
+RETURNS boolean LANGUAGE c STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'set_node_replication_quorum_wrapper';
+
+CREATE FUNCTION pgautofailover.set_formation_number_sync_standbys(formation_id text, number_sync_standbys integer)
+RETURNS boolean LANGUAGE c STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'set_formation_number_sync_standbys_wrapper';
+
+CREATE FUNCTION pgautofailover.enable_secondary(formation_id text)
+RETURNS boolean LANGUAGE c STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'enable_secondary_wrapper';
+
+CREATE FUNCTION pgautofailover.disable_secondary(formation_id text)
+RETURNS boolean LANGUAGE c STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'disable_secondary_wrapper';
+
+CREATE FUNCTION pgautofailover.create_formation(
+    formation_id         text,
+    kind                 text,
+    dbname               name,
+    opt_secondary        boolean,
+    number_sync_standbys integer,
+    OUT formation_id         text,
+    OUT kind                 text,
+    OUT dbname               name,
+    OUT opt_secondary        boolean,
+    OUT number_sync_standbys integer
+)
+RETURNS record LANGUAGE plpgsql STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    IF $1 = '' OR octet_length($1) > 63 THEN
+        RAISE EXCEPTION 'the name of a formation has 1 to 63 bytes, "%" has %', $1, octet_length($1)
+              USING ERRCODE = 'invalid_parameter_value', HINT = 'Choose another name.';
+    ELSIF $2 = 'citus' THEN
+        RAISE EXCEPTION 'formations of kind "citus" are not supported yet'
+              USING ERRCODE = 'feature_not_supported', HINT = 'Create a formation of kind "pgsql".';
+    ELSIF $2 <> 'pgsql' THEN
+        RAISE EXCEPTION 'unknown formation kind "%"', $2
+              USING ERRCODE = 'invalid_parameter_value', HINT = 'The kinds are "pgsql" and "citus".';
+    ELSIF $3 = '' THEN
+        RAISE EXCEPTION 'a formation needs a database name'
+              USING ERRCODE = 'invalid_parameter_value', HINT = 'Use "postgres" when there is no other.';
+    ELSIF $5 < 0 THEN
+        RAISE EXCEPTION 'number_sync_standbys is %, it cannot be negative', $5
+              USING ERRCODE = 'invalid_parameter_value',
+                    HINT = 'With 0 a primary goes on alone when it has lost its last standby.';
+    END IF;
+
+    INSERT INTO pgautofailover.formation
+         VALUES ($1, $2, $3, $4, $5)
+      RETURNING formationid, kind, dbname, opt_secondary, number_sync_standbys
+           INTO formation_id, kind, dbname, opt_secondary, number_sync_standbys;
+EXCEPTION WHEN unique_violation THEN
+    RAISE EXCEPTION 'formation "%" already exists', $1
+          USING ERRCODE = 'duplicate_object', HINT = 'Choose another name, or drop that formation first.';
+END
+$$;
+
+CREATE FUNCTION pgautofailover.drop_formation(formation_id text)
+RETURNS void LANGUAGE plpgsql STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    nodes bigint;
+BEGIN
+    DELETE FROM pgautofailover.commit_rule
+          WHERE formationid = $1
+            AND NOT EXISTS (SELECT FROM pgautofailover.node WHERE node.formationid = $1);
+    DELETE FROM pgautofailover.formation WHERE formationid = $1;
+
+    IF NOT FOUND THEN
+        PERFORM pgautofailover.require_formation($1);
+    END IF;
+EXCEPTION WHEN foreign_key_violation THEN
+    SELECT count(*) INTO nodes FROM pgautofailover.node WHERE formationid = $1;
+    RAISE EXCEPTION 'formation "%" still has nodes: %', $1, nodes
+          USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Drop its nodes first, with "pg_autoctl drop node".';
+END
+$$;
+
+CREATE FUNCTION pgautofailover.update_secondary_check()
+RETURNS trigger LANGUAGE plpgsql
+AS $$
+BEGIN
+    IF NEW.opt_secondary OR NOT OLD.opt_secondary THEN
+        RETURN NEW;
+    END IF;
+
+    IF EXISTS (SELECT
+                 FROM pgautofailover.node
+                WHERE formationid = NEW.formationid
+             GROUP BY groupid
+               HAVING count(*) > 1)
+    THEN
+        RAISE EXCEPTION 'formation "%" has standby nodes', NEW.formationid
+              USING ERRCODE = 'object_in_use', HINT = 'Drop its standby nodes first, with "pg_autoctl drop node".';
+    END IF;
+
+    RETURN NEW;
+END
+$$;
+
+CREATE TRIGGER disable_secondary_check
+       BEFORE UPDATE ON pgautofailover.formation
+       FOR EACH ROW EXECUTE FUNCTION pgautofailover.update_secondary_check();
+
+--
+-- What everybody reads
+--
+
+-- Raises the one error for a formation that is not there.
+CREATE FUNCTION pgautofailover.require_formation(formation_id text)
+RETURNS void LANGUAGE plpgsql STABLE
+AS $$
+BEGIN
+    IF formation_id IS NULL THEN
+        RAISE EXCEPTION 'the name of the formation is NULL'
+              USING ERRCODE = 'null_value_not_allowed',
+                    HINT = 'The formation that every monitor has is called "default".';
+    ELSIF NOT EXISTS (SELECT FROM pgautofailover.formation WHERE formationid = formation_id) THEN
+        RAISE EXCEPTION 'formation "%" does not exist', formation_id
+              USING ERRCODE = 'undefined_object',
+                    HINT = 'SELECT formationid FROM pgautofailover.formation shows the formations there are.';
+    END IF;
+END
+$$;
+
+-- Raises the one error for a node that is not there.
+CREATE FUNCTION pgautofailover.require_node(node_id bigint)
+RETURNS void LANGUAGE plpgsql STABLE
+AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pgautofailover.node WHERE nodeid = node_id) THEN
+        RAISE EXCEPTION 'node % does not exist', node_id
+              USING ERRCODE = 'no_data_found',
+                    HINT = 'SELECT nodeid, nodename FROM pgautofailover.node shows the nodes that are registered.';
+    END IF;
+END
+$$;
+
+-- A node with this goal is the one that accepts writes, or is about to.
+CREATE FUNCTION pgautofailover.is_writer(goal pgautofailover.replication_state)
+RETURNS boolean LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+AS $$
+    SELECT goal IN ('single', 'wait_primary', 'primary', 'join_primary', 'apply_settings')
+$$;
+
+CREATE FUNCTION pgautofailover.current_state(
+    formation_id text DEFAULT 'default',
+    OUT formation_kind       text,
+    OUT nodename             text,
+    OUT nodehost             text,
+    OUT nodeport             integer,
+    OUT group_id             integer,
+    OUT node_id              bigint,
+    OUT current_group_state  pgautofailover.replication_state,
+    OUT assigned_group_state pgautofailover.replication_state,
+    OUT candidate_priority   integer,
+    OUT replication_quorum   boolean,
+    OUT reported_tli         integer,
+    OUT reported_lsn         pg_lsn,
+    OUT health               integer,
+    OUT nodecluster          text
+)
+RETURNS SETOF record LANGUAGE plpgsql STABLE STRICT
+AS $$
+BEGIN
+    PERFORM pgautofailover.require_formation($1);
+
+    RETURN QUERY
+      SELECT f.kind, n.nodename, n.nodehost, n.nodeport, n.groupid, n.nodeid,
+             n.reportedstate, n.goalstate, n.candidatepriority, n.replicationquorum,
+             n.reportedtli, n.reportedlsn, n.health, n.nodecluster
+        FROM pgautofailover.node AS n
+        JOIN pgautofailover.formation AS f USING (formationid)
+       WHERE n.formationid = $1
+    ORDER BY n.groupid, n.nodeid;
+END
+$$;
+
+CREATE FUNCTION pgautofailover.current_state(
+    formation_id text,
+    group_id     integer,
+    OUT formation_kind       text,
+    OUT nodename             text,
+    OUT nodehost             text,
+    OUT nodeport             integer,
+    OUT group_id             integer,
+    OUT node_id              bigint,
+    OUT current_group_state  pgautofailover.replication_state,
+    OUT assigned_group_state pgautofailover.replication_state,
+    OUT candidate_priority   integer,
+    OUT replication_quorum   boolean,
+    OUT reported_tli         integer,
+    OUT reported_lsn         pg_lsn,
+    OUT health               integer,
+    OUT nodecluster          text
+)
+RETURNS SETOF record LANGUAGE sql STABLE STRICT
+AS $$
+    SELECT * FROM pgautofailover.current_state($1) AS s WHERE s.group_id = $2
+$$;
+
+CREATE FUNCTION pgautofailover.get_nodes(
+    formation_id text    DEFAULT 'default',
+    group_id     integer DEFAULT NULL,
+    OUT node_id         bigint,
+    OUT node_name       text,
+    OUT node_host       text,
+    OUT node_port       integer,
+    OUT node_lsn        pg_lsn,
+    OUT node_is_primary boolean
+)
+RETURNS SETOF record LANGUAGE plpgsql STABLE
+AS $$
+BEGIN
+    PERFORM pgautofailover.require_formation($1);
+
+    RETURN QUERY
+      SELECT n.nodeid, n.nodename, n.nodehost, n.nodeport, n.reportedlsn, pgautofailover.is_writer(n.goalstate)
+        FROM pgautofailover.node AS n
+       WHERE n.formationid = $1 AND ($2 IS NULL OR n.groupid = $2)
+    ORDER BY n.groupid, n.nodeid;
+END
+$$;
+
+CREATE FUNCTION pgautofailover.get_other_nodes(
+    nodeid bigint,
+    OUT node_id         bigint,
+    OUT node_name       text,
+    OUT node_host       text,
+    OUT node_port       integer,
+    OUT node_lsn        pg_lsn,
+    OUT node_is_primary boolean
+)
+RETURNS SETOF record LANGUAGE plpgsql STABLE STRICT
+AS $$
+BEGIN
+    PERFORM pgautofailover.require_node($1);
+
+    RETURN QUERY
+      SELECT n.nodeid, n.nodename, n.nodehost, n.nodeport, n.reportedlsn, pgautofailover.is_writer(n.goalstate)
+        FROM pgautofailover.node AS n
+        JOIN pgautofailover.node AS me USING (formationid, groupid)
+       WHERE me.nodeid = $1 AND n.nodeid <> $1
+    ORDER BY n.nodeid;
+END
+$$;
+
+CREATE FUNCTION pgautofailover.get_other_nodes(
+    nodeid        bigint,
+    current_state pgautofailover.replication_state,
+    OUT node_id         bigint,
+    OUT node_name       text,
+    OUT node_host       text,
+    OUT node_port       integer,
+    OUT node_lsn        pg_lsn,
+    OUT node_is_primary boolean
+)
+RETURNS SETOF record LANGUAGE sql STABLE STRICT
+AS $$
+    SELECT o.*
+      FROM pgautofailover.get_other_nodes($1) AS o
+      JOIN pgautofailover.node AS n ON n.nodeid = o.node_id
+     WHERE n.reportedstate = $2
+$$;
+
+CREATE FUNCTION pgautofailover.get_primary(
+    formation_id text    DEFAULT 'default',
+    group_id     integer DEFAULT 0,
+    OUT primary_node_id bigint,
+    OUT primary_name    text,
+    OUT primary_host    text,
+    OUT primary_port    integer
+)
+RETURNS record LANGUAGE plpgsql STABLE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM pgautofailover.require_formation($1);
+
+      SELECT nodeid, nodename, nodehost, nodeport
+        INTO primary_node_id, primary_name, primary_host, primary_port
+        FROM pgautofailover.node
+       WHERE formationid = $1 AND groupid = $2 AND pgautofailover.is_writer(goalstate)
+    ORDER BY nodeid
+       LIMIT 1;
+
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'group % of formation "%" has no primary right now', $2, $1
+              USING ERRCODE = 'object_not_in_prerequisite_state',
+                    HINT = 'pgautofailover.current_state() shows what each node is and should become.';
+    END IF;
+END
+$$;
+
+CREATE FUNCTION pgautofailover.get_coordinator(
+    formation_id text DEFAULT 'default',
+    OUT node_host text,
+    OUT node_port integer
+)
+RETURNS SETOF record LANGUAGE plpgsql STABLE STRICT
+AS $$
+BEGIN
+    PERFORM pgautofailover.require_formation($1);
+
+    RETURN QUERY
+      SELECT n.nodehost, n.nodeport
+        FROM pgautofailover.node AS n
+        JOIN pgautofailover.formation AS f USING (formationid)
+       WHERE f.formationid = $1 AND f.kind = 'citus' AND n.groupid = 0 AND pgautofailover.is_writer(n.goalstate)
+    ORDER BY n.nodeid
+       LIMIT 1;
+END
+$$;
+
+CREATE FUNCTION pgautofailover.get_most_advanced_standby(
+    formationid text    DEFAULT 'default',
+    groupid     integer DEFAULT 0,
+    OUT node_id         bigint,
+    OUT node_name       text,
+    OUT node_host       text,
+    OUT node_port       integer,
+    OUT node_lsn        pg_lsn,
+    OUT node_is_primary boolean
+)
+RETURNS SETOF record LANGUAGE plpgsql STABLE STRICT
+AS $$
+BEGIN
+    PERFORM pgautofailover.require_formation($1);
+
+    RETURN QUERY
+      SELECT n.nodeid, n.nodename, n.nodehost, n.nodeport, n.reportedlsn, false
+        FROM pgautofailover.node AS n
+       WHERE n.formationid = $1 AND n.groupid = $2 AND n.reportedstate = 'report_lsn'
+    ORDER BY n.reportedtli DESC, n.reportedlsn DESC, n.nodeid
+       LIMIT 1;
+END
+$$;
+
+CREATE FUNCTION pgautofailover.synchronous_standby_names(
+    formation_id text    DEFAULT 'default',
+    group_id     integer DEFAULT 0
+)
+RETURNS text LANGUAGE c STABLE STRICT
+AS 'MODULE_PATHNAME', 'synchronous_standby_names_wrapper';
+
+CREATE FUNCTION pgautofailover.formation_settings(
+    formation_id text DEFAULT 'default',
+    OUT context  text,
+    OUT group_id integer,
+    OUT node_id  bigint,
+    OUT nodename text,
+    OUT setting  text,
+    OUT value    text
+)
+RETURNS SETOF record LANGUAGE plpgsql STABLE STRICT
+AS $$
+BEGIN
+    PERFORM pgautofailover.require_formation($1);
+
+    RETURN QUERY
+      SELECT 'formation', NULL::integer, NULL::bigint, f.formationid,
+             'number_sync_standbys', f.number_sync_standbys::text
+        FROM pgautofailover.formation AS f
+       WHERE f.formationid = $1;
+
+    RETURN QUERY
+      SELECT 'primary', n.groupid, n.nodeid, n.nodename,
+             'synchronous_standby_names',
+             quote_literal(pgautofailover.synchronous_standby_names(n.formationid, n.groupid))
+        FROM pgautofailover.node AS n
+       WHERE n.formationid = $1 AND pgautofailover.is_writer(n.goalstate)
+    ORDER BY n.groupid, n.nodeid;
+
+    RETURN QUERY
+      SELECT 'node', n.groupid, n.nodeid, n.nodename, 'candidate priority', n.candidatepriority::text
+        FROM pgautofailover.node AS n
+       WHERE n.formationid = $1
+    ORDER BY n.groupid, n.nodeid;
+
+    RETURN QUERY
+      SELECT 'node', n.groupid, n.nodeid, n.nodename, 'replication quorum', n.replicationquorum::text
+        FROM pgautofailover.node AS n
+       WHERE n.formationid = $1
+    ORDER BY n.groupid, n.nodeid;
+END
+$$;
+
+-- Percent-encodes what has a meaning of its own in a URI.
+CREATE FUNCTION pgautofailover.uri_component(value text)
+RETURNS text LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+AS $$
+    SELECT coalesce(string_agg(
+               CASE WHEN letter ~ '^[A-Za-z0-9._~/-]$' THEN letter
+                    ELSE upper(regexp_replace(encode(convert_to(letter, 'UTF8'), 'hex'), '(..)', '%\1', 'g'))
+               END, '' ORDER BY position), '')
+      FROM regexp_split_to_table(value, '') WITH ORDINALITY AS letters (letter, position)
+$$;
+
+CREATE FUNCTION pgautofailover.formation_uri(
+    formation_id text DEFAULT 'default',
+    cluster_name text DEFAULT 'default',
+    sslmode      text DEFAULT 'prefer',
+    sslrootcert  text DEFAULT '',
+    sslcrl       text DEFAULT ''
+)
+RETURNS text LANGUAGE plpgsql STABLE STRICT
+AS $$
+DECLARE
+    database name;
+    hosts    text;
+BEGIN
+    PERFORM pgautofailover.require_formation($1);
+
+    SELECT dbname INTO database FROM pgautofailover.formation WHERE formationid = $1;
+
+    SELECT string_agg(format(CASE WHEN nodehost LIKE '%:%' THEN '[%s]:%s' ELSE '%s:%s' END, nodehost, nodeport),
+                      ',' ORDER BY nodeid)
+      INTO hosts
+      FROM pgautofailover.node
+     WHERE formationid = $1 AND groupid = 0 AND nodecluster = cluster_name;
+
+    -- a cluster other than "default" holds read replicas: any of them will do
+    RETURN format('postgres://%s/%s?%ssslmode=%s', hosts, pgautofailover.uri_component(database::text),
+                  CASE cluster_name WHEN 'default' THEN 'target_session_attrs=read-write&' ELSE '' END, sslmode)
+        || CASE sslrootcert WHEN '' THEN '' ELSE '&sslrootcert=' || pgautofailover.uri_component(sslrootcert) END
+        || CASE sslcrl WHEN '' THEN '' ELSE '&sslcrl=' || pgautofailover.uri_component(sslcrl) END;
+END
+$$;
+
+CREATE FUNCTION pgautofailover.last_events(count integer DEFAULT 10)
+RETURNS SETOF pgautofailover.event LANGUAGE sql STABLE STRICT
+AS $$
+      SELECT *
+        FROM (SELECT * FROM pgautofailover.event ORDER BY eventid DESC LIMIT greatest(count, 0)) AS newest
+    ORDER BY eventid
+$$;
+
+CREATE FUNCTION pgautofailover.last_events(formation_id text DEFAULT 'default', count integer DEFAULT 10)
+RETURNS SETOF pgautofailover.event LANGUAGE plpgsql STABLE STRICT
+AS $$
+BEGIN
+    PERFORM pgautofailover.require_formation($1);
+
+    RETURN QUERY
+      SELECT *
+        FROM (SELECT *
+                FROM pgautofailover.event AS e
+               WHERE e.formationid = $1
+            ORDER BY e.eventid DESC
+               LIMIT greatest($2, 0)) AS newest
+    ORDER BY newest.eventid;
+END
+$$;
+
+CREATE FUNCTION pgautofailover.last_events(formation_id text, group_id integer, count integer DEFAULT 10)
+RETURNS SETOF pgautofailover.event LANGUAGE plpgsql STABLE STRICT
+AS $$
+BEGIN
+    PERFORM pgautofailover.require_formation($1);
+
+    RETURN QUERY
+      SELECT *
+        FROM (SELECT *
+                FROM pgautofailover.event AS e
+               WHERE e.formationid = $1 AND e.groupid = $2
+            ORDER BY e.eventid DESC
+               LIMIT greatest($3, 0)) AS newest
+    ORDER BY newest.eventid;
+END
+$$;
+
+--
+-- Who may do what: autoctl_node reads the tables and calls the functions; nobody else gets in
+--
+
+GRANT USAGE ON SCHEMA pgautofailover TO autoctl_node;
+GRANT SELECT ON ALL TABLES IN SCHEMA pgautofailover TO autoctl_node;
+REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA pgautofailover FROM PUBLIC;
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA pgautofailover TO autoctl_node;
