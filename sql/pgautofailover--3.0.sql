@@ -219,30 +219,8 @@ CREATE FUNCTION pgautofailover.set_node_system_identifier(
     OUT node_host text,
     OUT node_port integer
 )
-RETURNS record LANGUAGE plpgsql STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-AS $$
-#variable_conflict use_column
-BEGIN
-    UPDATE pgautofailover.node
-       SET sysidentifier = node_sysidentifier
-     WHERE nodeid = $1
- RETURNING nodeid, nodename, nodehost, nodeport
-      INTO node_id, node_name, node_host, node_port;
-
-    IF NOT FOUND THEN
-        RAISE EXCEPTION 'node % does not exist', $1
-              USING ERRCODE = 'no_data_found',
-                    HINT = 'SELECT nodeid, nodename FROM pgautofailover.node shows the nodes that are registered.';
-    END IF;
-
-    -- said here, with a hint, rather than by the constraint at commit
-    SET CONSTRAINTS pgautofailover.same_system_identifier_within_group IMMEDIATE;
-EXCEPTION WHEN exclusion_violation THEN
-    RAISE EXCEPTION 'node % cannot have system identifier %: its group has another one', $1, $2
-          USING ERRCODE = 'object_not_in_prerequisite_state',
-                HINT = 'The nodes of a group are copies of one cluster. Give this node an empty data directory, or register it in another formation.';
-END
-$$;
+RETURNS record LANGUAGE c STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'set_node_system_identifier_wrapper';
 
 CREATE FUNCTION pgautofailover.set_group_system_identifier(
     group_id           bigint,
@@ -350,37 +328,8 @@ CREATE FUNCTION pgautofailover.create_formation(
     OUT opt_secondary        boolean,
     OUT number_sync_standbys integer
 )
-RETURNS record LANGUAGE plpgsql STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-AS $$
-#variable_conflict use_column
-BEGIN
-    IF $1 = '' OR octet_length($1) > 63 THEN
-        RAISE EXCEPTION 'the name of a formation has 1 to 63 bytes, "%" has %', $1, octet_length($1)
-              USING ERRCODE = 'invalid_parameter_value', HINT = 'Choose another name.';
-    ELSIF $2 = 'citus' THEN
-        RAISE EXCEPTION 'formations of kind "citus" are not supported yet'
-              USING ERRCODE = 'feature_not_supported', HINT = 'Create a formation of kind "pgsql".';
-    ELSIF $2 <> 'pgsql' THEN
-        RAISE EXCEPTION 'unknown formation kind "%"', $2
-              USING ERRCODE = 'invalid_parameter_value', HINT = 'The kinds are "pgsql" and "citus".';
-    ELSIF $3 = '' THEN
-        RAISE EXCEPTION 'a formation needs a database name'
-              USING ERRCODE = 'invalid_parameter_value', HINT = 'Use "postgres" when there is no other.';
-    ELSIF $5 < 0 THEN
-        RAISE EXCEPTION 'number_sync_standbys is %, it cannot be negative', $5
-              USING ERRCODE = 'invalid_parameter_value',
-                    HINT = 'With 0 a primary goes on alone when it has lost its last standby.';
-    END IF;
-
-    INSERT INTO pgautofailover.formation
-         VALUES ($1, $2, $3, $4, $5)
-      RETURNING formationid, kind, dbname, opt_secondary, number_sync_standbys
-           INTO formation_id, kind, dbname, opt_secondary, number_sync_standbys;
-EXCEPTION WHEN unique_violation THEN
-    RAISE EXCEPTION 'formation "%" already exists', $1
-          USING ERRCODE = 'duplicate_object', HINT = 'Choose another name, or drop that formation first.';
-END
-$$;
+RETURNS record LANGUAGE c STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'create_formation_wrapper';
 
 CREATE FUNCTION pgautofailover.drop_formation(formation_id text)
 RETURNS void LANGUAGE plpgsql STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp

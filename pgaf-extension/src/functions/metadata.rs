@@ -6,22 +6,60 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 
-use crate::catalog::load;
+use crate::catalog::load::{self, Row};
 use crate::catalog::locate::{self, Place};
 use crate::error::Error;
-use crate::lock;
+use crate::lock::{self, Wait};
 use crate::plan::plans;
+use crate::record::Record;
 use crate::step;
 
 plans! {
     MOVE(INT8OID, TEXTOID, TEXTOID, INT4OID) = "
         UPDATE pgautofailover.node SET nodename = $2, nodehost = $3, nodeport = $4 WHERE nodeid = $1";
+    OTHER_SYSTEM(INT8OID, INT8OID) = "
+        SELECT other.sysidentifier
+          FROM pgautofailover.node AS n
+          JOIN pgautofailover.node AS other USING (formationid, groupid)
+         WHERE n.nodeid = $1 AND other.nodeid <> n.nodeid AND other.sysidentifier <> $2
+         LIMIT 1";
+    IDENTIFY(INT8OID, INT8OID) = "
+        UPDATE pgautofailover.node SET sysidentifier = $2 WHERE nodeid = $1 RETURNING nodename, nodehost, nodeport";
 }
 
 /// As long as a name in Postgres, which it becomes: `cluster_name`.
 const MAX_NAME_BYTES: usize = 63;
 /// As long as a name in DNS.
 const MAX_HOST_BYTES: usize = 255;
+
+/// A node has data now: every copy of a cluster has the identifier that initdb gave it.
+#[pg_extern(sql = false)]
+fn set_node_system_identifier(
+    node_id: i64,
+    system_identifier: i64,
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> Result<Record, ErrorReport> {
+    let columns = step::run(|client| {
+        let node = NodeId(node_id);
+        let place = locate::by_id(client, node)?;
+        lock::group(&place.formation, place.group, Wait::Blocking);
+        let arguments = [node_id.into(), system_identifier.into()];
+        if let Some(row) = OTHER_SYSTEM.with(|plan| plan.run(client, &arguments))?.next() {
+            let theirs: i64 = Row { row, what: "a node" }.get(1)?;
+            return Err(Error::WrongState {
+                what: format!(
+                    "node {node} cannot have system identifier {system_identifier}: that of its group is {theirs}"
+                ),
+                hint: "Give the node an empty data directory, or register it in another formation.",
+            });
+        }
+        let row = IDENTIFY.with(|plan| plan.run(client, &arguments))?.next().ok_or(Error::UnknownNode(node))?;
+        let row = Row { row, what: "a node" };
+        let columns = [node.to_string(), row.get(1)?, row.get(2)?, row.get::<i32>(3)?.to_string()];
+        Ok(columns.map(Some))
+    })?;
+    Ok(Record::new(fcinfo, &columns)?)
+}
 
 /// A NULL leaves a property as it is.
 #[pg_extern(sql = false)]

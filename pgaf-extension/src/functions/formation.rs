@@ -1,0 +1,94 @@
+//! `create_formation`: a place for nodes that serve one database.
+
+use std::ffi::CStr;
+
+use pgaf_core::FormationKind;
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::prelude::*;
+
+use crate::catalog::locate;
+use crate::error::Error;
+use crate::lock;
+use crate::plan::plans;
+use crate::record::Record;
+use crate::step;
+
+plans! {
+    INSERT(TEXTOID, TEXTOID, TEXTOID, BOOLOID, INT4OID) = "
+        INSERT INTO pgautofailover.formation (formationid, kind, dbname, opt_secondary, number_sync_standbys)
+             VALUES ($1, $2, $3, $4, $5)";
+}
+
+/// As long as a name in Postgres.
+const MAX_NAME_BYTES: usize = 63;
+
+#[pg_extern(sql = false)]
+fn create_formation(
+    formation_id: &str,
+    kind: &str,
+    dbname: &CStr,
+    has_secondary: bool,
+    number_sync_standbys: i32,
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> Result<Record, ErrorReport> {
+    let dbname = dbname.to_string_lossy();
+    step::run(|client| {
+        check(formation_id, kind, &dbname, number_sync_standbys)?;
+        lock::formation(formation_id);
+        if locate::formation(client, formation_id).is_ok() {
+            return Err(Error::Duplicate {
+                what: format!("formation \"{formation_id}\" exists already"),
+                hint: "Choose another name, or drop that formation first.",
+            });
+        }
+        let row = [
+            formation_id.into(),
+            kind.into(),
+            dbname.as_ref().into(),
+            has_secondary.into(),
+            number_sync_standbys.into(),
+        ];
+        INSERT.with(|plan| plan.run(client, &row))?;
+        Ok(())
+    })?;
+    let columns = [
+        formation_id.to_owned(),
+        kind.to_owned(),
+        dbname.into_owned(),
+        has_secondary.to_string(),
+        number_sync_standbys.to_string(),
+    ];
+    Ok(Record::new(fcinfo, &columns.map(Some))?)
+}
+
+fn check(name: &str, kind: &str, dbname: &str, number_sync_standbys: i32) -> Result<(), Error> {
+    let invalid = |what: String, hint| Err(Error::Invalid { what, hint });
+    if name.is_empty() || name.len() > MAX_NAME_BYTES || name.chars().any(char::is_control) {
+        return invalid(
+            format!("{name:?} cannot be the name of a formation"),
+            "A name has 1 to 63 bytes and no control characters.",
+        );
+    }
+    if kind == FormationKind::Citus.as_str() {
+        return Err(Error::NotSupported("formations of kind \"citus\" are not supported yet"));
+    }
+    if kind != FormationKind::Pgsql.as_str() {
+        return invalid(
+            format!("\"{kind}\" is not a kind of formation"),
+            "The kinds are \"pgsql\" and \"citus\".",
+        );
+    }
+    if dbname.is_empty() {
+        return invalid(
+            "a formation needs the name of a database".to_owned(),
+            "Use \"postgres\" when there is no other.",
+        );
+    }
+    if number_sync_standbys < 0 {
+        return invalid(
+            format!("number_sync_standbys is {number_sync_standbys}, it cannot be negative"),
+            "With 0 a primary goes on alone when it has lost its last standby.",
+        );
+    }
+    Ok(())
+}
