@@ -35,7 +35,7 @@ pub fn plan_isolated(assignment: &Assignment, observed: &Observed, silence: Sile
         }
         Server::Running(running) if running.is_gated => {
             if has_quorum(assignment, running) {
-                Plan::Steps(vec![Step::StopPostgres(StopMode::Fast), Step::StartPostgres])
+                Plan::Steps(vec![Step::StartPostgres])
             } else {
                 Plan::Wait("the monitor or the standbys must confirm that this node is the primary")
             }

@@ -26,7 +26,7 @@ pub(super) fn writer(assignment: &Assignment, observed: &Observed) -> Plan {
                  this node so that another becomes the primary",
             ),
         },
-        Server::Running(running) if running.is_gated => steps([STOP_FAST, Step::StartPostgres]),
+        Server::Running(running) if running.is_gated => steps([Step::StartPostgres]),
         Server::Running(running) => running_writer(assignment, observed, running),
     }
 }

@@ -12,7 +12,8 @@ pub enum Step {
     Checkpoint,
     /// Stop the server.
     StopPostgres(StopMode),
-    /// Start the server; it becomes a standby when the signal file is there, else a primary.
+    /// Start the server; it becomes a standby when the signal file is there, else a primary. One that was started
+    /// gated is opened to everybody as it runs.
     StartPostgres,
     /// Start the server as a primary that only the keeper and the group's standbys may connect to.
     StartGated,

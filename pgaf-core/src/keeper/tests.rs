@@ -1,1 +1,350 @@
+//! Every goal from every situation, carried out on a Postgres that is only a value.
 
+use std::time::Duration;
+
+use super::*;
+use crate::id::{Epoch, GroupId, NodeId};
+use crate::lsn::{Lineage, Lsn, Timeline};
+use crate::message::{CommitRule, Peer};
+
+const PEER: NodeId = NodeId(2);
+
+fn peer() -> Peer {
+    Peer { node: PEER, name: "b".to_owned(), host: "hostb".to_owned(), port: 5432 }
+}
+
+fn assignment(goal: State) -> Assignment {
+    let is_synchronous = matches!(goal, State::Primary | State::ApplySettings | State::JoinPrimary);
+    Assignment {
+        node: NodeId(1),
+        group: GroupId(0),
+        epoch: Epoch(7),
+        goal,
+        candidate_priority: 50,
+        replication_quorum: true,
+        commit_rule: if is_synchronous {
+            CommitRule { standbys: vec![PEER], acks: 1 }
+        } else {
+            CommitRule::ASYNCHRONOUS
+        },
+        upstream: (!goal.is_writer()).then(peer),
+        peers: vec![peer()],
+        dbname: "postgres".to_owned(),
+        network_partition_timeout_ms: None,
+    }
+}
+
+fn cluster(is_clean: bool, is_standby: bool) -> Cluster {
+    Cluster { system_identifier: 1, timeline: Timeline(1), checkpoint: Lsn(0x300_0000), is_clean, is_standby }
+}
+
+fn running(is_in_recovery: bool, is_gated: bool) -> Running {
+    Running {
+        is_in_recovery,
+        is_gated,
+        timeline: Timeline(1),
+        lsn: Lsn(0x300_0000),
+        replayed: Lsn(0x300_0000),
+        synchronous_standby_names: "ANY 1 (somebody)".to_owned(),
+        follows: None,
+        receiver: Receiver::Absent,
+        standbys: Vec::new(),
+        slots: Vec::new(),
+    }
+}
+
+/// All situations: the files, the server, the histories.
+fn situations() -> Vec<Observed> {
+    let mut data = vec![DataDirectory::Missing, DataDirectory::Incomplete, DataDirectory::Damaged];
+    for is_clean in [true, false] {
+        for is_standby in [true, false] {
+            data.push(DataDirectory::Present(cluster(is_clean, is_standby)));
+        }
+    }
+    let mut situations = Vec::new();
+    for data in data {
+        for lineage in [None, Some(Lineage::Behind), Some(Lineage::Forked)] {
+            for is_rewind_hopeless in [true, false] {
+                let servers = [
+                    Server::Stopped,
+                    Server::Starting,
+                    Server::Unresponsive,
+                    Server::Running(running(
+                        matches!(&data, DataDirectory::Present(c) if c.is_standby),
+                        false,
+                    )),
+                    Server::Running(running(false, true)),
+                ];
+                situations.extend(servers.into_iter().map(|server| Observed {
+                    data: data.clone(),
+                    server,
+                    lineage,
+                    is_rewind_hopeless,
+                    memory: Memory::default(),
+                }));
+            }
+        }
+    }
+    situations
+}
+
+/// What the step does when it works.
+fn execute(world: &mut Observed, step: &Step) {
+    match step {
+        Step::Checkpoint => {}
+        Step::StopPostgres(_) => {
+            world.server = Server::Stopped;
+            world.memory = Memory::default();
+        }
+        Step::StartPostgres if matches!(&world.server, Server::Running(server) if server.is_gated) => {
+            edit(world, |server| server.is_gated = false);
+        }
+        Step::StartPostgres | Step::StartGated => {
+            let DataDirectory::Present(cluster) = &world.data else {
+                panic!("Postgres was started on {:?}", world.data);
+            };
+            let mut server = running(cluster.is_standby, *step == Step::StartGated);
+            if cluster.is_standby {
+                server.follows = Some(Following { host: "hostb".to_owned(), port: 5432 });
+            }
+            world.server = Server::Running(server);
+        }
+        Step::BaseBackup { .. } | Step::Rewind { .. } => {
+            assert_eq!(world.server, Server::Stopped, "files were changed under a server");
+            let is_usable = matches!(world.data, DataDirectory::Present(_));
+            assert!(is_usable || matches!(step, Step::BaseBackup { .. }), "rewound {:?}", world.data);
+            world.data = DataDirectory::Present(cluster(true, true));
+            world.lineage = Some(Lineage::Behind);
+        }
+        Step::Follow { upstream } => follow(world, upstream.as_ref()),
+        Step::Promote => {
+            world.data = DataDirectory::Present(cluster(false, false));
+            edit(world, |server| server.is_in_recovery = false);
+        }
+        Step::AdmitStandbys { peers } => world.memory.admitted = Some(peers.clone()),
+        Step::SetSynchronousStandbyNames(names) => {
+            edit(world, |server| server.synchronous_standby_names.clone_from(names));
+            world.memory.names_in_force_since = Some(Lsn(0x300_0000));
+        }
+    }
+}
+
+fn follow(world: &mut Observed, upstream: Option<&Peer>) {
+    assert!(
+        !matches!(&world.server, Server::Running(server) if !server.is_in_recovery),
+        "a primary was told to follow"
+    );
+    if let DataDirectory::Present(cluster) = &mut world.data {
+        cluster.is_standby = true;
+    }
+    edit(world, |server| {
+        server.follows =
+            upstream.map(|upstream| Following { host: upstream.host.clone(), port: upstream.port });
+        server.receiver = Receiver::Absent;
+    });
+}
+
+fn edit(world: &mut Observed, change: impl FnOnce(&mut Running)) {
+    if let Server::Running(server) = &mut world.server {
+        change(server);
+    }
+}
+
+/// What happens by itself while the keeper waits.
+fn time_passes(world: &mut Observed) {
+    if world.server == Server::Starting {
+        let is_standby = matches!(&world.data, DataDirectory::Present(cluster) if cluster.is_standby);
+        world.server = Server::Running(running(is_standby, false));
+    }
+    if world.lineage.is_none() {
+        world.lineage = Some(Lineage::Behind);
+    }
+    edit(world, |server| {
+        if server.is_in_recovery && server.follows.is_some() {
+            server.receiver = Receiver::Streaming;
+        }
+        if !server.is_in_recovery {
+            let flushed = server.lsn;
+            server.standbys =
+                vec![StreamingStandby { node: PEER, is_streaming: true, is_synchronous: true, flushed }];
+        }
+    });
+}
+
+/// Carries out plans until the goal holds or only a person can help.
+fn live(assignment: &Assignment, mut world: Observed) -> (Plan, Observed) {
+    for _ in 0..12 {
+        match plan(assignment, &world) {
+            Plan::Steps(steps) => steps.iter().for_each(|step| execute(&mut world, step)),
+            Plan::Wait(_) => time_passes(&mut world),
+            last => return (last, world),
+        }
+    }
+    panic!("{} is not reached from {world:?}", assignment.goal);
+}
+
+#[test]
+fn every_goal_is_reached_from_every_situation() {
+    for goal in State::ALL.into_iter().filter(|goal| *goal != State::Unknown) {
+        for situation in situations() {
+            let has_data = matches!(situation.data, DataDirectory::Present(_));
+            let is_up = matches!(situation.server, Server::Starting | Server::Running(_));
+            let (end, world) = live(&assignment(goal), situation.clone());
+            let needs_data = goal.is_writer()
+                || matches!(
+                    goal,
+                    State::PreparePromotion
+                        | State::StopReplication
+                        | State::ReportLsn
+                        | State::JoinSecondary
+                );
+            if end == Plan::Reached {
+                check_reached(goal, &world, &situation);
+            } else {
+                assert!(needs_data && !has_data, "{goal} from {situation:?}: {end:?}");
+            }
+            assert!(end == Plan::Reached || !has_data || !is_up);
+        }
+    }
+}
+
+fn check_reached(goal: State, world: &Observed, situation: &Observed) {
+    let writes = matches!(&world.server, Server::Running(server) if !server.is_in_recovery);
+    if goal.is_writer() {
+        assert!(writes, "{goal} from {situation:?}");
+        let Server::Running(server) = &world.server else { return };
+        assert!(!server.is_gated);
+        assert_eq!(
+            server.synchronous_standby_names,
+            assignment(goal).commit_rule.synchronous_standby_names()
+        );
+    } else if goal != State::Init {
+        assert!(!writes, "{goal} accepts writes, from {situation:?}");
+    }
+    if goal.is_retiring() || goal == State::Dropped {
+        assert_eq!(world.server, Server::Stopped);
+    }
+}
+
+#[test]
+fn a_quorum_is_confirmed_only_with_all_that_was_acknowledged_before() {
+    let assignment = assignment(State::Primary);
+    let mut server = running(false, false);
+    server.synchronous_standby_names = assignment.commit_rule.synchronous_standby_names();
+    let standby = |flushed, is_streaming, is_synchronous| StreamingStandby {
+        node: PEER,
+        is_streaming,
+        is_synchronous,
+        flushed: Lsn(flushed),
+    };
+    let verdict = |standby: StreamingStandby, since: Option<u64>| {
+        let mut server = server.clone();
+        server.standbys = vec![standby];
+        plan(
+            &assignment,
+            &Observed {
+                data: DataDirectory::Present(cluster(false, false)),
+                server: Server::Running(server),
+                lineage: None,
+                is_rewind_hopeless: false,
+                memory: Memory {
+                    admitted: Some(vec![peer()]),
+                    names_in_force_since: since.map(Lsn),
+                    is_quorum_confirmed: false,
+                },
+            },
+        )
+    };
+    assert_eq!(verdict(standby(100, true, true), Some(100)), Plan::Reached);
+    for (standby, since) in [
+        (standby(99, true, true), Some(100)),
+        (standby(100, false, true), Some(100)),
+        (standby(100, true, false), Some(100)),
+        (standby(100, true, true), None),
+    ] {
+        assert!(matches!(verdict(standby, since), Plan::Wait(_)), "{standby:?} {since:?}");
+    }
+}
+
+#[test]
+fn draining_writes_out_first_and_fencing_does_not() {
+    let at = |server| Observed {
+        data: DataDirectory::Present(cluster(false, false)),
+        server,
+        lineage: None,
+        is_rewind_hopeless: false,
+        memory: Memory::default(),
+    };
+    let writer = at(Server::Running(running(false, false)));
+    assert_eq!(
+        plan(&assignment(State::Draining), &writer),
+        Plan::Steps(vec![Step::Checkpoint, Step::StopPostgres(StopMode::Fast)])
+    );
+    assert_eq!(
+        plan(&assignment(State::Demoted), &writer),
+        Plan::Steps(vec![Step::StopPostgres(StopMode::Fast)])
+    );
+}
+
+mod isolated {
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(4);
+
+    fn verdict(goal: State, server: Server, monitor: Option<u64>, standbys: u64) -> Plan {
+        let observed = Observed {
+            data: DataDirectory::Present(cluster(false, false)),
+            server,
+            lineage: None,
+            is_rewind_hopeless: false,
+            memory: Memory { admitted: Some(vec![peer()]), ..Memory::default() },
+        };
+        let silence = Silence {
+            monitor: monitor.map(Duration::from_secs),
+            standbys: Duration::from_secs(standbys),
+            limit: LIMIT,
+        };
+        plan_isolated(&assignment(goal), &observed, silence)
+    }
+
+    fn writer() -> Server {
+        Server::Running(running(false, false))
+    }
+
+    const FENCE: Step = Step::StopPostgres(StopMode::Immediate);
+
+    #[test]
+    fn a_primary_fences_itself_when_nobody_answers() {
+        assert_eq!(verdict(State::Primary, writer(), Some(4), 4), Plan::Steps(vec![FENCE]));
+        assert_eq!(verdict(State::Primary, writer(), None, 4), Plan::Steps(vec![FENCE]));
+        assert!(matches!(verdict(State::Primary, writer(), Some(3), 60), Plan::Wait(_)));
+        assert!(matches!(verdict(State::Primary, writer(), Some(60), 3), Plan::Wait(_)));
+    }
+
+    #[test]
+    fn whoever_waits_for_nobody_goes_on() {
+        for goal in [State::WaitPrimary, State::Single] {
+            let plan = verdict(goal, writer(), None, 600);
+            assert_ne!(plan, Plan::Steps(vec![FENCE]), "{goal}");
+        }
+    }
+
+    #[test]
+    fn a_stopped_primary_starts_behind_the_gate_until_it_is_confirmed() {
+        assert_eq!(verdict(State::Primary, Server::Stopped, None, 600), Plan::Steps(vec![Step::StartGated]));
+        let mut gated = running(false, true);
+        assert!(matches!(verdict(State::Primary, Server::Running(gated.clone()), None, 600), Plan::Wait(_)));
+        let standby =
+            StreamingStandby { node: PEER, is_streaming: true, is_synchronous: true, flushed: gated.lsn };
+        gated.standbys = vec![standby];
+        assert!(matches!(
+            verdict(State::Primary, Server::Running(gated), None, 0),
+            Plan::Steps(steps) if steps.contains(&Step::StartPostgres)
+        ));
+    }
+
+    #[test]
+    fn a_recovery_is_not_killed() {
+        assert!(matches!(verdict(State::Primary, Server::Starting, None, 600), Plan::Wait(_)));
+    }
+}
