@@ -12,6 +12,7 @@ mod gucs;
 mod lock;
 mod plan;
 mod record;
+mod server_log;
 mod step;
 mod worker;
 

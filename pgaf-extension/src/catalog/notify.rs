@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::error::Error;
 use crate::plan::plans;
+use crate::server_log;
 
 plans! {
     NOTIFY(TEXTOID, TEXTOID) = "SELECT pg_catalog.pg_notify($1, $2)";
@@ -56,7 +57,7 @@ pub(crate) fn state(
 
 /// A line for people: to those who listen, and to the server's log.
 pub(crate) fn log(client: &mut SpiClient<'_>, line: &str) -> Result<(), Error> {
-    pgrx::log!("{line}");
+    server_log::line(line);
     send(client, "log", line)
 }
 

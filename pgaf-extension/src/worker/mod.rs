@@ -1,1 +1,30 @@
-pub(crate) fn register() {}
+//! The background processes: nothing waits for somebody's next report.
+//!
+//! A *launcher*, connected to no database, waits until the monitor's database is there and starts the *worker* in
+//! it, again whenever the worker has ended. The worker probes every node ([`probe`]), writes what changed, and
+//! steps the groups whose health changed or in which an age crossed a time-out ([`groups`]). It leaves its database
+//! as soon as somebody wants to drop it: a session of ours never stands in the way.
+
+mod groups;
+mod launcher;
+mod probe;
+mod prober;
+mod session;
+mod ticker;
+
+use std::time::Duration;
+
+use pgrx::bgworkers::BackgroundWorkerBuilder;
+
+/// How soon Postgres starts the launcher again when it has died, and the launcher the worker.
+const RESTART_AFTER: Duration = Duration::from_secs(1);
+
+/// Asks the postmaster for the launcher.
+pub(crate) fn register() {
+    BackgroundWorkerBuilder::new("pgautofailover launcher")
+        .set_library("pgautofailover")
+        .set_function("pgautofailover_launcher_main")
+        .enable_spi_access()
+        .set_restart_time(Some(RESTART_AFTER))
+        .load();
+}

@@ -1,0 +1,163 @@
+//! What the worker reads and writes: nodes, their health, and the groups in which time has run out.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use pgaf_core::monitor::Event;
+use pgaf_core::{GroupId, Health, NodeId};
+use pgrx::Spi;
+
+use super::prober::Target;
+use crate::catalog::load::{self, Row};
+use crate::catalog::notify;
+use crate::clock;
+use crate::error::Error;
+use crate::gucs;
+use crate::lock::{self, Wait};
+use crate::plan::plans;
+use crate::step;
+
+plans! {
+    FORGET() = "
+        UPDATE pgautofailover.node SET health = -1 WHERE health <> -1";
+    HEALTH(INT8OID, TEXTOID, INT4OID, INT4OID) = "
+        UPDATE pgautofailover.node
+           SET health = $4, healthchecktime = pg_catalog.clock_timestamp()
+         WHERE nodeid = $1 AND nodehost = $2 AND nodeport = $3 AND health <> $4
+     RETURNING nodeid";
+}
+
+// Not a cached plan: a plan of ours gets a transaction id, which a query five times a second should not take.
+const OVERDUE: &str = "
+    SELECT formationid, groupid, nodeid, is_silent, is_cut
+      FROM (SELECT formationid, groupid, nodeid,
+                   CASE WHEN reportserverstart = pg_catalog.pg_postmaster_start_time() AND reportclock <= $1
+                        THEN reportclock ELSE $2 END <= $1 - $3 AS is_silent,
+                   coalesce(reportdetail -> 'upstream' -> 'is_streaming' = 'false'
+                            AND (reportdetail -> 'upstream' ->> 'silent_ms')::numeric + $1 - reportclock >= $3,
+                            false) AS is_cut
+              FROM pgautofailover.node) AS ages
+     WHERE is_silent OR is_cut";
+
+/// A node as the worker knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Known {
+    pub(super) formation: String,
+    pub(super) group: GroupId,
+    pub(super) target: Target,
+    pub(super) health: Health,
+}
+
+/// An age of a node that has passed a time-out.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Overdue {
+    pub(super) formation: String,
+    pub(super) group: GroupId,
+    node: NodeId,
+    is_silent: bool,
+    is_cut: bool,
+}
+
+/// Every node.
+pub(super) fn nodes() -> Result<Vec<Known>, Error> {
+    Spi::connect(|client| {
+        let rows = client.select(
+            "SELECT formationid, groupid, nodeid, nodehost, nodeport, health FROM pgautofailover.node",
+            None,
+            &[],
+        )?;
+        rows.map(|row| {
+            let row = Row { row, what: "a node" };
+            let port = u16::try_from(row.get::<i32>(5)?).unwrap_or(0);
+            let target = Target { node: NodeId(row.get(3)?), host: row.get(4)?, port };
+            Ok(Known {
+                formation: row.get(1)?,
+                group: GroupId(row.get(2)?),
+                target,
+                health: Health::from_i32(row.get(6)?),
+            })
+        })
+        .collect()
+    })
+}
+
+/// The nodes that have been silent, or cut off, for longer than a healthy node may be.
+pub(super) fn overdue() -> Result<BTreeSet<Overdue>, Error> {
+    let started = clock::started().ok_or(Error::NotPreloaded)?;
+    let limit = gucs::timeouts().unhealthy_after;
+    let arguments = [clock::now_ms().into(), clock::as_ms(started).into(), clock::as_ms(limit).into()];
+    Spi::connect(|client| {
+        let rows = client.select(OVERDUE, None, &arguments)?;
+        rows.map(|row| {
+            let row = Row { row, what: "a node" };
+            Ok(Overdue {
+                formation: row.get(1)?,
+                group: GroupId(row.get(2)?),
+                node: NodeId(row.get(3)?),
+                is_silent: row.get(4)?,
+                is_cut: row.get(5)?,
+            })
+        })
+        .collect()
+    })
+}
+
+/// The version of the installed extension is the one of this library.
+pub(super) fn is_installed() -> Result<bool, Error> {
+    Spi::connect(|client| {
+        let rows = client.select(
+            "SELECT FROM pg_catalog.pg_extension WHERE extname = 'pgautofailover' AND extversion = $1",
+            None,
+            &[step::VERSION.into()],
+        )?;
+        Ok(!rows.is_empty())
+    })
+}
+
+/// What an earlier worker knew of the nodes is not known any more.
+pub(super) fn forget_health() -> Result<(), Error> {
+    Spi::connect_mut(|client| FORGET.with(|plan| plan.run(client, &[])).map(|_| ())).map_err(Error::from)
+}
+
+/// Writes a node's new health and decides. False when its group is locked: then it is tried again.
+pub(super) fn write_health(known: &Known, health: Health) -> Result<bool, Error> {
+    Spi::connect_mut(|client| {
+        if !lock::group(&known.formation, known.group, Wait::Never) {
+            return Ok(false);
+        }
+        let target = &known.target;
+        let arguments = [
+            target.node.0.into(),
+            target.host.as_str().into(),
+            i32::from(target.port).into(),
+            health.as_i32().into(),
+        ];
+        let is_changed = HEALTH.with(|plan| plan.run(client, &arguments))?.next().is_some();
+        if is_changed {
+            let group = load::group(client, &known.formation, known.group)?;
+            if let Some(node) = group.node(target.node) {
+                notify::state(client, &group, node, node.goal)?;
+                notify::log(client, &format!("Health of {} is {} now", node.label(), health.as_str()))?;
+            }
+            step::decide(client, &group, &Event::Tick)?;
+        }
+        Ok(true)
+    })
+}
+
+/// Lets a group decide because time has passed. False when it is locked: then it is tried again.
+pub(super) fn tick(formation: &str, group: GroupId) -> Result<bool, Error> {
+    Spi::connect_mut(|client| {
+        if !lock::group(formation, group, Wait::Never) {
+            return Ok(false);
+        }
+        step::load_and_decide(client, formation, group, &Event::Tick)?;
+        Ok(true)
+    })
+}
+
+/// Since the monitor started, nobody counts as lost for this long.
+pub(super) fn is_grace_over() -> bool {
+    let uptime = clock::started().map_or(Duration::ZERO, |started| clock::now().saturating_sub(started));
+    uptime >= gucs::timeouts().startup_grace
+}

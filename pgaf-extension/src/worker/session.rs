@@ -1,0 +1,60 @@
+//! What a background process needs that a backend has from Postgres: transactions that survive an error, reloads.
+
+use std::panic::AssertUnwindSafe;
+
+use pgrx::bgworkers::BackgroundWorker;
+use pgrx::pg_sys::panic::CaughtError;
+use pgrx::{PgTryBuilder, pg_sys};
+
+use crate::error::Error;
+use crate::server_log;
+
+/// Runs `body` in a transaction of its own. An error is logged with what was being done, and nothing of it is kept.
+pub(super) fn transaction<T>(doing: &str, body: impl FnOnce() -> Result<T, Error>) -> Option<T> {
+    let run = || {
+        // SAFETY: no transaction is open; each start has its end, here or in `abort`.
+        unsafe {
+            pg_sys::SetCurrentStatementStartTimestamp();
+            pg_sys::StartTransactionCommand();
+            pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
+        }
+        match body() {
+            Ok(value) => {
+                // SAFETY: as above.
+                unsafe {
+                    pg_sys::PopActiveSnapshot();
+                    pg_sys::CommitTransactionCommand();
+                }
+                Some(value)
+            }
+            Err(error) => abort(doing, &error.to_string()),
+        }
+    };
+    PgTryBuilder::new(AssertUnwindSafe(run))
+        .catch_others(|error| abort(doing, &message(&error)))
+        .catch_rust_panic(|error| abort(doing, &message(&error)))
+        .execute()
+}
+
+fn abort<T>(doing: &str, why: &str) -> Option<T> {
+    // SAFETY: ends the transaction that `transaction` opened, with its snapshots and locks.
+    unsafe { pg_sys::AbortCurrentTransaction() };
+    server_log::line(&format!("Error while {doing}: {why}; it is tried again"));
+    None
+}
+
+fn message(error: &CaughtError) -> String {
+    match error {
+        CaughtError::PostgresError(report)
+        | CaughtError::ErrorReport(report)
+        | CaughtError::RustPanic { ereport: report, .. } => report.message().to_owned(),
+    }
+}
+
+/// Reads the configuration again after a SIGHUP.
+pub(super) fn reload_if_asked() {
+    if BackgroundWorker::sighup_received() {
+        // SAFETY: outside of any transaction, in the main loop, where Postgres's own workers do it.
+        unsafe { pg_sys::ProcessConfigFile(pg_sys::GucContext::PGC_SIGHUP) };
+    }
+}

@@ -1,0 +1,186 @@
+//! The worker: probes the nodes, and steps the groups in which something changed without anybody's report.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::{Duration, Instant};
+
+use pgaf_core::{GroupId, NodeId};
+use pgrx::bgworkers::{BackgroundWorker, SignalWakeFlags};
+use pgrx::prelude::*;
+use pgrx::{FromDatum, pg_sys};
+
+use super::groups::{self, Known, Overdue};
+use super::prober::{Prober, Verdict};
+use super::session;
+use crate::{gucs, lock, server_log};
+
+/// How often time-outs are looked at, and how late a signal is noticed.
+const TICK: Duration = Duration::from_millis(200);
+/// How often the list of nodes is read, and how soon a failed step is tried again.
+const REFRESH: Duration = Duration::from_secs(1);
+
+/// The process. Postgres calls it by this name, with the database to connect to.
+#[unsafe(no_mangle)]
+#[pg_guard]
+pub extern "C-unwind" fn pgautofailover_worker_main(database: pg_sys::Datum) {
+    BackgroundWorker::attach_signal_handlers(SignalWakeFlags::SIGHUP | SignalWakeFlags::SIGTERM);
+    // SAFETY: the launcher passed an oid.
+    let database = unsafe { pg_sys::Oid::from_datum(database, false) };
+    BackgroundWorker::connect_worker_to_spi_by_oid(database, None);
+    // A row that somebody holds locked must not keep all other groups waiting.
+    // SAFETY: constant strings.
+    unsafe {
+        pg_sys::SetConfigOption(
+            c"lock_timeout".as_ptr(),
+            c"500ms".as_ptr(),
+            pg_sys::GucContext::PGC_SUSET,
+            pg_sys::GucSource::PGC_S_OVERRIDE,
+        );
+    }
+    match Prober::new(gucs::probing()) {
+        Ok(prober) => Worker::new(prober).run(),
+        Err(error) => server_log::line(&format!("The nodes cannot be probed: {error}; it is tried again")),
+    }
+    // SAFETY: ends the process; the launcher starts another one.
+    unsafe { pg_sys::proc_exit(1) }
+}
+
+struct Worker {
+    prober: Prober,
+    nodes: HashMap<NodeId, Known>,
+    /// Verdicts that are not written yet.
+    pending: HashMap<NodeId, Verdict>,
+    /// The ages for which the groups have been stepped.
+    overdue: BTreeSet<Overdue>,
+    is_grace_over: bool,
+    refresh_at: Instant,
+    has_forgotten: bool,
+}
+
+impl Worker {
+    fn new(prober: Prober) -> Self {
+        Self {
+            prober,
+            nodes: HashMap::new(),
+            pending: HashMap::new(),
+            overdue: BTreeSet::new(),
+            is_grace_over: groups::is_grace_over(),
+            refresh_at: Instant::now(),
+            has_forgotten: false,
+        }
+    }
+
+    /// Until the process is told to end, or its database is wanted.
+    fn run(&mut self) {
+        while !BackgroundWorker::sigterm_received() {
+            session::reload_if_asked();
+            self.prober.set(gucs::probing());
+            pg_sys::check_for_interrupts!();
+            match self.look() {
+                Some(Look::Leave) => return,
+                Some(Look::NotInstalled) => self.nodes.clear(),
+                Some(Look::At(overdue)) => self.step_overdue(overdue),
+                None => {}
+            }
+            if Instant::now() >= self.refresh_at {
+                self.refresh();
+            }
+            self.write_pending();
+            self.probe();
+        }
+    }
+
+    /// One short look, five times a second.
+    fn look(&self) -> Option<Look> {
+        session::transaction("looking for time-outs", || {
+            // SAFETY: set when this process connected.
+            if lock::is_database_wanted(unsafe { pg_sys::MyDatabaseId }) {
+                return Ok(Look::Leave);
+            }
+            if !groups::is_installed()? {
+                return Ok(Look::NotInstalled);
+            }
+            Ok(Look::At(groups::overdue()?))
+        })
+    }
+
+    /// Steps every group in which an age has passed a time-out since it was stepped last.
+    fn step_overdue(&mut self, now: BTreeSet<Overdue>) {
+        let is_grace_over = groups::is_grace_over();
+        if is_grace_over != self.is_grace_over {
+            // Every silence counts from now on.
+            self.overdue.clear();
+            self.is_grace_over = is_grace_over;
+        }
+        self.overdue.retain(|old| now.contains(old));
+        let news: Vec<Overdue> = now.difference(&self.overdue).cloned().collect();
+        let due: BTreeSet<(&str, GroupId)> =
+            news.iter().map(|overdue| (overdue.formation.as_str(), overdue.group)).collect();
+        for (formation, group) in due {
+            let doing = format!("deciding for group {group} of formation \"{formation}\"");
+            if session::transaction(&doing, || groups::tick(formation, group)) == Some(true) {
+                let of_group = |overdue: &&Overdue| overdue.formation == formation && overdue.group == group;
+                self.overdue.extend(news.iter().filter(of_group).cloned());
+            }
+        }
+    }
+
+    /// Reads who there is to probe.
+    fn refresh(&mut self) {
+        self.refresh_at = Instant::now() + REFRESH;
+        let nodes = session::transaction("reading the list of nodes", || {
+            if !groups::is_installed()? {
+                return Ok(Vec::new());
+            }
+            if !self.has_forgotten {
+                groups::forget_health()?;
+            }
+            groups::nodes()
+        });
+        if let Some(nodes) = nodes {
+            self.has_forgotten |= !nodes.is_empty();
+            self.prober.follow(nodes.iter().map(|known| known.target.clone()).collect());
+            self.nodes = nodes.into_iter().map(|known| (known.target.node, known)).collect();
+        }
+    }
+
+    /// Writes what the probes have found; what fails stays, and is tried again.
+    fn write_pending(&mut self) {
+        for verdict in self.pending.values().copied().collect::<Vec<_>>() {
+            let Some(known) = self.nodes.get_mut(&verdict.node) else {
+                self.pending.remove(&verdict.node);
+                continue;
+            };
+            let doing = format!("writing the health of node {}", verdict.node);
+            let health = verdict.health;
+            if session::transaction(&doing, || groups::write_health(known, health)) == Some(true) {
+                known.health = health;
+                self.pending.remove(&verdict.node);
+            }
+        }
+    }
+
+    /// Lets the probes run until one has news, or until the next tick.
+    fn probe(&mut self) {
+        let (nodes, pending) = (&self.nodes, &self.pending);
+        let is_news = |verdict: &Verdict| {
+            let known = pending
+                .get(&verdict.node)
+                .map(|pending| pending.health)
+                .or_else(|| nodes.get(&verdict.node).map(|known| known.health));
+            known.is_some_and(|health| health != verdict.health)
+        };
+        if let Some(verdict) = self.prober.run(TICK, is_news) {
+            self.pending.insert(verdict.node, verdict);
+        }
+    }
+}
+
+/// What one look at the database says.
+enum Look {
+    /// Somebody waits for the sessions of this database to end.
+    Leave,
+    /// There is no extension, or not that of this library.
+    NotInstalled,
+    /// The ages that have passed a time-out.
+    At(BTreeSet<Overdue>),
+}
