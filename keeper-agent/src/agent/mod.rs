@@ -1,0 +1,64 @@
+//! The life of a keeper: look at the local Postgres, report to the monitor, and make the node what the monitor
+//! says it should be.
+//!
+//! One task, one `select!`. Looking, reporting and the step that is being executed go on beside each other, so
+//! that neither a slow copy nor a monitor that does not answer keeps a primary from fencing itself in time. What
+//! to do is decided by `pgaf_core::keeper`; nothing is decided here but when to ask.
+
+mod authority;
+mod contact;
+mod keeper;
+mod recall;
+mod report;
+mod shutdown;
+mod signals;
+mod slot;
+mod work;
+
+use crate::config::state::StateError;
+use crate::config::{ConfigError, NodeConfig};
+use crate::exit::Exit;
+use crate::postgres::PostgresError;
+
+/// Why a keeper cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    /// The configuration cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The state file cannot be read or written.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The local Postgres cannot be handled.
+    #[error(transparent)]
+    Postgres(#[from] PostgresError),
+    /// The node was never registered.
+    #[error("this node is not registered at a monitor: run pg_autoctl create postgres first")]
+    NotRegistered,
+    /// The node's monitor is disabled.
+    #[error("this node has no monitor: set one with pg_autoctl config set pg_autoctl.monitor URI")]
+    NoMonitor,
+    /// Signals cannot be received.
+    #[error("cannot receive signals: {0}")]
+    Signals(#[from] std::io::Error),
+}
+
+impl AgentError {
+    /// The exit code that tells a script what went wrong.
+    pub const fn exit(&self) -> Exit {
+        match self {
+            Self::Config(_) | Self::NoMonitor => Exit::BadConfig,
+            Self::State(_) | Self::NotRegistered => Exit::BadState,
+            Self::Postgres(_) => Exit::PgCtl,
+            Self::Signals(_) => Exit::Internal,
+        }
+    }
+}
+
+/// Runs the keeper of a registered node until it is told to stop or its node is dropped.
+///
+/// # Errors
+/// Only what makes it impossible to begin; afterwards errors are logged and what failed is tried again.
+pub async fn run(config: NodeConfig) -> Result<Exit, AgentError> {
+    keeper::Keeper::new(config)?.live().await
+}

@@ -1,0 +1,55 @@
+//! What the keeper remembers of this life of the local Postgres, for the next plan.
+
+use pgaf_core::Assignment;
+use pgaf_core::keeper::{Memory, Running, Server, Step};
+
+/// Keeps [`Memory`] in step with what is seen and done.
+#[derive(Debug, Default)]
+pub(super) struct Recall {
+    memory: Memory,
+    names: String,
+}
+
+impl Recall {
+    pub(super) fn memory(&self) -> Memory {
+        self.memory.clone()
+    }
+
+    /// A look at the server: notes since when its `synchronous_standby_names` is in force.
+    pub(super) fn saw(&mut self, server: &Server) {
+        match server {
+            Server::Running(running) if !running.is_in_recovery => self.saw_writer(running),
+            _ => self.forget_quorum(),
+        }
+    }
+
+    fn saw_writer(&mut self, running: &Running) {
+        if running.synchronous_standby_names != self.names {
+            self.forget_quorum();
+            self.names.clone_from(&running.synchronous_standby_names);
+        }
+        self.memory.names_in_force_since.get_or_insert(running.lsn);
+    }
+
+    /// The plan for this assignment found its goal reached.
+    pub(super) const fn reached(&mut self, assignment: &Assignment) {
+        if assignment.goal.is_writer() && assignment.commit_rule.is_synchronous() {
+            self.memory.is_quorum_confirmed = true;
+        }
+    }
+
+    /// A step ended well.
+    pub(super) fn did(&mut self, step: &Step) {
+        match step {
+            Step::AdmitStandbys { peers } => self.memory.admitted = Some(peers.clone()),
+            Step::BaseBackup { .. } | Step::Rewind { .. } => self.memory.admitted = None,
+            _ => {}
+        }
+    }
+
+    fn forget_quorum(&mut self) {
+        self.names.clear();
+        self.memory.names_in_force_since = None;
+        self.memory.is_quorum_confirmed = false;
+    }
+}

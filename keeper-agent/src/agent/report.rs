@@ -1,0 +1,54 @@
+//! What the monitor is told.
+
+use pgaf_core::keeper::{DataDirectory, Server};
+use pgaf_core::{Lsn, Report, ReportDetail, Timeline};
+
+use crate::config::state::KeeperState;
+use crate::postgres::Sight;
+
+/// What a report says beside what is seen.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Circumstances<'a> {
+    /// A step that starts Postgres is under way.
+    pub(super) is_starting: bool,
+    /// The keeper was told to stop and would hand over.
+    pub(super) is_stopping: bool,
+    /// What is awaited or being done.
+    pub(super) progress: Option<&'a str>,
+}
+
+/// The report for this state and this sight.
+pub(super) fn compose(state: &KeeperState, sight: &Sight, circumstances: Circumstances<'_>) -> Report {
+    let observed = &sight.observed;
+    let (timeline, lsn) = match (&observed.server, &observed.data) {
+        (Server::Running(running), _) => (running.timeline, running.lsn),
+        (_, DataDirectory::Present(cluster)) => (cluster.timeline, cluster.checkpoint),
+        _ => (Timeline::FIRST, Lsn::ZERO),
+    };
+    Report {
+        state: state.reported,
+        is_running: observed.server != Server::Stopped || circumstances.is_starting,
+        timeline,
+        lsn,
+        sync_state: sight.sync_state.clone(),
+        detail: ReportDetail {
+            epoch: state.reported_epoch,
+            goal: state.assignment.as_ref().map(|assignment| assignment.goal),
+            upstream: sight.upstream,
+            is_stopping: circumstances.is_stopping,
+            progress: circumstances.progress.map(str::to_owned),
+        },
+    }
+}
+
+/// The monitor would decide differently on the new report: it must not wait for the next regular one.
+pub(super) fn is_news(old: &Report, new: &Report) -> bool {
+    let streams = |report: &Report| report.detail.upstream.is_some_and(|upstream| upstream.is_streaming);
+    old.state != new.state
+        || old.detail.epoch != new.detail.epoch
+        || old.is_running != new.is_running
+        || old.timeline != new.timeline
+        || old.sync_state != new.sync_state
+        || old.detail.is_stopping != new.detail.is_stopping
+        || streams(old) != streams(new)
+}
