@@ -1,6 +1,9 @@
 //! The keeper agent: everything behind `pg_autoctl`, on data nodes and on the monitor's node.
 
+pub mod agent;
 pub mod client;
 pub mod config;
 pub mod exit;
 pub mod monitor;
+pub mod postgres;
+pub mod supervisor;

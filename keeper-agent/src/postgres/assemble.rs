@@ -1,0 +1,163 @@
+//! A new data directory is made aside, in a directory within the old one, and moved up when it is complete: what is in
+//! PGDATA before that is no cluster to anybody. That needs no second disk and no space for two copies.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+
+use super::config::InstanceConfig;
+use super::error::PostgresError;
+use super::files;
+use super::marker::MARKER;
+
+/// Where the new one is made.
+const COPY: &str = "pg_autoctl.copy";
+
+/// The directory, within PGDATA, in which a new one is made.
+pub(super) fn copy_directory(pgdata: &Path) -> PathBuf {
+    pgdata.join(COPY)
+}
+
+/// Makes an empty data directory where there is none.
+pub(super) fn make_data_directory(pgdata: &Path) -> Result<(), PostgresError> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(pgdata)
+        .map_err(PostgresError::file("create", pgdata))
+}
+
+/// Nothing is in there, but what file systems put into their root.
+pub(super) fn is_empty(pgdata: &Path) -> Result<bool, PostgresError> {
+    Ok(entries(pgdata)?.iter().all(|path| path.ends_with("lost+found")))
+}
+
+fn entries(directory: &Path) -> Result<Vec<PathBuf>, PostgresError> {
+    fs::read_dir(directory)
+        .and_then(|found| found.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<Vec<_>>>())
+        .map_err(PostgresError::file("list", directory))
+}
+
+/// Where pg_wal really is, when it is a symbolic link.
+pub(super) fn wal_directory(pgdata: &Path) -> Option<PathBuf> {
+    let target = fs::read_link(pgdata.join("pg_wal")).ok()?;
+    Some(pgdata.join(target))
+}
+
+/// Removes what is in the data directory, in a WAL directory elsewhere, and in the tablespaces. The mark stays, the
+/// link to that WAL directory, and what the server has logged.
+pub(super) fn clean(config: &InstanceConfig) -> Result<(), PostgresError> {
+    let pgdata = &config.pgdata;
+    for links in [pgdata.join("pg_tblspc"), copy_directory(pgdata).join("pg_tblspc")] {
+        if let Ok(links) = fs::read_dir(links) {
+            for link in links.filter_map(Result::ok) {
+                clean_tablespace(&link.path())?;
+            }
+        }
+    }
+    if let Some(wal) = wal_directory(pgdata).filter(|wal| wal.is_dir()) {
+        for path in entries(&wal)? {
+            remove(&path)?;
+        }
+    }
+    for path in entries(pgdata)? {
+        let is_link_to_wal = path.ends_with("pg_wal") && path.is_symlink();
+        let is_kept = [MARKER, "lost+found", "log", "startup.log"].iter().any(|name| path.ends_with(name));
+        if !is_kept && !is_link_to_wal {
+            remove(&path)?;
+        }
+    }
+    files::sync_directory(pgdata)
+}
+
+/// In a tablespace, each major version has a directory of its own.
+fn clean_tablespace(link: &Path) -> Result<(), PostgresError> {
+    let Ok(found) = fs::read_dir(link) else {
+        return Ok(());
+    };
+    for path in found.filter_map(|entry| entry.ok().map(|entry| entry.path())) {
+        let is_ours = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("PG_"));
+        if is_ours {
+            remove(&path)?;
+        }
+    }
+    Ok(())
+}
+
+fn remove(path: &Path) -> Result<(), PostgresError> {
+    let is_directory = fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir());
+    let removed = if is_directory { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+    match removed {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(PostgresError::file("remove", path)(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Moves the finished copy up. The control file comes last: without it nothing starts.
+pub(super) fn put_in_place(pgdata: &Path) -> Result<(), PostgresError> {
+    let copy = copy_directory(pgdata);
+    let mut found = entries(&copy)?;
+    found.sort_by_key(|path| path.ends_with("global"));
+    for path in found {
+        let Some(name) = path.file_name() else {
+            continue;
+        };
+        let target = pgdata.join(name);
+        // The logs of before stay.
+        if target.is_dir() && name == "log" {
+            continue;
+        }
+        fs::rename(&path, &target).map_err(PostgresError::file("move", &path))?;
+    }
+    remove(&copy)?;
+    files::sync_directory(pgdata)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::postgres::testing::config;
+
+    #[test]
+    fn what_is_cleaned_is_everything_but_the_mark_and_the_logs() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let pgdata = directory.path().join("data");
+        let wal = directory.path().join("wal");
+        let space = directory.path().join("space");
+        for path in [
+            &pgdata.join("base/1"),
+            &pgdata.join("log"),
+            &pgdata.join("pg_tblspc"),
+            &wal.join("archive_status"),
+            &space.join("PG_15_1"),
+        ] {
+            fs::create_dir_all(path).expect("created");
+        }
+        for path in [
+            pgdata.join(MARKER),
+            pgdata.join("base/1/2"),
+            wal.join("000000010000000000000001"),
+            space.join("mine"),
+        ] {
+            fs::write(path, "x").expect("written");
+        }
+        std::os::unix::fs::symlink(&wal, pgdata.join("pg_wal")).expect("linked");
+        std::os::unix::fs::symlink(&space, pgdata.join("pg_tblspc/16400")).expect("linked");
+        clean(&config(&pgdata)).expect("cleaned");
+        let names = |path: &Path| -> Vec<String> {
+            let mut names: Vec<String> = entries(path)
+                .expect("listed")
+                .iter()
+                .filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned()))
+                .collect();
+            names.sort();
+            names
+        };
+        assert_eq!(names(&pgdata), ["log", MARKER, "pg_wal"]);
+        assert_eq!(names(&wal), Vec::<String>::new());
+        assert_eq!(names(&space), ["mine"], "what is not of Postgres stays");
+    }
+}

@@ -1,0 +1,105 @@
+//! Replaces the data directory by a copy of another node's.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use pgaf_core::message::Peer;
+
+use super::config::InstanceConfig;
+use super::control_data::ControlData;
+use super::error::PostgresError;
+use super::instance::Instance;
+use super::program::{Limit, Program};
+use super::remote::RemoteSession;
+use super::{assemble, conninfo, files, follow, history, kept, marker, stop, version};
+
+/// How long the source may take to answer a question.
+const ASK_DEADLINE: Duration = Duration::from_secs(5);
+/// While data flows, pg_basebackup says so every second; before, the source runs a checkpoint.
+const LIMIT: Limit = Limit::Silence(Duration::from_secs(300));
+
+/// Copies, into a directory that is marked until the copy can be started. Nothing is removed before the source has
+/// answered.
+pub(super) async fn run(instance: &Instance, upstream: &Peer) -> Result<(), PostgresError> {
+    let config = instance.config();
+    refuse_while_running(instance)?;
+    check_source(&config, upstream).await?;
+    stop::sweep(&config).await?;
+    let before = Arc::clone(&config);
+    let wal = files::blocking("preparing the copy", move || prepare(&before)).await?;
+    let mut program = Program::new(&config.bin_dir, "pg_basebackup")
+        .arg("--pgdata")
+        .arg(assemble::copy_directory(&config.pgdata))
+        .arg("--dbname")
+        .arg(conninfo::streaming(&config, upstream))
+        .args(["--wal-method=stream", "--checkpoint=fast", "--progress"])
+        .arg("--no-password");
+    if let Some(node) = config.node {
+        program = program.arg("--slot").arg(node.slot_name());
+    }
+    if let Some(wal) = wal {
+        program = program.arg("--waldir").arg(wal);
+    }
+    if !config.maximum_backup_rate.is_empty() {
+        program = program.arg("--max-rate").arg(&config.maximum_backup_rate);
+    }
+    program.run(LIMIT).await?;
+    finish(instance, &config, upstream).await
+}
+
+/// A step that needs the server to be stopped.
+pub(super) fn refuse_while_running(instance: &Instance) -> Result<(), PostgresError> {
+    match instance.postmaster()? {
+        None => Ok(()),
+        Some(_) => Err(PostgresError::Refused("Postgres runs: it has to be stopped first".to_owned())),
+    }
+}
+
+/// It answers, and is of this cluster, as far as that is known.
+async fn check_source(config: &InstanceConfig, upstream: &Peer) -> Result<(), PostgresError> {
+    let source = RemoteSession::open(config, upstream, ASK_DEADLINE).await?.ask().await?;
+    match ControlData::read(config).await {
+        Ok(own) if own.system_identifier != source.system_identifier => Err(PostgresError::Refused(format!(
+            "\"{}\" is another cluster than node {} \"{}\": its system identifier is {}, not {}; move it away \
+                 if it is not needed",
+            config.pgdata.display(),
+            upstream.node,
+            upstream.name,
+            own.system_identifier,
+            source.system_identifier
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Marks and cleans; says where WAL goes, if not into PGDATA.
+fn prepare(config: &InstanceConfig) -> Result<Option<std::path::PathBuf>, PostgresError> {
+    assemble::make_data_directory(&config.pgdata)?;
+    conninfo::write_passfile(config)?;
+    kept::put_away(config)?;
+    marker::set(config, "a copy of another node is being made")?;
+    let wal = assemble::wal_directory(&config.pgdata);
+    assemble::clean(config)?;
+    Ok(wal)
+}
+
+async fn finish(
+    instance: &Instance,
+    config: &Arc<InstanceConfig>,
+    upstream: &Peer,
+) -> Result<(), PostgresError> {
+    let copy = Arc::clone(config);
+    files::blocking("putting the copy in place", move || {
+        assemble::put_in_place(&copy.pgdata)?;
+        kept::put_back(&copy)?;
+        history::complete(&copy.pgdata)
+    })
+    .await?;
+    version::check(config).await?;
+    // The mark goes last: before the signal file is there, a start would make a second primary.
+    follow::write(instance, Some(upstream)).await?;
+    let copy = Arc::clone(config);
+    files::blocking("finishing the copy", move || marker::clear(&copy)).await?;
+    instance.memory().hopeless_rewind_to = None;
+    Ok(())
+}

@@ -1,0 +1,22 @@
+//! Writes dirty buffers, so that the next stop or rewind is short.
+
+use std::time::Duration;
+
+use super::connection::within;
+use super::error::PostgresError;
+use super::instance::Instance;
+
+/// A checkpoint only makes what follows faster: longer than this it is not waited for.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Runs one now; on a standby it is a restartpoint.
+pub(super) async fn run(instance: &Instance) -> Result<(), PostgresError> {
+    let session = instance.any_session().await?;
+    match within(DEADLINE, "a checkpoint", session.batch_execute("CHECKPOINT")).await {
+        Ok(done) => done.map_err(PostgresError::sql("checkpoint")),
+        Err(late) => {
+            tracing::warn!("{late}: going on without");
+            Ok(())
+        }
+    }
+}

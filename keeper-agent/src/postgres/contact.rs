@@ -1,0 +1,83 @@
+//! Since when the standbys and the upstream are silent, on the boot-time clock. What they send has times of its own in
+//! it, which are only compared for change.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::clock::BootTime;
+use super::running::{Answer, StandbyRow};
+
+/// A standby that streams replies every second.
+const FRESH: Duration = Duration::from_secs(2);
+
+/// Something that changes when somebody is heard, and when it last did.
+#[derive(Clone, Debug)]
+struct Heard {
+    what: String,
+    at: BootTime,
+}
+
+/// Who was heard when.
+#[derive(Debug)]
+pub(super) struct Contacts {
+    standbys: HashMap<i32, Heard>,
+    quorum: Option<BootTime>,
+    upstream: Option<Heard>,
+    /// Nobody can have been heard before.
+    since: BootTime,
+}
+
+impl Default for Contacts {
+    fn default() -> Self {
+        Self { standbys: HashMap::new(), quorum: None, upstream: None, since: BootTime::now() }
+    }
+}
+
+impl Contacts {
+    /// Takes note of one look.
+    pub(super) fn note(&mut self, answer: &Answer) {
+        let now = BootTime::now();
+        let rows = &answer.standbys;
+        self.standbys.retain(|pid, _| rows.iter().any(|row| row.pid == *pid));
+        for row in rows {
+            self.note_standby(row, now);
+        }
+        if !answer.is_in_recovery {
+            self.upstream = None;
+            self.since = now;
+        } else if let Some(what) = answer.receiver.as_ref().and_then(|row| row.heard.clone()) {
+            let is_new = self.upstream.as_ref().is_none_or(|heard| heard.what != what);
+            if is_new {
+                self.upstream = Some(Heard { what, at: now });
+            }
+        }
+    }
+
+    fn note_standby(&mut self, row: &StandbyRow, now: BootTime) {
+        let Some(what) = row.replied.clone() else {
+            return;
+        };
+        let known = self.standbys.get(&row.pid);
+        if known.is_none_or(|heard| heard.what != what) {
+            self.standbys.insert(row.pid, Heard { what, at: now });
+            if row.is_synchronous() {
+                self.quorum = Some(now);
+            }
+        }
+    }
+
+    /// The standby of this walsender has replied lately.
+    pub(super) fn is_fresh(&self, walsender: i32) -> bool {
+        self.standbys.get(&walsender).is_some_and(|heard| heard.at.elapsed() < FRESH)
+    }
+
+    /// How long ago a standby that commits wait for has replied.
+    pub(super) fn quorum_silence(&self) -> Option<Duration> {
+        self.quorum.map(BootTime::elapsed)
+    }
+
+    /// How long the upstream has been silent.
+    pub(super) fn upstream_silence(&self) -> Duration {
+        self.upstream.as_ref().map_or(self.since, |heard| heard.at).elapsed()
+    }
+}

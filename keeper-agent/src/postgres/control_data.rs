@@ -1,0 +1,125 @@
+//! What `pg_controldata` says of a data directory.
+
+use std::time::Duration;
+
+use pgaf_core::lsn::{Lsn, Timeline};
+
+use super::config::InstanceConfig;
+use super::error::PostgresError;
+use super::program::{Limit, Program};
+
+/// The control file, by which Postgres knows where to begin.
+pub(super) const CONTROL_FILE: &str = "global/pg_control";
+
+/// The parts of the control file that the keeper looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ControlData {
+    /// Made by initdb, the same in every copy.
+    pub system_identifier: u64,
+    /// How the cluster was left.
+    pub state: ClusterState,
+    /// Where the latest checkpoint is.
+    pub checkpoint: Lsn,
+    /// The timeline of the latest checkpoint, or the one recovery got to, if that is later.
+    pub timeline: Timeline,
+    /// Where recovery has to get to at least; zero when it need not.
+    pub minimum_recovery_end: Lsn,
+    /// `initdb --wal-segsize`.
+    pub wal_segment_bytes: u64,
+}
+
+/// How a cluster was left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClusterState {
+    /// Shut down as a primary.
+    ShutDown,
+    /// Shut down as a standby.
+    ShutDownInRecovery,
+    /// Running, or crashed, as a standby.
+    InRecovery,
+    /// Running, or crashed, as a primary.
+    Other,
+}
+
+impl ControlData {
+    /// Runs `pg_controldata`.
+    pub(super) async fn read(config: &InstanceConfig) -> Result<Self, PostgresError> {
+        let printed = Program::new(&config.bin_dir, "pg_controldata")
+            .arg("-D")
+            .arg(&config.pgdata)
+            .run(Limit::Within(Duration::from_secs(10)))
+            .await?;
+        Self::parse(&printed.stdout).ok_or_else(|| {
+            PostgresError::Refused(format!("\"{}\" has a damaged control file", config.pgdata.display()))
+        })
+    }
+
+    /// It was shut down cleanly.
+    pub const fn is_clean(&self) -> bool {
+        matches!(self.state, ClusterState::ShutDown | ClusterState::ShutDownInRecovery)
+    }
+
+    /// It was a standby when it was last written: it must not come back as anything else.
+    pub const fn was_in_recovery(&self) -> bool {
+        matches!(self.state, ClusterState::InRecovery | ClusterState::ShutDownInRecovery)
+    }
+
+    fn parse(output: &str) -> Option<Self> {
+        if output.contains("Calculated CRC checksum does not match") {
+            return None;
+        }
+        let value = |name: &str| {
+            output.lines().find_map(|line| {
+                let (key, value) = line.split_once(':')?;
+                (key == name).then(|| value.trim())
+            })
+        };
+        let timeline: u32 = value("Latest checkpoint's TimeLineID")?.parse().ok()?;
+        let recovered: u32 = value("Min recovery ending loc's timeline")?.parse().ok()?;
+        Some(Self {
+            system_identifier: value("Database system identifier")?.parse().ok()?,
+            state: match value("Database cluster state")? {
+                "shut down" => ClusterState::ShutDown,
+                "shut down in recovery" => ClusterState::ShutDownInRecovery,
+                "in archive recovery" => ClusterState::InRecovery,
+                _ => ClusterState::Other,
+            },
+            checkpoint: value("Latest checkpoint location")?.parse().ok()?,
+            timeline: Timeline(timeline.max(recovered)),
+            minimum_recovery_end: value("Minimum recovery ending location")?.parse().ok()?,
+            wal_segment_bytes: value("Bytes per WAL segment")?.parse().ok()?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OUTPUT: &str = "\
+pg_control version number:            1300
+Database system identifier:           7300000000000000001
+Database cluster state:               shut down in recovery
+pg_control last modified:             Mon 01 Jan 2024 10:11:12 AM UTC
+Latest checkpoint location:           0/3000060
+Latest checkpoint's TimeLineID:       2
+Minimum recovery ending location:     0/30000D8
+Min recovery ending loc's timeline:   3
+Bytes per WAL segment:                16777216
+";
+
+    #[test]
+    fn the_timeline_is_the_one_recovery_got_to() {
+        let read = ControlData::parse(OUTPUT).expect("complete");
+        assert_eq!(read.timeline, Timeline(3));
+        assert_eq!(read.system_identifier, 7_300_000_000_000_000_001);
+        assert!(read.is_clean() && read.was_in_recovery());
+    }
+
+    #[test]
+    fn a_torn_control_file_is_not_believed() {
+        let torn = format!("WARNING: Calculated CRC checksum does not match value\n{OUTPUT}");
+        assert_eq!(ControlData::parse(&torn), None);
+        assert_eq!(ControlData::parse(""), None);
+    }
+}

@@ -1,0 +1,125 @@
+//! Questions to another node, as the replication role.
+
+use std::time::Duration;
+
+use pgaf_core::lsn::{Lsn, Timeline, TimelineHistory};
+use pgaf_core::message::Peer;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::ToSql;
+
+use crate::client::{self, ConnectionString, Session};
+
+use super::config::InstanceConfig;
+use super::connection::within;
+use super::conninfo::REPLICATION_ROLE;
+use super::error::PostgresError;
+use super::history;
+
+/// What another node says of its log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Source {
+    pub(super) system_identifier: u64,
+    pub(super) is_in_recovery: bool,
+    pub(super) history: TimelineHistory,
+    /// How far it is written, on a primary; replayed, on a standby.
+    pub(super) end: Lsn,
+    /// The timeline of its latest checkpoint.
+    pub(super) checkpoint_timeline: Timeline,
+}
+
+/// A session with another node.
+pub(super) struct RemoteSession {
+    session: Session,
+    /// The database it is in.
+    pub(super) dbname: String,
+    peer: String,
+    deadline: Duration,
+}
+
+const QUESTION: &str = "\
+SELECT s.system_identifier::text, r,
+       CASE WHEN r THEN greatest(c.timeline_id, e.min_recovery_end_timeline)
+            ELSE ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int END,
+       CASE WHEN r THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END::text,
+       c.timeline_id
+FROM pg_is_in_recovery() r, pg_control_system() s, pg_control_checkpoint() c, pg_control_recovery() e";
+
+impl RemoteSession {
+    /// Connects to the first database that is there.
+    pub(super) async fn open(
+        config: &InstanceConfig,
+        peer: &Peer,
+        deadline: Duration,
+    ) -> Result<Self, PostgresError> {
+        let mut last = None;
+        for dbname in ["postgres", config.dbname.as_str(), "template1"] {
+            let mut target = ConnectionString::new(peer.host.clone(), peer.port);
+            target.user = Some(REPLICATION_ROLE.to_owned());
+            target.password = config.replication_password.clone();
+            target.dbname = Some(dbname.to_owned());
+            target.ssl = config.client_ssl.clone();
+            match client::connect(&target, deadline).await {
+                Ok(session) => {
+                    return Ok(Self {
+                        session,
+                        dbname: dbname.to_owned(),
+                        peer: format!("{}:{}", peer.host, peer.port),
+                        deadline,
+                    });
+                }
+                Err(error) if error.sqlstate() == Some(&SqlState::INVALID_CATALOG_NAME) => {
+                    last = Some(error);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(last
+            .map_or_else(|| PostgresError::Refused("there is no database".to_owned()), PostgresError::from))
+    }
+
+    /// Asks for its log and history.
+    pub(super) async fn ask(&self) -> Result<Source, PostgresError> {
+        let what = format!("node {}", self.peer);
+        let question = self.session.client.query_one(QUESTION, &[]);
+        let row = within(self.deadline, &what, question)
+            .await?
+            .map_err(PostgresError::sql("ask another node for its log"))?;
+        let malformed = || PostgresError::Refused(format!("{what} gives no sensible answer"));
+        let timeline = |index: usize| u32::try_from(row.get::<_, i32>(index)).map(Timeline);
+        let current = timeline(2).map_err(|_| malformed())?;
+        let end: Option<&str> = row.get(3);
+        Ok(Source {
+            system_identifier: row.get::<_, &str>(0).parse::<i64>().map_err(|_| malformed())?.cast_unsigned(),
+            is_in_recovery: row.get(1),
+            history: self.history(current).await?,
+            end: end.map_or(Ok(Lsn::ZERO), str::parse).map_err(|_| malformed())?,
+            checkpoint_timeline: timeline(4).map_err(|_| malformed())?,
+        })
+    }
+
+    async fn history(&self, timeline: Timeline) -> Result<TimelineHistory, PostgresError> {
+        if timeline == Timeline::FIRST {
+            return Ok(TimelineHistory::first());
+        }
+        let what = format!("node {}", self.peer);
+        let path = format!("pg_wal/{}", history::file_name(timeline));
+        let parameters: [&(dyn ToSql + Sync); 1] = [&path];
+        let question = self
+            .session
+            .client
+            .query_one("SELECT convert_from(pg_read_binary_file($1::text), 'UTF8')", &parameters);
+        let row = within(self.deadline, &what, question)
+            .await?
+            .map_err(PostgresError::sql("read the timeline history of another node"))?;
+        TimelineHistory::parse(timeline, row.get(0))
+            .map_err(|error| PostgresError::Refused(format!("{what}: {error}")))
+    }
+
+    /// Runs a checkpoint there.
+    pub(super) async fn checkpoint(&self, deadline: Duration) -> Result<(), PostgresError> {
+        let what = format!("a checkpoint on node {}", self.peer);
+        within(deadline, &what, self.session.client.batch_execute("CHECKPOINT"))
+            .await?
+            .map_err(PostgresError::sql("run a checkpoint on another node"))
+    }
+}

@@ -1,0 +1,218 @@
+//! What a server that answers says of itself, asked in one round trip.
+
+use pgaf_core::keeper::{Receiver, Running, StreamingStandby};
+use pgaf_core::lsn::{Lsn, Timeline};
+use serde::Deserialize;
+
+use super::admit::node_of;
+use super::conninfo;
+
+/// One row with one JSON text.
+pub(super) const QUESTION: &str = "\
+SELECT json_build_object(
+  'is_in_recovery', r,
+  'is_in_template', current_database() = 'template1',
+  'is_gated', coalesce(current_setting('pg_autoctl.gated', true), '') = 'on',
+  'lsn', CASE WHEN r THEN greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())
+         ELSE pg_current_wal_flush_lsn() END,
+  'replayed', CASE WHEN r THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END,
+  'timeline', CASE WHEN r THEN NULL
+              ELSE ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int END,
+  'synchronous_standby_names', current_setting('synchronous_standby_names'),
+  'primary_conninfo', CASE WHEN r THEN current_setting('primary_conninfo') ELSE '' END,
+  'is_replay_idle', r AND EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'startup'
+                                  AND wait_event = 'RecoveryRetrieveRetryInterval'),
+  'has_receiver', r AND EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'walreceiver'),
+  'receiver', (SELECT json_build_object('status', status, 'timeline', received_tli,
+                                        'heard', last_msg_receipt_time)
+               FROM pg_stat_wal_receiver WHERE r),
+  'standbys', (SELECT coalesce(json_agg(json_build_object(
+                   'pid', pid, 'name', application_name, 'state', state, 'sync_state', sync_state,
+                   'flushed', flush_lsn, 'replied', reply_time)), '[]')
+               FROM pg_stat_replication WHERE application_name LIKE 'pgautofailover\\_standby\\_%'),
+  'slots', (SELECT coalesce(json_agg(slot_name), '[]') FROM pg_replication_slots
+            WHERE slot_type = 'physical' AND slot_name LIKE 'pgautofailover\\_standby\\_%')
+)::text FROM pg_is_in_recovery() r";
+
+/// The answer.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Answer {
+    pub(super) is_in_recovery: bool,
+    pub(super) is_in_template: bool,
+    pub(super) is_gated: bool,
+    lsn: Option<Lsn>,
+    pub(super) replayed: Option<Lsn>,
+    timeline: Option<u32>,
+    pub(super) synchronous_standby_names: String,
+    primary_conninfo: String,
+    is_replay_idle: bool,
+    has_receiver: bool,
+    pub(super) receiver: Option<ReceiverRow>,
+    pub(super) standbys: Vec<StandbyRow>,
+    slots: Vec<String>,
+}
+
+/// The row of pg_stat_wal_receiver.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct ReceiverRow {
+    status: Option<String>,
+    pub(super) timeline: Option<u32>,
+    /// When the upstream was last heard; only whether it changes is looked at.
+    pub(super) heard: Option<String>,
+}
+
+/// A row of pg_stat_replication.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct StandbyRow {
+    pub(super) pid: i32,
+    name: String,
+    state: Option<String>,
+    pub(super) sync_state: Option<String>,
+    flushed: Option<Lsn>,
+    /// When the standby last replied, on its own clock; only whether it changes is looked at.
+    pub(super) replied: Option<String>,
+}
+
+impl ReceiverRow {
+    pub(super) fn is_streaming(&self) -> bool {
+        self.status.as_deref() == Some("streaming")
+    }
+}
+
+impl StandbyRow {
+    pub(super) fn is_synchronous(&self) -> bool {
+        matches!(self.sync_state.as_deref(), Some("quorum" | "sync"))
+    }
+}
+
+/// What has to be known besides the answer.
+pub(super) struct Context<'a> {
+    /// The timeline, where the server cannot say it.
+    pub(super) timeline: Timeline,
+    /// The value of synchronous_standby_names that all processes are known to follow.
+    pub(super) followed_names: Option<&'a str>,
+    /// Nothing is received, and what was received is replayed as far as it can be.
+    pub(super) is_replay_over: bool,
+    /// A walsender's standby has replied lately.
+    pub(super) is_fresh: &'a dyn Fn(i32) -> bool,
+}
+
+impl Answer {
+    /// The answer as a plan sees it.
+    pub(super) fn running(&self, context: &Context<'_>) -> Running {
+        let names = &self.synchronous_standby_names;
+        // An empty value needs no proof: who does not follow it yet waits in vain, and loses nothing.
+        let is_followed = names.is_empty() || context.followed_names == Some(names.as_str());
+        Running {
+            is_in_recovery: self.is_in_recovery,
+            is_gated: self.is_gated,
+            timeline: self.timeline.map_or(context.timeline, Timeline),
+            // The last record may have come in part only: such a part is no reason to wait, and no vote.
+            lsn: if context.is_replay_over { self.replayed } else { self.lsn }.unwrap_or_default(),
+            replayed: self.replayed.unwrap_or_default(),
+            synchronous_standby_names: if is_followed { names.clone() } else { String::new() },
+            follows: conninfo::following(&self.primary_conninfo),
+            receiver: self.receiver(),
+            standbys: self.standbys(context),
+            slots: self.slots.iter().filter_map(|name| node_of(name)).collect(),
+        }
+    }
+
+    /// Nothing is received, nor will be, and replay has found nothing more at its last attempt.
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.is_replay_idle && !self.has_receiver && self.primary_conninfo.is_empty()
+    }
+
+    fn receiver(&self) -> Receiver {
+        match &self.receiver {
+            Some(row) if row.is_streaming() => Receiver::Streaming,
+            _ if self.has_receiver => Receiver::Idle,
+            _ => Receiver::Absent,
+        }
+    }
+
+    /// One entry for a node: after a reconnect, the walsender of before may still be there.
+    fn standbys(&self, context: &Context<'_>) -> Vec<StreamingStandby> {
+        let mut found: Vec<StreamingStandby> = Vec::new();
+        for row in &self.standbys {
+            let Some(node) = node_of(&row.name) else {
+                continue;
+            };
+            let is_streaming = row.state.as_deref() == Some("streaming") && (context.is_fresh)(row.pid);
+            let standby = StreamingStandby {
+                node,
+                is_streaming,
+                is_synchronous: row.is_synchronous(),
+                flushed: row.flushed.unwrap_or_default(),
+            };
+            match found.iter_mut().find(|other| other.node == node) {
+                None => found.push(standby),
+                Some(other) if !other.is_streaming && is_streaming => *other = standby,
+                Some(_) => {}
+            }
+        }
+        found.sort_by_key(|standby| standby.node);
+        found
+    }
+
+    /// For people: how the standbys are replicated to.
+    pub(super) fn sync_state(&self) -> String {
+        ["quorum", "sync", "potential", "async"]
+            .into_iter()
+            .find(|word| self.standbys.iter().any(|row| row.sync_state.as_deref() == Some(word)))
+            .unwrap_or_default()
+            .to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pgaf_core::id::NodeId;
+
+    use super::*;
+
+    fn answer(standbys: &str) -> Answer {
+        let text = format!(
+            r#"{{"is_in_recovery":false,"is_in_template":false,"is_gated":false,"lsn":"0/3000060","replayed":"0/3000060",
+                "timeline":2,"synchronous_standby_names":"ANY 1 (x)","primary_conninfo":"",
+                "is_replay_idle":false,"has_receiver":false,"receiver":null,"standbys":[{standbys}],
+                "slots":["pgautofailover_standby_2"]}}"#
+        );
+        serde_json::from_str(&text).expect("an answer")
+    }
+
+    fn row(pid: i32, state: &str) -> String {
+        format!(
+            r#"{{"pid":{pid},"name":"pgautofailover_standby_2","state":"{state}",
+                "sync_state":"quorum","flushed":"0/3000000","replied":"x"}}"#
+        )
+    }
+
+    fn context<'a>(is_fresh: &'a dyn Fn(i32) -> bool, names: Option<&'a str>) -> Context<'a> {
+        Context { timeline: Timeline(9), followed_names: names, is_replay_over: false, is_fresh }
+    }
+
+    #[test]
+    fn a_value_that_not_all_follow_is_not_in_force() {
+        let names = |followed| {
+            let running = answer("").running(&context(&|_| true, followed));
+            running.synchronous_standby_names
+        };
+        assert_eq!(names(None), "");
+        assert_eq!(names(Some("ANY 1 (y)")), "");
+        assert_eq!(names(Some("ANY 1 (x)")), "ANY 1 (x)");
+    }
+
+    #[test]
+    fn a_silent_walsender_does_not_stream() {
+        let rows = [row(7, "streaming"), row(8, "streaming")].join(",");
+        let standbys =
+            |is_fresh: &dyn Fn(i32) -> bool| answer(&rows).running(&context(is_fresh, None)).standbys;
+        let streaming: Vec<bool> =
+            standbys(&|pid| pid == 8).iter().map(|standby| standby.is_streaming).collect();
+        assert_eq!(streaming, [true], "the newer one counts");
+        let running = standbys(&|_| false);
+        assert!(running.iter().all(|standby| !standby.is_streaming));
+        assert_eq!(running.first().map(|standby| standby.node), Some(NodeId(2)));
+    }
+}

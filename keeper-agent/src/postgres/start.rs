@@ -1,0 +1,139 @@
+//! Starts the server, open or gated, or opens the gate of one that runs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, timeout};
+
+use super::config::InstanceConfig;
+use super::connection::PidFile;
+use super::control_data::{CONTROL_FILE, ControlData};
+use super::error::{PostgresError, says_disk_full};
+use super::instance::Instance;
+use super::postmaster::Postmaster;
+use super::settings::{self, Changing};
+use super::{conninfo, files, hba, history, marker, reload, startup_log, stop, version};
+
+/// The file whose presence makes Postgres start as a standby.
+pub(super) const STANDBY_SIGNAL: &str = "standby.signal";
+
+/// A server that needs longer than this to accept connections is left to recover; observing it says how it goes.
+const READY_DEADLINE: Duration = Duration::from_secs(1);
+/// Between two looks at the pid file, where the postmaster writes that it is ready.
+const LOOK_INTERVAL: Duration = Duration::from_millis(5);
+/// How often a start is tried again while something of a dead postmaster is still there.
+const LEFTOVER_TRIES: u32 = 20;
+
+/// Who may connect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Gate {
+    /// Whom pg_hba.conf lets in.
+    Open,
+    /// The keeper and the standbys.
+    Closed,
+}
+
+/// Starts it, and waits for it to accept connections, or to be busy with recovery.
+pub(super) async fn run(instance: &Instance, gate: Gate) -> Result<(), PostgresError> {
+    let config = instance.config();
+    if let Some(postmaster) = instance.postmaster()? {
+        let is_gated = Changing::read(&config.pgdata)?.is_gated;
+        match gate {
+            Gate::Open if is_gated => open_gate(instance, &config).await?,
+            Gate::Closed if !is_gated => {
+                return Err(PostgresError::Refused(
+                    "Postgres runs without a gate: it has to be stopped first".to_owned(),
+                ));
+            }
+            _ => {}
+        }
+        return await_ready(&config, &postmaster).await.map(|_| ());
+    }
+    prepare(&config, gate).await?;
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let log = startup_log::Position::now(&config);
+        let postmaster = Arc::new(Postmaster::spawn(&config)?);
+        instance.supervise(Arc::clone(&postmaster));
+        // A start that fails is this step's error, not the end of a server.
+        postmaster.ask_to_stop(true);
+        let is_alive = await_ready(&config, &postmaster).await;
+        postmaster.ask_to_stop(false);
+        if is_alive? {
+            return Ok(());
+        }
+        instance.forget(&postmaster);
+        let reason = log.reason(&config);
+        let is_leftover = reason.contains("is still in use") || reason.contains("already exists");
+        if !is_leftover || tries >= LEFTOVER_TRIES {
+            return Err(does_not_start(&config, reason));
+        }
+        stop::sweep(&config).await?;
+        sleep(Duration::from_millis(100)).await;
+    }
+}
+
+fn does_not_start(config: &InstanceConfig, reason: String) -> PostgresError {
+    if says_disk_full(&reason) {
+        return PostgresError::DiskFull { path: config.pgdata.clone() };
+    }
+    PostgresError::DoesNotStart { reason, log: config.startup_log() }
+}
+
+/// Brings the files into the state from which a start is right.
+async fn prepare(config: &Arc<InstanceConfig>, gate: Gate) -> Result<(), PostgresError> {
+    version::check(config).await?;
+    stop::sweep(config).await?;
+    let control =
+        if config.in_pgdata(CONTROL_FILE).exists() { Some(ControlData::read(config).await?) } else { None };
+    let config = Arc::clone(config);
+    files::blocking("preparing the start", move || {
+        if marker::is_set(&config) {
+            return Err(PostgresError::Refused(format!(
+                "\"{}\" is an unfinished copy",
+                config.pgdata.display()
+            )));
+        }
+        // A crash between the end of recovery and the first checkpoint leaves no signal file, and a control file that
+        // knows the old timeline only: as a primary it would go on there, beside its successor.
+        let signal = config.in_pgdata(STANDBY_SIGNAL);
+        if control.is_some_and(|control| control.was_in_recovery()) && !signal.exists() {
+            files::replace(&signal, b"", 0o600)?;
+        }
+        history::complete(&config.pgdata)?;
+        conninfo::write_passfile(&config)?;
+        set_gate(&config, gate)
+    })
+    .await
+}
+
+fn set_gate(config: &InstanceConfig, gate: Gate) -> Result<(), PostgresError> {
+    let is_gated = gate == Gate::Closed;
+    let mut changing = Changing::read(&config.pgdata)?;
+    changing.is_gated = is_gated;
+    settings::write(config, &changing)?;
+    hba::update(config, |managed| managed.is_gated = is_gated).map(|_| ())
+}
+
+async fn open_gate(instance: &Instance, config: &Arc<InstanceConfig>) -> Result<(), PostgresError> {
+    let files_of = Arc::clone(config);
+    files::blocking("opening the gate", move || set_gate(&files_of, Gate::Open)).await?;
+    reload::run_and_await(instance, settings::GATE_SETTING, "off").await
+}
+
+/// Waits until it accepts connections, for a second; false when it has ended.
+async fn await_ready(config: &InstanceConfig, postmaster: &Postmaster) -> Result<bool, PostgresError> {
+    let give_up = Instant::now() + READY_DEADLINE;
+    loop {
+        let is_ready = PidFile::read(&config.pgdata).is_some_and(|file| {
+            file.pid == postmaster.pid() && matches!(file.status.as_str(), "ready" | "standby")
+        });
+        if is_ready || Instant::now() >= give_up {
+            return Ok(postmaster.exit_if_over().is_none());
+        }
+        if timeout(LOOK_INTERVAL, postmaster.exited()).await.is_ok() {
+            return Ok(false);
+        }
+    }
+}

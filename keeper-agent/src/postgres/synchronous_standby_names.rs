@@ -1,0 +1,108 @@
+//! Sets which standbys a commit waits for, and proves that every process of the server follows.
+//!
+//! A commit waits only when a flag in shared memory says that standbys are configured, and only the checkpointer sets
+//! that flag, when it reads the configuration. Until it has, commits are acknowledged without a standby although every
+//! session shows the new value. Which standbys count is up to the walsenders, each of which reads the configuration
+//! for itself.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::connection::{self, LocalSession};
+use super::error::PostgresError;
+use super::instance::Instance;
+use super::settings::{self, Changing};
+use super::{files, reload};
+
+/// How long the slowest process may take.
+const DEADLINE: Duration = Duration::from_secs(10);
+const LOOK_INTERVAL: Duration = Duration::from_millis(10);
+/// The checkpointer sleeps for at most 100 ms at a time while it spreads writes: seen asleep twice at this distance, it
+/// has gone through its loop, where it reads the configuration.
+const ROUND: Duration = Duration::from_millis(150);
+
+/// Sets it and waits until all follow.
+pub(super) async fn run(instance: &Instance, names: &str) -> Result<(), PostgresError> {
+    instance.memory().followed_names = None;
+    let config = instance.config();
+    let wanted = names.to_owned();
+    files::blocking("writing synchronous_standby_names", move || {
+        let mut changing = Changing::read(&config.pgdata)?;
+        changing.synchronous_standby_names = wanted;
+        settings::write(&config, &changing)
+    })
+    .await?;
+    let Some(postmaster) = instance.postmaster()? else {
+        // Every process of the next postmaster reads it when it starts.
+        return Ok(());
+    };
+    reload::run_and_await(instance, "synchronous_standby_names", names).await?;
+    let session = instance.any_session().await?;
+    let give_up = Instant::now() + DEADLINE;
+    await_walsenders(&session, give_up).await?;
+    if !names.is_empty() {
+        await_checkpointer(&session, give_up).await?;
+    }
+    instance.memory().followed_names = Some((postmaster.pid(), names.to_owned()));
+    Ok(())
+}
+
+fn too_late(who: &str) -> PostgresError {
+    PostgresError::TimedOut { what: format!("synchronous_standby_names: {who}"), after: DEADLINE }
+}
+
+/// Each walsender has the priority that the new value gives it. A value that names nobody of them is followed when
+/// none has a priority.
+async fn await_walsenders(session: &LocalSession, give_up: Instant) -> Result<(), PostgresError> {
+    loop {
+        let row = connection::row(
+            session,
+            "look at the walsenders",
+            "SELECT count(*) FROM pg_stat_replication \
+             WHERE flush_lsn IS NOT NULL AND state = 'streaming' \
+             AND (sync_priority > 0) <> (current_setting('synchronous_standby_names') \
+                 ~ ('\\m' || application_name || '\\M'))",
+            &[],
+        )
+        .await?;
+        if row.get::<_, i64>(0) == 0 {
+            return Ok(());
+        }
+        if Instant::now() >= give_up {
+            return Err(too_late("a walsender does not follow"));
+        }
+        sleep(LOOK_INTERVAL).await;
+    }
+}
+
+async fn await_checkpointer(session: &LocalSession, give_up: Instant) -> Result<(), PostgresError> {
+    let mut looks = 0;
+    while looks < 2 {
+        if is_checkpointer_at_ease(session).await? {
+            looks += 1;
+        } else {
+            looks = 0;
+        }
+        if Instant::now() >= give_up {
+            return Err(too_late("the checkpointer is busy"));
+        }
+        if looks < 2 {
+            sleep(ROUND).await;
+        }
+    }
+    Ok(())
+}
+
+/// It waits at a place it reaches only after it has looked at its signals.
+async fn is_checkpointer_at_ease(session: &LocalSession) -> Result<bool, PostgresError> {
+    let row = connection::row(
+        session,
+        "look at the checkpointer",
+        "SELECT coalesce(bool_or(wait_event IN ('CheckpointerMain', 'CheckpointWriteDelay')), false) \
+         FROM pg_stat_activity WHERE backend_type = 'checkpointer'",
+        &[],
+    )
+    .await?;
+    Ok(row.get(0))
+}
