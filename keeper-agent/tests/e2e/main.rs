@@ -1,62 +1,58 @@
 //! End to end: real monitors, keepers and servers in network namespaces, faults, and writers whose acknowledged
 //! rows are counted. `docs/testing.md` says how to run one scenario and how to read a failure.
 
+mod bench;
 mod harness;
+mod scenario;
+
+use std::process::ExitCode;
 
 use anyhow::Result;
-use harness::{Cluster, Setup, Tools};
-use std::time::{Duration, Instant};
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
-fn main() -> Result<()> {
+use harness::{Cluster, Tools};
+use scenario::Scenario;
+
+/// Clusters at a time, unless `--test-threads` says otherwise: each has a dozen busy processes.
+const CLUSTERS_AT_A_TIME: usize = 2;
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<ExitCode> {
     harness::sweep_dead_runs();
     harness::clean_up_on_signals()?;
-    let r = main2();
+    let code = if std::env::args().nth(1).as_deref() == Some("bench") { bench::run() } else { Ok(test()) };
     harness::sweep(std::process::id());
-    r
+    code
 }
-fn main2() -> Result<()> {
-    let tools = match std::env::args().nth(1).as_deref() {
-        Some("peer") => Tools::peer()?,
-        _ => Tools::ours()?,
-    };
-    let t = Instant::now();
-    let mut cluster = Cluster::start(&tools, Setup::nodes(2))?;
-    eprintln!("up after {:?}", t.elapsed());
-    let writer = cluster.writer()?;
-    for what in std::env::args().skip(2) {
-        let p = cluster.primary()?;
-        let since = Instant::now();
-        match what.as_str() {
-            "switch" => {
-                println!("{}", cluster.monitor.autoctl(&["perform", "switchover"])?.success()?);
-            }
-            "kill" => cluster.host(&p)?.kill_postmaster()?,
-            "control" => cluster.host(&p)?.lose_pg_control()?,
-            "host" => cluster.host_mut(&p)?.kill_everything()?,
-            "cut" => cluster.host(&p)?.link.cut()?,
-            "freeze" => cluster.host(&p)?.freeze()?,
-            _ => panic!(),
-        }
-        harness::wait_for("new primary", Duration::from_secs(120), || {
-            Ok((cluster.primary()? != p).then_some(()))
-        })?;
-        writer.wait_for_ack(Duration::from_secs(30))?;
-        eprintln!("{what}: pause {:?}", writer.ledger().longest_pause(since));
-        match what.as_str() {
-            "host" => cluster.host_mut(&p)?.run()?,
-            "cut" => cluster.host(&p)?.link.restore()?,
-            "freeze" => cluster.host(&p)?.thaw()?,
-            _ => {}
-        }
-        if let Err(e) = cluster.wait_whole(Duration::from_secs(120)) {
-            println!("{}", cluster.dump());
-            return Err(e);
-        }
-        eprintln!("whole after {:?}", since.elapsed());
-    }
-    let l = writer.stop();
-    eprintln!("{} acks, errors {:?}", l.acks.len(), l.errors.iter().map(|e| &e.1).collect::<Vec<_>>());
-    cluster.verify(&[l])?;
-    println!("unavailable: {:?}", harness::unavailable());
-    Ok(())
+
+fn test() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert(CLUSTERS_AT_A_TIME);
+    let reason = harness::unavailable();
+    let trials = scenario::all()
+        .into_iter()
+        .map(|scenario| {
+            let reason = reason.clone();
+            Trial::ignorable_test(scenario.name, move || match reason {
+                Some(reason) => Ok(Completion::ignored_with(reason)),
+                None => play(&scenario).map(|()| Completion::Completed),
+            })
+        })
+        .collect();
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+fn play(scenario: &Scenario) -> Result<(), Failed> {
+    let tools = Tools::ours().map_err(|error| format!("{error:#}"))?;
+    let mut cluster = Cluster::start(&tools, (scenario.setup)()).map_err(|error| format!("{error:#}"))?;
+    (scenario.body)(&mut cluster).map_err(|error| format!("{error:#}\n{}", cluster.dump()).into())
 }

@@ -14,6 +14,7 @@ use anyhow::{Context, Result, bail, ensure};
 use super::host::{Host, give_to_postgres};
 use super::ledger::{Ledger, check_one_writer};
 use super::network::{Door, Link, Network};
+use super::reader::Reader;
 use super::security::{Auth, Authority, Security, Tls};
 use super::sql::{Sql, Target};
 use super::sweep::{is_kept, remove_directory, run_directory};
@@ -235,7 +236,8 @@ impl Cluster {
         )
     }
 
-    fn prepare_database(&self) -> Result<()> {
+    /// Makes the table that writers write to, on the first node.
+    pub(crate) fn prepare_database(&self) -> Result<()> {
         let first = self.nodes.first().context("no node")?;
         first.psql("postgres", TABLE_DDL)?;
         if self.setup.security.auth == Auth::Scram {
@@ -268,6 +270,11 @@ impl Cluster {
         // Kept only after an answer: a connection that failed once is not used again.
         *watch = Some(sql);
         Ok(answer)
+    }
+
+    /// Closes the test's own connection to the monitor.
+    pub(crate) fn forget_watch(&self) {
+        self.watch.take();
     }
 
     /// How to reach the monitor from the client.
@@ -338,6 +345,17 @@ impl Cluster {
         })
     }
 
+    /// Waits until that node serves writes, as the monitor sees it.
+    pub(crate) fn wait_primary_is(&self, name: &str, within: Duration) -> Result<()> {
+        wait_for(&format!("{name} to be primary"), within, || {
+            let primary = self.primary()?;
+            if primary == name {
+                return Ok(Some(()));
+            }
+            bail!("{}", describe(&self.rows()?))
+        })
+    }
+
     /// The name of the node that serves writes, as the monitor sees it.
     pub(crate) fn primary(&self) -> Result<String> {
         let writes = |row: &NodeRow| matches!(row.settled(), Some("primary" | "wait_primary" | "single"));
@@ -363,6 +381,11 @@ impl Cluster {
         self.start_writer(door, vec![target], Audience::Any)
     }
 
+    /// Starts a client that reads from one node.
+    pub(crate) fn reader(&self, name: &str, query: &'static str) -> Result<Reader> {
+        Ok(Reader::start(self.client.namespace.door()?, self.target(self.host(name)?), query))
+    }
+
     fn start_writer(&mut self, door: Door, targets: Vec<Target>, audience: Audience) -> Result<Writer> {
         self.writers_started += 1;
         let writer = Writer::start(self.writers_started, door, targets, audience);
@@ -372,8 +395,12 @@ impl Cluster {
 
     /// Every acknowledged row is on the server that is primary now, and there never were two of them.
     pub(crate) fn verify(&self, ledgers: &[Ledger]) -> Result<()> {
-        let primary = self.primary()?;
-        let present = rows_of_ledger(self.host(&primary)?)?;
+        self.verify_on(&self.primary()?, ledgers)
+    }
+
+    /// The same, when the monitor is not the one to ask who is primary.
+    pub(crate) fn verify_on(&self, primary: &str, ledgers: &[Ledger]) -> Result<()> {
+        let present = rows_of_ledger(self.host(primary)?)?;
         for ledger in ledgers {
             let missing = ledger.missing(&present);
             ensure!(

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::net::Ipv4Addr;
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use nix::unistd::User;
 
 use super::network::{Link, Network};
-use super::process::{Ended, kill_namespace, run_to_end, wait_child};
+use super::process::{Ended, kill_namespace, pids_in_namespace, run_to_end, wait_child};
 use super::tools::Tools;
 
 /// The longest that a command of the operator may take unless a test says otherwise.
@@ -117,6 +117,43 @@ impl Host {
         let ended = run_to_end(&mut self.command("psql", &args), COMMAND_DEADLINE)?;
         let said = ended.success().with_context(|| format!("on {}: {sql}", self.name))?;
         Ok(said.trim_end().to_owned())
+    }
+
+    /// Runs a line of shell on this host as user postgres.
+    pub(crate) fn shell(&self, line: &str) -> Result<String> {
+        run_to_end(&mut self.command("sh", &["-ec", line]), COMMAND_DEADLINE)?.success()
+    }
+
+    /// The timeline that its Postgres is on.
+    pub(crate) fn timeline(&self) -> Result<u32> {
+        let sql = "select case when pg_is_in_recovery() \
+                   then (select min_recovery_end_timeline from pg_control_recovery()) \
+                   else ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int end";
+        Ok(self.psql("postgres", sql)?.parse()?)
+    }
+
+    /// Tells this copy of the data from a later one: pg_rewind changes files in place, a base backup makes new ones.
+    pub(crate) fn identity_of_copy(&self) -> Result<u64> {
+        let path = self.pgdata().join("PG_VERSION");
+        let metadata = fs::metadata(&path).with_context(|| path.display().to_string())?;
+        Ok(metadata.ino())
+    }
+
+    /// The first process of the host that runs that program.
+    pub(crate) fn process(&self, program: &str) -> Option<i32> {
+        let runs = |pid: &i32| {
+            fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm.trim_end() == program)
+        };
+        pids_in_namespace(self.link.namespace.name()).into_iter().find(runs)
+    }
+
+    /// The server process of the host whose title has that word.
+    pub(crate) fn server_process(&self, word: &str) -> Option<i32> {
+        let is_titled = |pid: &i32| {
+            fs::read_to_string(format!("/proc/{pid}/cmdline"))
+                .is_ok_and(|title| title.starts_with("postgres:") && title.contains(word))
+        };
+        pids_in_namespace(self.link.namespace.name()).into_iter().find(is_titled)
     }
 
     /// Starts a keeper with these arguments; what it says is appended to the log.

@@ -1,6 +1,6 @@
 //! What a writer was told: which commits were acknowledged, when, and by whom.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
@@ -30,7 +30,7 @@ pub(crate) struct Ledger {
     /// Commits that a server reported with a warning: not replicated, so not acknowledged.
     pub(crate) unreplicated: Vec<u64>,
     /// The last things that went wrong, for people.
-    pub(crate) errors: Vec<(Instant, String)>,
+    pub(crate) errors: VecDeque<(Instant, String)>,
     /// When it began.
     pub(crate) began: Instant,
 }
@@ -40,13 +40,20 @@ const ERRORS_KEPT: usize = 40;
 
 impl Ledger {
     pub(crate) fn new(writer: usize) -> Self {
-        Self { writer, acks: Vec::new(), unreplicated: Vec::new(), errors: Vec::new(), began: Instant::now() }
+        Self {
+            writer,
+            acks: Vec::new(),
+            unreplicated: Vec::new(),
+            errors: VecDeque::new(),
+            began: Instant::now(),
+        }
     }
 
     pub(crate) fn error(&mut self, error: &anyhow::Error) {
-        if self.errors.len() < ERRORS_KEPT {
-            self.errors.push((Instant::now(), format!("{error:#}")));
+        if self.errors.len() >= ERRORS_KEPT {
+            self.errors.pop_front();
         }
+        self.errors.push_back((Instant::now(), format!("{error:#}")));
     }
 
     /// The first acknowledgement of a statement that was sent after `since`.

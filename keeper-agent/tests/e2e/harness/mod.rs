@@ -3,6 +3,7 @@
 //! clusters, breaks them, writes to them and counts what was acknowledged.
 
 mod cluster;
+mod disk;
 mod dump;
 mod fault;
 mod host;
@@ -10,6 +11,7 @@ mod ledger;
 mod network;
 mod peer;
 mod process;
+mod reader;
 mod security;
 mod sql;
 mod sweep;
@@ -18,12 +20,12 @@ mod tools;
 mod wait;
 mod writer;
 
-pub(crate) use cluster::{Cluster, NodeRow, Setup};
+pub(crate) use cluster::{Cluster, Setup};
+pub(crate) use disk::SmallDisk;
 pub(crate) use host::Host;
-pub(crate) use ledger::Ledger;
+pub(crate) use process::{is_process, pids_in_namespace, run, signal};
 pub(crate) use security::{Auth, Security, Tls};
-pub(crate) use sql::{Sql, Target};
+pub(crate) use sql::{Sql, sqlstate};
 pub(crate) use sweep::{clean_up_on_signals, sweep, sweep_dead_runs};
 pub(crate) use tools::{Tools, unavailable};
 pub(crate) use wait::wait_for;
-pub(crate) use writer::Writer;

@@ -155,11 +155,6 @@ impl Door {
     pub(crate) fn enter(&self) -> Result<()> {
         setns(&self.0, CloneFlags::CLONE_NEWNET).context("cannot enter a network namespace")
     }
-
-    /// A second handle on the same namespace.
-    pub(crate) fn duplicate(&self) -> Result<Self> {
-        Ok(Self(self.0.try_clone()?))
-    }
 }
 
 /// Where `ip netns` keeps a namespace.

@@ -127,6 +127,11 @@ pub(crate) fn pids_in_namespace(name: &str) -> Vec<i32> {
     pids
 }
 
+/// Whether a process has that id; a zombie counts.
+pub(crate) fn is_process(pid: i32) -> bool {
+    fs::metadata(format!("/proc/{pid}")).is_ok()
+}
+
 /// Sends a signal; a process that is gone is no error.
 pub(crate) fn signal(pid: i32, signal: Signal) -> Result<()> {
     ensure!(pid > 1, "{pid} is no process to signal");

@@ -10,6 +10,7 @@ use anyhow::Result;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use super::disk::unmount_below;
 use super::network::{NAME_PREFIX, delete_namespace};
 use super::process::kill_namespace;
 
@@ -67,6 +68,7 @@ pub(crate) fn sweep(pid: u32) {
             delete_namespace(&name);
         }
     }
+    unmount_below(&directory_of(pid));
     if !is_kept() {
         remove_directory(&directory_of(pid));
     }

@@ -18,8 +18,6 @@ const EXTENSION: &str = "pgautofailover";
 /// One build: which programs a cluster is made of.
 #[derive(Clone, Debug)]
 pub(crate) struct Tools {
-    /// For people.
-    pub(crate) name: &'static str,
     /// The directory with `postgres`, `psql` and `pg_autoctl`.
     pub(crate) bin: PathBuf,
     /// `pg_autoctl` finds the socket of the local Postgres only with the help of PGHOST.
@@ -49,7 +47,15 @@ impl Tools {
         })
     }
 
-    fn assemble(name: &'static str, build: &Build, needs_pghost: bool) -> Result<Self> {
+    /// The version of `pg_autoctl`.
+    pub(crate) fn version(&self) -> Result<String> {
+        let output = Command::new(self.bin.join("pg_autoctl")).arg("--version").output()?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let version = |word: &&str| word.starts_with(|first: char| first.is_ascii_digit());
+        Ok(text.split_whitespace().find(version).unwrap_or("of unknown version").to_owned())
+    }
+
+    fn assemble(name: &str, build: &Build, needs_pghost: bool) -> Result<Self> {
         let root = run_directory().join(format!("tools-{name}"));
         let installed = Installed::find()?;
         let tree = |path: &Path| root.join(path.strip_prefix("/").unwrap_or(path));
@@ -68,7 +74,7 @@ impl Tools {
         for file in &build.extension_files {
             place(file, &extensions)?;
         }
-        Ok(Self { name, bin, needs_pghost })
+        Ok(Self { bin, needs_pghost })
     }
 }
 

@@ -72,9 +72,22 @@ impl Writer {
         let since = Instant::now();
         let look = || Ok(self.ledger().first_after(since).map(|ack| ack.acked));
         wait_for("an acknowledged commit", within, look).map_err(|error| {
-            let last = self.ledger().errors.last().map(|(_, error)| error.clone());
+            let last = self.ledger().errors.back().map(|(_, error)| error.clone());
             anyhow!("{error}; the writer's last error: {}", last.unwrap_or_default())
         })
+    }
+
+    /// Waits until something has gone wrong since then: the connection lost, a statement without an answer.
+    pub(crate) fn wait_for_interruption(&self, since: Instant, within: Duration) -> Result<()> {
+        wait_for("the writer to be interrupted", within, || {
+            Ok(self.ledger().errors.back().filter(|(at, _)| *at > since).map(|_| ()))
+        })
+    }
+
+    /// The longest pause since then, once commits are acknowledged again.
+    pub(crate) fn pause_since(&self, since: Instant, within: Duration) -> Result<Duration> {
+        self.wait_for_ack(within)?;
+        Ok(self.ledger().longest_pause(since))
     }
 
     /// Stops and hands over what it was told.

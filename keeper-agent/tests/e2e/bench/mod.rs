@@ -1,0 +1,80 @@
+//! `make bench`: how long nobody can write when the primary is lost, for this build and for Debian's
+//! pg_auto_failover in the same run, and what a keeper costs while nothing happens.
+//!
+//! `BENCH_RUNS` (3) says how often each loss is measured, `BENCH_PEER=0` leaves the other system out, and words on
+//! the command line choose losses by their names.
+
+mod footprint;
+mod loss;
+mod measure;
+mod report;
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+
+use crate::harness::{Tools, unavailable};
+use footprint::Footprint;
+use loss::Loss;
+use measure::Measured;
+
+/// Runs the benchmark and prints its table. Fails when an acknowledged row was lost by this build.
+pub(crate) fn run() -> Result<ExitCode> {
+    if let Some(reason) = unavailable() {
+        bail!("the benchmark needs network namespaces: {reason}");
+    }
+    let runs = number_from_environment("BENCH_RUNS", 3)?;
+    let chosen: Vec<String> = std::env::args().skip(2).collect();
+    let losses: Vec<Loss> = Loss::ALL
+        .into_iter()
+        .filter(|loss| chosen.is_empty() || chosen.iter().any(|word| loss.name().contains(word)))
+        .collect();
+
+    let ours = System::measure("this build", &Tools::ours()?, &losses, runs)?;
+    let peer = match peer_tools() {
+        Ok(tools) => Some(System::measure("pg_auto_failover", &tools, &losses, runs)?),
+        Err(reason) => {
+            eprintln!("not compared with pg_auto_failover: {reason:#}");
+            None
+        }
+    };
+    report::print(&losses, &ours, peer.as_ref());
+    let has_lost = ours.pauses.iter().any(|measured| measured.problem.is_some());
+    Ok(if has_lost { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// All that was measured of one system.
+struct System {
+    name: String,
+    /// One for each loss, in their order.
+    pauses: Vec<Measured>,
+    idle: Footprint,
+}
+
+impl System {
+    fn measure(name: &str, tools: &Tools, losses: &[Loss], runs: usize) -> Result<Self> {
+        let version = tools.version()?;
+        eprintln!("{name} ({version})");
+        let mut pauses = Vec::new();
+        let mut bed = measure::Bed::new(tools);
+        let idle = Footprint::of_idle_keeper(bed.whole()?)?;
+        for loss in losses {
+            pauses.push(bed.measure(*loss, runs)?);
+        }
+        Ok(Self { name: format!("{name} {version}"), pauses, idle })
+    }
+}
+
+fn peer_tools() -> Result<Tools> {
+    if std::env::var_os("BENCH_PEER").is_some_and(|value| value == "0") {
+        bail!("BENCH_PEER=0");
+    }
+    Tools::peer()
+}
+
+fn number_from_environment(name: &str, default: usize) -> Result<usize> {
+    match std::env::var(name) {
+        Ok(text) => text.parse().with_context(|| format!("{name} is no number: {text}")),
+        Err(_unset) => Ok(default),
+    }
+}
