@@ -1,0 +1,102 @@
+//! A Postgres as far as replication goes: a log, timelines, recovery, and commits that wait.
+
+use pgaf_core::Timeline;
+
+/// A record of the log: who wrote it on which timeline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Record {
+    pub timeline: u32,
+    pub id: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    Stopped,
+    Standby,
+    Gated,
+    Writer,
+}
+
+#[derive(Clone, Debug)]
+pub struct Postgres {
+    /// `None`: there is no usable data directory.
+    pub log: Option<Vec<Record>>,
+    pub timeline: u32,
+    pub mode: Mode,
+    pub is_clean: bool,
+    pub has_signal: bool,
+    /// `synchronous_standby_names`; kept over restarts.
+    pub names: String,
+    /// Whom it would receive from.
+    pub follows: Option<usize>,
+    pub is_streaming: bool,
+    /// When it last heard its upstream.
+    pub heard_at: u64,
+    /// When its standby last replied, and how much it had then.
+    pub reply: Option<(u64, usize)>,
+    /// Positions of commits that wait for a standby.
+    pub waiting: Vec<usize>,
+}
+
+impl Postgres {
+    pub fn new(log: Option<Vec<Record>>) -> Self {
+        Self {
+            log,
+            timeline: Timeline::FIRST.0,
+            mode: Mode::Stopped,
+            is_clean: true,
+            has_signal: false,
+            names: String::new(),
+            follows: None,
+            is_streaming: false,
+            heard_at: 0,
+            reply: None,
+            waiting: Vec::new(),
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        self.log.as_ref().map_or(0, Vec::len)
+    }
+
+    pub fn is_running(&self) -> bool {
+        self.mode != Mode::Stopped
+    }
+
+    pub fn waits_for_standby(&self) -> bool {
+        !self.names.is_empty()
+    }
+
+    pub fn stop(&mut self, is_clean: bool) {
+        if self.is_running() {
+            self.mode = Mode::Stopped;
+            self.is_clean = is_clean;
+        }
+        self.is_streaming = false;
+        self.reply = None;
+        self.waiting.clear();
+    }
+
+    pub fn write(&mut self, id: u64) {
+        let timeline = self.timeline;
+        if let Some(log) = &mut self.log {
+            log.push(Record { timeline, id });
+            self.waiting.push(log.len() - 1);
+        }
+    }
+
+    /// What was written here is in the other's log, too, up to our end.
+    pub fn is_behind(&self, other: &Self) -> bool {
+        match (&self.log, &other.log) {
+            (Some(ours), Some(theirs)) => theirs.starts_with(ours) && self.timeline <= other.timeline,
+            _ => false,
+        }
+    }
+
+    pub fn copy_from(&mut self, other: &Self) {
+        self.log.clone_from(&other.log);
+        self.timeline = other.timeline;
+        self.is_clean = true;
+        self.has_signal = true;
+    }
+}
