@@ -9,7 +9,44 @@ pg_config_path := $(shell command -v $(PG_CONFIG))
 pg_major := $(shell $(PG_CONFIG) --version | sed -E 's/^PostgreSQL ([0-9]+).*/\1/')
 built := $(CARGO_TARGET_DIR)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 
-.PHONY: build-extension install-extension regress
+.PHONY: build install test bench demo fmt lint build-extension install-extension regress e2e
+
+build: build-extension
+	cargo build --locked --profile $(PROFILE) -p keeper-agent
+
+# The extension where Postgres looks for it, and pg_autoctl beside Postgres's own programs.
+install: build install-extension
+	install -d "$(DESTDIR)$$($(PG_CONFIG) --bindir)"
+	install -m 755 $(built)/pg_autoctl "$(DESTDIR)$$($(PG_CONFIG) --bindir)/pg_autoctl"
+
+# All tests, fast ones first; the last line adds them up. `.ci/test core` runs one tier.
+test:
+	.ci/test
+
+# A monitor, two nodes, a writer, and the loss of the primary, on this machine. KEEP=1 leaves it running.
+demo:
+	.ci/packages build
+	KEEP=$(KEEP) .ci/demo
+
+# The pauses of a writer when the primary is lost, beside those of Debian's pg_auto_failover. BENCH_RUNS, BENCH_SYSTEMS.
+bench:
+	.ci/packages test
+	$(MAKE) --no-print-directory build-extension PROFILE=release
+	cargo test --locked --release -p keeper-agent --test e2e -- bench
+
+# Clusters in network namespaces. E2E="frozen" runs the scenarios with that in their names; PGAF_KEEP=1 keeps files.
+e2e:
+	$(MAKE) --no-print-directory build-extension PROFILE=dev
+	cargo test --locked -p keeper-agent --test e2e -- $(E2E)
+
+fmt:
+	cargo fmt --all
+
+lint:
+	cargo fmt --all -- --check
+	cargo clippy --locked --all-targets -p pgaf-core -p keeper-agent -- -D warnings
+	PGRX_PG_CONFIG_PATH=$(pg_config_path) cargo clippy --locked -p pgaf-extension \
+		--no-default-features --features pg$(pg_major) -- -D warnings
 
 # The extension needs the headers of one Postgres, so it is never part of a plain `cargo build`.
 build-extension:
