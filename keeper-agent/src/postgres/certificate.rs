@@ -13,8 +13,8 @@ const CERTIFICATE: &str = "server.crt";
 const KEY: &str = "server.key";
 
 impl Instance {
-    /// Makes `server.crt` and `server.key` in PGDATA, for this node's host name; those that are there
-    /// stay. The configuration is not changed: the result is what to put into it.
+    /// Makes `server.crt` and `server.key` for this node's host name; those that are there stay. They are outside of
+    /// PGDATA, which a copy of the upstream's replaces. The configuration is not changed: the result is what to put into it.
     ///
     /// # Errors
     /// A file cannot be written.
@@ -24,15 +24,15 @@ impl Instance {
         files::blocking("making a certificate", move || make(&files_of)).await?;
         Ok(ServerSsl {
             active: true,
-            cert_file: Some(config.in_pgdata(CERTIFICATE)),
-            key_file: Some(config.in_pgdata(KEY)),
+            cert_file: Some(config.state_dir.join(CERTIFICATE)),
+            key_file: Some(config.state_dir.join(KEY)),
             ..ServerSsl::default()
         })
     }
 }
 
 fn make(config: &InstanceConfig) -> Result<(), PostgresError> {
-    let (certificate, key) = (config.in_pgdata(CERTIFICATE), config.in_pgdata(KEY));
+    let (certificate, key) = (config.state_dir.join(CERTIFICATE), config.state_dir.join(KEY));
     if certificate.exists() && key.exists() {
         return Ok(());
     }

@@ -11,6 +11,7 @@ use tokio_postgres::{Client, Config, NoTls, Row};
 
 use super::config::InstanceConfig;
 use super::error::PostgresError;
+use super::process;
 
 /// How long the local server may take to let us in.
 pub(super) const CONNECT_DEADLINE: Duration = Duration::from_millis(1500);
@@ -88,6 +89,13 @@ impl PidFile {
     }
 }
 
+/// Where the server of this data directory listens for local connections: a socket directory or an address, and the
+/// port; `None` while it does not run.
+pub fn local_address(pgdata: &Path) -> Option<(String, u16)> {
+    process::postmaster_of(pgdata)?;
+    PidFile::read(pgdata).map(|found| (found.host, found.port))
+}
+
 /// Opens a session in the first database of `ANY_DATABASE` that lets us in.
 pub(super) async fn connect_anywhere(
     config: &InstanceConfig,
@@ -126,9 +134,7 @@ pub(super) async fn connect(
         .dbname(dbname)
         .application_name("pg_autoctl")
         // What is set for people must not stop the keeper.
-        .options(
-            "-c statement_timeout=0 -c lock_timeout=0 -c synchronous_commit=local -c search_path=pg_catalog",
-        );
+        .options("-c statement_timeout=0 -c lock_timeout=0 -c synchronous_commit=local");
     if let Ok(password) = std::env::var("PGPASSWORD") {
         options.password(password);
     }

@@ -59,7 +59,7 @@ mod testing;
 
 pub use clock::BootTime;
 pub use config::{InstanceConfig, ServerKind, ServerSsl, SocketDir};
-pub use connection::LocalSession;
+pub use connection::{LocalSession, local_address};
 pub use conninfo::REPLICATION_ROLE;
 pub use control_data::{ClusterState, ControlData};
 pub use error::PostgresError;

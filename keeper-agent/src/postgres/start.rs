@@ -64,7 +64,7 @@ pub(super) async fn run(instance: &Instance, gate: Gate) -> Result<(), PostgresE
             return Ok(());
         }
         instance.forget(&postmaster);
-        let reason = log.reason(&config);
+        let reason = log.reason(&config).await;
         let is_leftover = reason.contains("is still in use") || reason.contains("already exists");
         if !is_leftover || tries >= LEFTOVER_TRIES {
             return Err(does_not_start(&config, reason));
@@ -101,6 +101,9 @@ async fn prepare(config: &Arc<InstanceConfig>, gate: Gate) -> Result<(), Postgre
         if control.is_some_and(|control| control.was_in_recovery()) && !signal.exists() {
             files::replace(&signal, b"", 0o600)?;
         }
+        // Nothing of Postgres runs here, as was just made sure; the number in the file may be a zombie's, or another
+        // program's by now, and Postgres would not start beside it.
+        files::remove_if_there(&config.in_pgdata("postmaster.pid"))?;
         history::complete(&config.pgdata)?;
         conninfo::write_passfile(&config)?;
         set_gate(&config, gate)

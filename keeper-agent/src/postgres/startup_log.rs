@@ -3,12 +3,16 @@
 use std::fs::{self, File};
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
+
+use tokio::time::sleep;
 
 use super::config::InstanceConfig;
 
 /// Of a log, at most this much is read.
 const TAIL_BYTES: u64 = 64 << 10;
+const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+const LOOKS: u32 = 25;
 
 /// How far the logs were written at one moment.
 pub(super) struct Position {
@@ -22,17 +26,25 @@ impl Position {
         Self { bytes: fs::metadata(config.startup_log()).map_or(0, |log| log.len()), time: SystemTime::now() }
     }
 
-    /// The messages since then that say why it ended.
-    pub(super) fn reason(&self, config: &InstanceConfig) -> String {
+    /// The messages since then that say why it ended. The process that writes the log may outlive the server by a
+    /// moment.
+    pub(super) async fn reason(&self, config: &InstanceConfig) -> String {
+        for _ in 0..LOOKS {
+            let reason = self.look(config);
+            if !reason.is_empty() {
+                return reason;
+            }
+            sleep(LOOK_INTERVAL).await;
+        }
+        "it ended without a message".to_owned()
+    }
+
+    fn look(&self, config: &InstanceConfig) -> String {
         let mut text = read_from(&config.startup_log(), self.bytes);
         if let Some(newest) = newest_log(&config.in_pgdata("log"), self.time) {
             text.push_str(&read_from(&newest, 0));
         }
-        let reason = grave_messages(&text);
-        if reason.is_empty() {
-            return "it ended without a message".to_owned();
-        }
-        reason
+        grave_messages(&text)
     }
 }
 

@@ -1,0 +1,192 @@
+//! Promotion, and what becomes of the one who was primary.
+
+use std::fs;
+
+use pgaf_core::keeper::{DataDirectory, Step, StopMode};
+use pgaf_core::lsn::{Lineage, Timeline};
+
+use crate::bed::{Bed, Node, Outcome, check, signal};
+use nix::sys::signal::Signal;
+
+crate::tests![
+    promoting_twice,
+    an_interrupted_promotion_is_repeated,
+    a_crash_after_promotion_stays_on_the_new_timeline,
+    a_switchover_needs_no_rewind,
+    a_crashed_primary_is_rewound_twice,
+    a_fork_is_told_from_being_behind,
+    an_interrupted_rewind_is_never_started,
+    a_rewind_that_cannot_work_says_so,
+    a_rewind_keeps_the_nodes_own_configuration,
+    a_standby_of_an_old_timeline_finds_every_history,
+];
+
+async fn promote(node: &Node) -> Outcome {
+    Ok(node.execute(&Step::Promote).await?)
+}
+
+async fn promoting_twice(bed: &Bed) -> Outcome {
+    let primary = bed.primary(1).await?;
+    let standby = bed.standby(2, &primary).await?;
+    primary.stop(StopMode::Fast).await?;
+    let started = std::time::Instant::now();
+    promote(&standby).await?;
+    check(started.elapsed() < std::time::Duration::from_secs(1), "fast")?;
+    promote(&standby).await?;
+    let running = standby.running().await?;
+    check(!running.is_in_recovery && running.timeline == Timeline(2), "one new timeline")?;
+    check(!standby.pgdata().join("standby.signal").exists(), "no standby any more")?;
+    standby.sql("CREATE TABLE t ()").await
+}
+
+async fn an_interrupted_promotion_is_repeated(bed: &Bed) -> Outcome {
+    let primary = bed.primary(1).await?;
+    let standby = bed.standby(2, &primary).await?;
+    primary.stop(StopMode::Fast).await?;
+    let limit = std::time::Duration::from_millis(4);
+    let _ = tokio::time::timeout(limit, standby.execute(&Step::Promote)).await;
+    promote(&standby).await?;
+    check(standby.running().await?.timeline == Timeline(2), "one new timeline")
+}
+
+async fn a_crash_after_promotion_stays_on_the_new_timeline(bed: &Bed) -> Outcome {
+    let primary = bed.primary(1).await?;
+    let standby = bed.standby(2, &primary).await?;
+    primary.stop(StopMode::Immediate).await?;
+    promote(&standby).await?;
+    signal(standby.postmaster_pid(), Signal::SIGKILL);
+    standby.exited().await;
+    standby.execute(&Step::StartPostgres).await?;
+    let sight = standby
+        .until("an answer", |sight| matches!(sight.observed.server, pgaf_core::keeper::Server::Running(_)))
+        .await?;
+    check(sight.upstream.is_none(), "a primary")?;
+    check(standby.running().await?.timeline == Timeline(2), "on its own timeline")
+}
+
+async fn lineage(node: &Node, upstream: &Node) -> Option<Lineage> {
+    node.observe(Some(&upstream.peer())).await.observed.lineage
+}
+
+async fn a_switchover_needs_no_rewind(bed: &Bed) -> Outcome {
+    let primary = bed.primary(1).await?;
+    let standby = bed.standby(2, &primary).await?;
+    primary.sql("CREATE TABLE t ()").await?;
+    primary.execute(&Step::Checkpoint).await?;
+    primary.execute(&Step::Checkpoint).await?;
+    primary.stop(StopMode::Fast).await?;
+    promote(&standby).await?;
+    standby.admit(&[&primary]).await?;
+    standby.sql("CREATE TABLE u ()").await?;
+    check(lineage(&primary, &standby).await == Some(Lineage::Behind), "behind")?;
+    primary.follow(Some(&standby)).await?;
+    primary.execute(&Step::StartPostgres).await?;
+    primary.await_stream().await?;
+    primary.catch_up(&standby).await?;
+    check(primary.running().await?.timeline == Timeline(2), "the new timeline")
+}
+
+/// A primary that crashed with records that its successor has not.
+async fn forked(bed: &Bed) -> Result<(Node, Node), Box<dyn std::error::Error>> {
+    let primary = bed.primary(1).await?;
+    let standby = bed.standby(2, &primary).await?;
+    primary.sql("CREATE TABLE t AS SELECT 1 AS a").await?;
+    standby.catch_up(&primary).await?;
+    standby.follow(None).await?;
+    primary.sql("INSERT INTO t SELECT generate_series(2, 1000)").await?;
+    primary.stop(StopMode::Immediate).await?;
+    promote(&standby).await?;
+    standby.admit(&[&primary]).await?;
+    standby.sql("INSERT INTO t VALUES (0)").await?;
+    Ok((primary, standby))
+}
+
+async fn a_crashed_primary_is_rewound_twice(bed: &Bed) -> Outcome {
+    let (old, new) = forked(bed).await?;
+    let rewind = Step::Rewind { upstream: new.peer() };
+    old.execute(&rewind).await?;
+    old.execute(&rewind).await?;
+    old.follow(Some(&new)).await?;
+    old.execute(&Step::StartPostgres).await?;
+    old.await_stream().await?;
+    old.catch_up(&new).await?;
+    check(old.ask("SELECT count(*)::text FROM t").await? == "2", "what the other had not is gone")
+}
+
+async fn a_fork_is_told_from_being_behind(bed: &Bed) -> Outcome {
+    let (old, new) = forked(bed).await?;
+    check(lineage(&old, &new).await == Some(Lineage::Forked), "crashed with more")?;
+    old.execute(&Step::StartPostgres).await?;
+    old.stop(StopMode::Fast).await?;
+    check(lineage(&old, &new).await == Some(Lineage::Forked), "shut down with more")?;
+    old.follow(None).await?;
+    old.execute(&Step::StartPostgres).await?;
+    check(lineage(&old, &new).await == Some(Lineage::Forked), "a standby with more")
+}
+
+async fn an_interrupted_rewind_is_never_started(bed: &Bed) -> Outcome {
+    let (old, new) = forked(bed).await?;
+    let rewind = Step::Rewind { upstream: new.peer() };
+    let mark = old.config().state_dir.join("pg_autoctl.incomplete");
+    tokio::select! {
+        _ = old.execute(&rewind) => return Err("it was to be interrupted".into()),
+        () = async { while !mark.exists() { tokio::time::sleep(std::time::Duration::from_millis(1)).await } } => {}
+    }
+    let reborn = old.reborn();
+    check(reborn.observe(None).await.observed.data == DataDirectory::Incomplete, "incomplete")?;
+    check(reborn.execute(&Step::StartPostgres).await.is_err(), "not started")?;
+    check(reborn.execute(&rewind).await.is_err(), "not rewound")?;
+    reborn.join(&new).await
+}
+
+async fn a_rewind_that_cannot_work_says_so(bed: &Bed) -> Outcome {
+    let (old, new) = forked(bed).await?;
+    for entry in fs::read_dir(old.pgdata().join("pg_wal"))? {
+        let path = entry?.path();
+        if path.is_file() {
+            fs::remove_file(path)?;
+        }
+    }
+    check(old.execute(&Step::Rewind { upstream: new.peer() }).await.is_err(), "it fails")?;
+    check(old.observe(Some(&new.peer())).await.observed.is_rewind_hopeless, "and says that it will")?;
+    check(!old.observe(None).await.observed.is_rewind_hopeless, "for this upstream")?;
+    old.join(&new).await?;
+    check(!old.observe(Some(&new.peer())).await.observed.is_rewind_hopeless, "until there is a new copy")
+}
+
+async fn a_rewind_keeps_the_nodes_own_configuration(bed: &Bed) -> Outcome {
+    let (old, new) = forked(bed).await?;
+    let path = old.pgdata().join("postgresql.conf");
+    let own = fs::read_to_string(&path)? + "\n# mine\n";
+    fs::write(&path, &own)?;
+    old.execute(&Step::Rewind { upstream: new.peer() }).await?;
+    check(fs::read_to_string(&path)? == own, "postgresql.conf is as it was")?;
+    old.execute(&Step::StartPostgres).await?;
+    old.await_stream().await
+}
+
+async fn a_standby_of_an_old_timeline_finds_every_history(bed: &Bed) -> Outcome {
+    let one = bed.primary(1).await?;
+    let (two, three) = (bed.node(2), bed.node(3));
+    one.admit(&[&two, &three]).await?;
+    two.join(&one).await?;
+    three.join(&one).await?;
+    // Three sleeps through two promotions; the last primary was copied after the first of them.
+    three.stop(StopMode::Fast).await?;
+    two.catch_up(&one).await?;
+    one.stop(StopMode::Fast).await?;
+    promote(&two).await?;
+    two.admit(&[&one, &three]).await?;
+    one.execute(&Step::BaseBackup { upstream: two.peer() }).await?;
+    one.execute(&Step::StartPostgres).await?;
+    one.await_stream().await?;
+    two.stop(StopMode::Fast).await?;
+    promote(&one).await?;
+    one.admit(&[&two, &three]).await?;
+    check(lineage(&three, &one).await == Some(Lineage::Behind), "behind")?;
+    three.follow(Some(&one)).await?;
+    three.execute(&Step::StartPostgres).await?;
+    three.await_stream().await?;
+    three.catch_up(&one).await?;
+    check(three.running().await?.timeline == Timeline(3), "two timelines later")
+}
