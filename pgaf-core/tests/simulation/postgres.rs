@@ -93,6 +93,14 @@ impl Postgres {
         }
     }
 
+    /// What is missing at the end.
+    pub fn receive_from(&mut self, other: &Self) {
+        if let (Some(ours), Some(theirs)) = (&mut self.log, &other.log) {
+            let end = ours.len();
+            ours.extend_from_slice(&theirs[end..]);
+        }
+    }
+
     pub fn copy_from(&mut self, other: &Self) {
         self.log.clone_from(&other.log);
         self.timeline = other.timeline;

@@ -34,6 +34,10 @@ pub struct World {
     are_hosts_linked: bool,
     next_id: u64,
     acknowledged: BTreeSet<u64>,
+    /// The newest timeline on which something was acknowledged.
+    acknowledged_on: u32,
+    /// The first invariant that did not hold.
+    violation: Option<String>,
     is_told: bool,
 }
 
@@ -54,6 +58,8 @@ impl World {
             are_hosts_linked: true,
             next_id: 0,
             acknowledged: BTreeSet::new(),
+            acknowledged_on: 0,
+            violation: None,
             is_told,
         };
         for index in 0..2 {
@@ -81,6 +87,9 @@ impl World {
             self.tick();
             self.end_maintenance();
         }
+        if let Some(violation) = self.violation.take() {
+            return Err(violation);
+        }
         self.check_whole()?;
         self.check_acknowledged()
     }
@@ -106,7 +115,7 @@ impl World {
     // ---- what goes wrong ----
 
     fn something_happens(&mut self) {
-        if !self.random.per_mille(8) {
+        if !self.random.per_mille(12) {
             return;
         }
         let index = self.random.below(2) as usize;
@@ -204,7 +213,7 @@ impl World {
                 standby.is_streaming = true;
                 standby.heard_at = now;
                 if !is_late {
-                    standby.log.clone_from(&primary.log);
+                    standby.receive_from(primary);
                     standby.timeline = primary.timeline;
                 }
                 primary.reply = Some((now, standby.len()));
@@ -233,6 +242,17 @@ impl World {
         let Some(log) = &postgres.log else { return };
         let (done, waiting): (Vec<usize>, Vec<usize>) =
             postgres.waiting.iter().partition(|position| **position < flushed);
+        if !done.is_empty() && postgres.timeline < self.acknowledged_on {
+            self.violation = Some(format!(
+                "host {} acknowledges on timeline {} after timeline {} had begun",
+                index + 1,
+                postgres.timeline,
+                self.acknowledged_on
+            ));
+        }
+        if !done.is_empty() {
+            self.acknowledged_on = self.acknowledged_on.max(postgres.timeline);
+        }
         self.acknowledged.extend(done.iter().map(|position| log[*position].id));
         postgres.waiting = waiting;
     }
