@@ -1,9 +1,11 @@
 //! The keeper agent: everything behind `pg_autoctl`, on data nodes and on the monitor's node.
 
 pub mod agent;
+pub mod cli;
 pub mod client;
 pub mod config;
 pub mod exit;
 pub mod monitor;
+pub mod monitor_server;
 pub mod postgres;
 pub mod supervisor;

@@ -1,3 +1,7 @@
 //! The `pg_autoctl` program.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    keeper_agent::cli::main()
+}

@@ -106,10 +106,7 @@ pub async fn within<T>(
 ) -> Result<T, ConnectError> {
     tokio::time::timeout(deadline, future)
         .await
-        .map_err(|_| ConnectError::TimedOut {
-            what: what.to_owned(),
-            after: deadline,
-        })
+        .map_err(|_| ConnectError::TimedOut { what: what.to_owned(), after: deadline })
 }
 
 /// Opens a session with the first server that is fit for it. Each may take `deadline`, or the connection string's own
@@ -117,10 +114,7 @@ pub async fn within<T>(
 ///
 /// # Errors
 /// The last server's, when none is fit.
-pub async fn connect(
-    target: &ConnectionString,
-    deadline: Duration,
-) -> Result<Session, ConnectError> {
+pub async fn connect(target: &ConnectionString, deadline: Duration) -> Result<Session, ConnectError> {
     let deadline = target.connect_timeout.unwrap_or(deadline);
     let mut last_error = ConnectError::Options("the connection string names no host".to_owned());
     for host in &target.hosts {
@@ -141,11 +135,7 @@ async fn connect_to(target: &ConnectionString, host: &Host) -> Result<Session, C
         SslMode::Prefer => &[WireSslMode::Prefer, WireSslMode::Disable],
         SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => &[WireSslMode::Require],
     };
-    let attempts = if host.is_socket_directory() {
-        &[WireSslMode::Disable]
-    } else {
-        attempts
-    };
+    let attempts = if host.is_socket_directory() { &[WireSslMode::Disable] } else { attempts };
     let mut first_error = None;
     for mode in attempts {
         match open(target, host, *mode).await {
@@ -161,8 +151,7 @@ async fn connect_to(target: &ConnectionString, host: &Host) -> Result<Session, C
             }
         }
     }
-    Err(first_error
-        .unwrap_or_else(|| ConnectError::Options("no way to connect was tried".to_owned())))
+    Err(first_error.unwrap_or_else(|| ConnectError::Options("no way to connect was tried".to_owned())))
 }
 
 enum OpenError {
@@ -175,9 +164,7 @@ fn may_succeed_otherwise(error: &OpenError) -> bool {
     let OpenError::Postgres(error) = error else {
         return false;
     };
-    error
-        .code()
-        .is_some_and(|code| *code == SqlState::INVALID_AUTHORIZATION_SPECIFICATION)
+    error.code().is_some_and(|code| *code == SqlState::INVALID_AUTHORIZATION_SPECIFICATION)
 }
 
 fn explain(host: &Host, error: &OpenError) -> ConnectError {
@@ -190,32 +177,19 @@ fn explain(host: &Host, error: &OpenError) -> ConnectError {
                 sqlstate: refusal.code().clone(),
                 message: refusal.message().to_owned(),
             },
-            None => ConnectError::Unreachable {
-                server,
-                reason: describe(error),
-            },
+            None => ConnectError::Unreachable { server, reason: describe(error) },
         },
     }
 }
 
-async fn open(
-    target: &ConnectionString,
-    host: &Host,
-    mode: WireSslMode,
-) -> Result<Session, OpenError> {
+async fn open(target: &ConnectionString, host: &Host, mode: WireSslMode) -> Result<Session, OpenError> {
     let mut config = configuration(target, host);
     config.ssl_mode(mode);
     let connector = tls::connector(&target.ssl).map_err(OpenError::Tls)?;
-    let (client, connection) = config
-        .connect(connector)
-        .await
-        .map_err(OpenError::Postgres)?;
+    let (client, connection) = config.connect(connector).await.map_err(OpenError::Postgres)?;
     let (sender, notifications) = unbounded_channel();
     tokio::spawn(drive::<tls::Connector>(connection, sender));
-    Ok(Session {
-        client,
-        notifications,
-    })
+    Ok(Session { client, notifications })
 }
 
 fn configuration(target: &ConnectionString, host: &Host) -> Config {
@@ -227,12 +201,7 @@ fn configuration(target: &ConnectionString, host: &Host) -> Config {
         .keepalives_interval(KEEPALIVE_INTERVAL)
         .keepalives_retries(KEEPALIVE_RETRIES)
         .tcp_user_timeout(TCP_USER_TIMEOUT)
-        .application_name(
-            target
-                .application_name
-                .as_deref()
-                .unwrap_or(APPLICATION_NAME),
-        );
+        .application_name(target.application_name.as_deref().unwrap_or(APPLICATION_NAME));
     if let Some(user) = &target.user {
         config.user(user);
     }

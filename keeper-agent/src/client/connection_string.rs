@@ -63,13 +63,7 @@ pub struct InvalidConnectionString(pub(super) String);
 impl ConnectionString {
     /// A connection to one server, with defaults for all else.
     pub fn new(host: impl Into<String>, port: u16) -> Self {
-        Self {
-            hosts: vec![Host {
-                name: host.into(),
-                port,
-            }],
-            ..Self::default()
-        }
+        Self { hosts: vec![Host { name: host.into(), port }], ..Self::default() }
     }
 
     /// As a URI with the password in it: for files that only the owner can read, and for clients.

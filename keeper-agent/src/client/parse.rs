@@ -46,9 +46,8 @@ impl ConnectionString {
             "password" => self.password = text().map(Secret::new),
             "dbname" => self.dbname = text(),
             "sslmode" => {
-                self.ssl.mode = value
-                    .parse()
-                    .map_err(|unknown| InvalidConnectionString(format!("{unknown}")))?;
+                self.ssl.mode =
+                    value.parse().map_err(|unknown| InvalidConnectionString(format!("{unknown}")))?;
             }
             "sslrootcert" => self.ssl.root_cert = file(),
             "sslcert" => self.ssl.cert = file(),
@@ -72,11 +71,7 @@ impl ConnectionString {
         Ok(())
     }
 
-    fn finish(
-        mut self,
-        hosts: &[String],
-        ports: &[String],
-    ) -> Result<Self, InvalidConnectionString> {
+    fn finish(mut self, hosts: &[String], ports: &[String]) -> Result<Self, InvalidConnectionString> {
         let port = |text: &str| match text {
             "" => Ok(DEFAULT_PORT),
             _ => match text.parse() {
@@ -92,10 +87,7 @@ impl ConnectionString {
                 return invalid("a host is missing");
             }
             let text = ports.get(index).or(ports.first()).map_or("", |text| text);
-            self.hosts.push(Host {
-                name: name.clone(),
-                port: port(text)?,
-            });
+            self.hosts.push(Host { name: name.clone(), port: port(text)? });
         }
         if self.hosts.is_empty() {
             return invalid("a host is missing");
@@ -123,11 +115,7 @@ impl ConnectionString {
             hosts.push(decode(host)?);
             ports.push(port.to_owned());
         }
-        for pair in query
-            .unwrap_or("")
-            .split('&')
-            .filter(|pair| !pair.is_empty())
-        {
+        for pair in query.unwrap_or("").split('&').filter(|pair| !pair.is_empty()) {
             let Some((key, value)) = pair.split_once('=') else {
                 return invalid("a parameter after \"?\" has no value");
             };
@@ -147,9 +135,7 @@ impl ConnectionString {
         let mut rest = text.trim_start();
         while !rest.is_empty() {
             let Some((key, after)) = rest.split_once('=') else {
-                return invalid(
-                    "it is neither a URI (postgres://host/dbname) nor pairs of key=value",
-                );
+                return invalid("it is neither a URI (postgres://host/dbname) nor pairs of key=value");
             };
             let (value, after) = take_value(after.trim_start())?;
             match key.trim() {
@@ -168,8 +154,7 @@ fn invalid<T>(why: impl Into<String>) -> Result<T, InvalidConnectionString> {
 }
 
 fn split_at_char(text: &str, separator: char) -> (&str, Option<&str>) {
-    text.split_once(separator)
-        .map_or((text, None), |(before, after)| (before, Some(after)))
+    text.split_once(separator).map_or((text, None), |(before, after)| (before, Some(after)))
 }
 
 fn split_list(text: &str) -> Vec<String> {
@@ -265,11 +250,7 @@ mod tests {
         let target = parse("postgres://u:secret@h/d");
         assert_eq!(target.to_string(), "postgres://u:****@h:5432/d");
         assert!(!format!("{target:?}").contains("secret"));
-        assert!(
-            parse("host=h password=secret")
-                .to_uri()
-                .ends_with("?password=secret")
-        );
+        assert!(parse("host=h password=secret").to_uri().ends_with("?password=secret"));
     }
 
     #[test]
@@ -280,10 +261,7 @@ mod tests {
             ("postgres://u:secret@h:0/d", "1 to 65535"),
             ("postgres://u:secret@h:70000/d", "1 to 65535"),
             ("postgres://u:secret@h/d?sslmode=on", "sslmode"),
-            (
-                "postgres://u:secret@h/d?colour=red",
-                "no parameter \"colour\"",
-            ),
+            ("postgres://u:secret@h/d?colour=red", "no parameter \"colour\""),
             ("postgres://u:secret%zz@h/d", "hexadecimal"),
             ("postgres://u:secret@[::1/d", "no \"]\""),
             ("host=h password='secret", "closing quote"),
@@ -291,10 +269,7 @@ mod tests {
             ("", "host is missing"),
             ("host=a,b,c port=1,2 password=secret", "one port"),
         ] {
-            let message = text
-                .parse::<ConnectionString>()
-                .expect_err(text)
-                .to_string();
+            let message = text.parse::<ConnectionString>().expect_err(text).to_string();
             assert!(message.contains(why), "{message}");
             assert!(!message.contains("secret"), "{message}");
         }

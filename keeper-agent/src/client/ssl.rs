@@ -24,14 +24,8 @@ pub enum SslMode {
 
 impl SslMode {
     /// Every mode, from the least to the most.
-    pub const ALL: [Self; 6] = [
-        Self::Disable,
-        Self::Allow,
-        Self::Prefer,
-        Self::Require,
-        Self::VerifyCa,
-        Self::VerifyFull,
-    ];
+    pub const ALL: [Self; 6] =
+        [Self::Disable, Self::Allow, Self::Prefer, Self::Require, Self::VerifyCa, Self::VerifyFull];
 
     /// libpq's word.
     pub const fn as_str(self) -> &'static str {

@@ -18,11 +18,7 @@ use super::verifier::{AnyCertificate, KnownAuthority};
 #[derive(Debug, thiserror::Error)]
 pub(super) enum TlsError {
     #[error("cannot read {what} \"{}\": {reason}", .path.display())]
-    File {
-        what: &'static str,
-        path: PathBuf,
-        reason: String,
-    },
+    File { what: &'static str, path: PathBuf, reason: String },
     #[error(
         "sslmode {0} needs the certificate of the authority: give sslrootcert, or put it in ~/.postgresql/root.crt"
     )]
@@ -43,14 +39,15 @@ pub(super) fn connector(options: &SslOptions) -> Result<Connector, TlsError> {
         .dangerous();
     let builder = match authority(options)? {
         None => builder.with_custom_certificate_verifier(Arc::new(AnyCertificate::new(provider))),
-        Some(root) => builder
-            .with_custom_certificate_verifier(Arc::new(known_authority(options, &root, provider)?)),
+        Some(root) => {
+            builder.with_custom_certificate_verifier(Arc::new(known_authority(options, &root, provider)?))
+        }
     };
     let config = match client_certificate(options)? {
         None => builder.with_no_client_auth(),
-        Some((chain, key)) => builder
-            .with_client_auth_cert(chain, key)
-            .map_err(|error| TlsError::Rustls(error.to_string()))?,
+        Some((chain, key)) => {
+            builder.with_client_auth_cert(chain, key).map_err(|error| TlsError::Rustls(error.to_string()))?
+        }
     };
     Ok(Connector::new(config))
 }
@@ -61,10 +58,7 @@ fn authority(options: &SslOptions) -> Result<Option<PathBuf>, TlsError> {
     if options.mode < SslMode::Require {
         return Ok(None);
     }
-    let root = options
-        .root_cert
-        .clone()
-        .or_else(|| default_file("root.crt"));
+    let root = options.root_cert.clone().or_else(|| default_file("root.crt"));
     match root {
         None if options.mode >= SslMode::VerifyCa => Err(TlsError::NoAuthority(options.mode)),
         root => Ok(root),
@@ -79,20 +73,17 @@ fn known_authority(
     let certificates = read_certificates("the root certificate", root)?;
     let mut store = RootCertStore::empty();
     for certificate in &certificates {
-        store
-            .add(certificate.clone())
-            .map_err(|error| file_error("the root certificate", root, &error))?;
+        store.add(certificate.clone()).map_err(|error| file_error("the root certificate", root, &error))?;
     }
     let crl = options.crl.clone().or_else(|| default_file("root.crl"));
     let revoked = match &crl {
         None => Vec::new(),
         Some(path) => read_revocations(path)?,
     };
-    let verifier =
-        WebPkiServerVerifier::builder_with_provider(Arc::new(store), Arc::clone(&provider))
-            .with_crls(revoked)
-            .build()
-            .map_err(|error| file_error("the root certificate", root, &error))?;
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(store), Arc::clone(&provider))
+        .with_crls(revoked)
+        .build()
+        .map_err(|error| file_error("the root certificate", root, &error))?;
     let checks_name = options.mode == SslMode::VerifyFull;
     Ok(KnownAuthority::new(verifier, certificates, checks_name))
 }
@@ -122,10 +113,7 @@ fn default_file(name: &str) -> Option<PathBuf> {
     path.is_file().then_some(path)
 }
 
-fn read_certificates(
-    what: &'static str,
-    path: &Path,
-) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+fn read_certificates(what: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let certificates: Vec<_> = CertificateDer::pem_file_iter(path)
         .and_then(Iterator::collect)
         .map_err(|error| file_error(what, path, &error))?;
@@ -142,9 +130,5 @@ fn read_revocations(path: &Path) -> Result<Vec<CertificateRevocationListDer<'sta
 }
 
 fn file_error(what: &'static str, path: &Path, reason: &dyn std::fmt::Display) -> TlsError {
-    TlsError::File {
-        what,
-        path: path.to_owned(),
-        reason: reason.to_string(),
-    }
+    TlsError::File { what, path: path.to_owned(), reason: reason.to_string() }
 }

@@ -58,9 +58,7 @@ impl ServerCertVerifier for AnyCertificate {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider
-            .signature_verification_algorithms
-            .supported_schemes()
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
 
@@ -78,20 +76,13 @@ impl KnownAuthority {
         roots: Vec<CertificateDer<'static>>,
         checks_name: bool,
     ) -> Self {
-        Self {
-            chain,
-            roots,
-            checks_name,
-        }
+        Self { chain, roots, checks_name }
     }
 
     /// A certificate that is itself in the file of authorities is trusted while it is valid, also when it is marked
     /// as an authority: self-signed certificates often are.
     fn is_trusted_itself(&self, certificate: &CertificateDer<'_>, now: UnixTime) -> bool {
-        let is_listed = self
-            .roots
-            .iter()
-            .any(|root| root.as_ref() == certificate.as_ref());
+        let is_listed = self.roots.iter().any(|root| root.as_ref() == certificate.as_ref());
         is_listed && is_valid_at(certificate, now)
     }
 }
@@ -105,13 +96,8 @@ impl ServerCertVerifier for KnownAuthority {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let verified = self.chain.verify_server_cert(
-            end_entity,
-            intermediates,
-            server_name,
-            ocsp_response,
-            now,
-        );
+        let verified =
+            self.chain.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
         match verified {
             Ok(verified) => return Ok(verified),
             // The name is looked at last: the chain is good.
@@ -124,11 +110,7 @@ impl ServerCertVerifier for KnownAuthority {
         if self.checks_name {
             let parsed = ParsedCertificate::try_from(end_entity)?;
             verify_server_name(&parsed, server_name).or_else(|error| {
-                if has_common_name(end_entity, server_name) {
-                    Ok(())
-                } else {
-                    Err(error)
-                }
+                if has_common_name(end_entity, server_name) { Ok(()) } else { Err(error) }
             })?;
         }
         Ok(ServerCertVerified::assertion())
@@ -158,9 +140,7 @@ impl ServerCertVerifier for KnownAuthority {
 }
 
 fn is_valid_at(certificate: &CertificateDer<'_>, now: UnixTime) -> bool {
-    let at = i64::try_from(now.as_secs())
-        .ok()
-        .and_then(|seconds| ASN1Time::from_timestamp(seconds).ok());
+    let at = i64::try_from(now.as_secs()).ok().and_then(|seconds| ASN1Time::from_timestamp(seconds).ok());
     match (X509Certificate::from_der(certificate), at) {
         (Ok((_, parsed)), Some(at)) => parsed.validity().is_valid_at(at),
         _ => false,
@@ -172,21 +152,11 @@ fn has_common_name(certificate: &CertificateDer<'_>, server_name: &ServerName<'_
     let Ok((_, parsed)) = X509Certificate::from_der(certificate) else {
         return false;
     };
-    let has_alternatives = parsed
-        .subject_alternative_name()
-        .ok()
-        .flatten()
-        .is_some_and(|extension| {
-            let names = &extension.value.general_names;
-            names
-                .iter()
-                .any(|name| matches!(name, GeneralName::DNSName(_) | GeneralName::IPAddress(_)))
-        });
-    let common_name = parsed
-        .subject()
-        .iter_common_name()
-        .next()
-        .and_then(|name| name.as_str().ok());
+    let has_alternatives = parsed.subject_alternative_name().ok().flatten().is_some_and(|extension| {
+        let names = &extension.value.general_names;
+        names.iter().any(|name| matches!(name, GeneralName::DNSName(_) | GeneralName::IPAddress(_)))
+    });
+    let common_name = parsed.subject().iter_common_name().next().and_then(|name| name.as_str().ok());
     let wanted = server_name.to_str();
     !has_alternatives && common_name.is_some_and(|name| name_matches(name, &wanted))
 }

@@ -51,6 +51,43 @@ pub fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Removes what is in a directory, and the directory if that can be: not the place where a disk is mounted. Links are
+/// removed, what they lead to is not. It may be gone already.
+///
+/// # Errors
+/// The system's.
+pub fn remove_tree(directory: &Path) -> io::Result<()> {
+    remove_entries(directory, |path| std::fs::remove_dir_all(path))
+}
+
+/// Removes the files in a directory, and the directory if nothing else is in it.
+///
+/// # Errors
+/// The system's.
+pub fn remove_files_in(directory: &Path) -> io::Result<()> {
+    remove_entries(directory, |_| Ok(()))
+}
+
+fn remove_entries(directory: &Path, remove_subdirectory: impl Fn(&Path) -> io::Result<()>) -> io::Result<()> {
+    let entries = match directory.read_dir() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            remove_subdirectory(&entry.path())?;
+        } else {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    // It may be mounted, not be empty, or be in a directory that is not ours.
+    if let Err(error) = std::fs::remove_dir(directory) {
+        tracing::debug!("\"{}\" stays: {error}", directory.display());
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;

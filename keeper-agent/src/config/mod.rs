@@ -10,6 +10,7 @@ pub mod state;
 
 mod error;
 mod file;
+mod instance;
 mod keys;
 mod node;
 mod paths;

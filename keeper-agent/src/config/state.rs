@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use pgaf_core::{Assignment, GroupId, NodeId, ReplicationState};
+use pgaf_core::{Assignment, Epoch, GroupId, NodeId, ReplicationState};
 use serde::{Deserialize, Serialize};
 
 use super::atomic_file;
@@ -20,8 +20,10 @@ pub struct KeeperState {
     pub node: NodeId,
     /// Our group.
     pub group: GroupId,
-    /// What was last reported.
+    /// The state that was last observed to hold.
     pub reported: ReplicationState,
+    /// The assignment under which it was.
+    pub reported_epoch: Epoch,
     /// What the monitor said last.
     pub assignment: Option<Assignment>,
 }
@@ -29,7 +31,14 @@ pub struct KeeperState {
 impl KeeperState {
     /// The state of a node that has just been registered.
     pub const fn registered(node: NodeId, group: GroupId) -> Self {
-        Self { version: VERSION, node, group, reported: ReplicationState::Init, assignment: None }
+        Self {
+            version: VERSION,
+            node,
+            group,
+            reported: ReplicationState::Init,
+            reported_epoch: Epoch(0),
+            assignment: None,
+        }
     }
 }
 

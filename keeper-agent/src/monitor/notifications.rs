@@ -62,12 +62,30 @@ impl Notifications {
     pub async fn recv(&mut self) -> Option<Notification> {
         loop {
             let raw = self.receiver.recv().await?;
-            if let Some(notification) = parse(raw.channel(), raw.payload()) {
+            if let Some(notification) = understand(&raw) {
                 return Some(notification);
             }
-            tracing::debug!("notification on channel {} not understood: {}", raw.channel(), raw.payload());
         }
     }
+
+    /// A notification that has come already.
+    pub fn try_recv(&mut self) -> Option<Notification> {
+        while let Ok(raw) = self.receiver.try_recv() {
+            if let Some(notification) = understand(&raw) {
+                return Some(notification);
+            }
+        }
+        None
+    }
+}
+
+fn understand(raw: &tokio_postgres::Notification) -> Option<Notification> {
+    let (channel, payload) = (raw.channel(), raw.payload());
+    let notification = parse(channel, payload);
+    if notification.is_none() {
+        tracing::debug!("notification on channel {channel} not understood: {payload}");
+    }
+    notification
 }
 
 fn parse(channel: &str, payload: &str) -> Option<Notification> {

@@ -268,19 +268,6 @@ impl MonitorConnection {
         }
         Ok(uris)
     }
-
-    /// Any list of objects, laid out by the monitor.
-    ///
-    /// # Errors
-    /// As for any call.
-    pub async fn pretty_json(&self, value: &serde_json::Value) -> Result<String, MonitorError> {
-        self.query_value(
-            "laying JSON out",
-            "SELECT jsonb_pretty($1::jsonb)",
-            &[&tokio_postgres::types::Json(value)],
-        )
-        .await
-    }
 }
 
 fn json_array(source: &str, order: &str) -> String {

@@ -1,0 +1,307 @@
+//! `create postgres`
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use pgaf_core::{GroupId, ReplicationState};
+
+use super::super::checks;
+use super::super::commands::NewNode;
+use super::super::error::{CliError, CliResult};
+use super::super::run::{claim, run_node};
+use super::super::ssl::make_certificate;
+use super::super::switches::not_yet;
+use super::server::{Earlier, Plan, earlier, failed, make_cluster, take_back, while_running};
+use crate::client::{ConnectError, ConnectionString};
+use crate::config::init_file::{self, Before, Progress};
+use crate::config::state::{self, KeeperState};
+use crate::config::{Config, HbaLevel, NodeConfig, Paths};
+use crate::exit::Exit;
+use crate::monitor::{MonitorConnection, MonitorError, RegisteredNode, Registration};
+use crate::postgres::Instance;
+
+/// A monitor that does not answer is waited for: briefly by a person, longer by what will run unattended.
+const PATIENCE: Duration = Duration::from_secs(5);
+const UNATTENDED_PATIENCE: Duration = Duration::from_secs(900);
+/// Between two tries.
+const RETRY_INTERVAL: Duration = Duration::from_millis(500);
+/// An error that stays is said again after this long.
+const REPEAT_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Runs it.
+pub(super) async fn run(options: &NewNode) -> CliResult<Exit> {
+    checks::not_root("create a node")?;
+    if options.disable_monitor {
+        return Err(not_yet("a node without a monitor"));
+    }
+    let pgdata = options.server.pgdata.required()?;
+    let paths = Paths::of(&pgdata)?;
+    let present = paths.config.exists().then(|| Config::load(&pgdata)).transpose()?;
+    if let Some(Config::Monitor(_)) = present {
+        return Err(CliError::bad_arguments(format!(
+            "\"{}\" is a monitor already: choose another --pgdata, or remove it with \"pg_autoctl drop monitor --destroy\"",
+            pgdata.display()
+        )));
+    }
+    let claim = claim(&paths, &pgdata)?;
+    let is_complete = present.is_some() && state::load(&paths.state)?.is_some();
+    let progress = match (earlier(&paths, is_complete)?, present) {
+        (Earlier::Complete, Some(Config::Node(config))) => {
+            tracing::info!("node \"{}\" in \"{}\" is there already", config.name, pgdata.display());
+            return go_on(*config, options.server.run, claim).await;
+        }
+        (Earlier::Interrupted(progress), _) => Some(progress),
+        _ => None,
+    };
+    let config = make(options, &pgdata, paths, progress).await?;
+    tracing::info!("node \"{}\" is registered in formation \"{}\"", config.name, config.formation);
+    go_on(config, options.server.run, claim).await
+}
+
+async fn go_on(config: NodeConfig, runs: bool, claim: crate::config::pid_file::PidFile) -> CliResult<Exit> {
+    if runs {
+        return run_node(config, claim).await;
+    }
+    tracing::info!("run it with: pg_autoctl run --pgdata {}", config.postgres.pgdata.display());
+    Ok(Exit::Quit)
+}
+
+/// Makes and registers the node, or goes on with what was interrupted.
+async fn make(
+    options: &NewNode,
+    pgdata: &Path,
+    paths: Paths,
+    progress: Option<Progress>,
+) -> CliResult<NodeConfig> {
+    let monitor = given_monitor(options)?;
+    let before = progress.as_ref().map(|progress| progress.pgdata);
+    let plan = Plan::new(&options.server, pgdata, before, Some(&monitor))?;
+    let mut config = configuration(options, pgdata, paths, &plan, monitor)?;
+    let instance = Instance::new(config.instance(None));
+    if plan.before == Before::Cluster {
+        instance.check_binaries().await.map_err(failed)?;
+    }
+    let patience = if options.server.run { UNATTENDED_PATIENCE } else { PATIENCE };
+    let target = config.monitor.clone().unwrap_or_default();
+    let connection = connect_patiently(&target, patience).await?;
+    let mut progress = progress.unwrap_or(Progress { pgdata: plan.before, is_registering: false });
+    init_file::store(&config.paths.init, &progress)?;
+    let made = async {
+        make_certificate(&instance, &mut config.ssl).await.map_err(failed)?;
+        config.store()?;
+        instance.reconfigure(config.instance(None));
+        let registered = register(options, &mut config, &instance, &connection, &mut progress).await?;
+        settle(&instance, &mut config, &connection, &registered, plan.before).await
+    }
+    .await;
+    match made {
+        Ok(()) => {
+            init_file::remove(&config.paths.init)?;
+            Ok(config)
+        }
+        Err(error) => {
+            undo(&config, &connection, &progress, plan.before).await;
+            Err(error)
+        }
+    }
+}
+
+fn given_monitor(options: &NewNode) -> CliResult<ConnectionString> {
+    let given = options.monitor.as_deref().filter(|uri| !uri.is_empty());
+    let uri = given.ok_or_else(|| {
+        CliError::bad_arguments(
+            "which monitor? give --monitor with its URI, as \"pg_autoctl show uri --monitor\" prints it on the monitor",
+        )
+    })?;
+    Ok(uri.parse::<ConnectionString>()?)
+}
+
+fn configuration(
+    options: &NewNode,
+    pgdata: &Path,
+    paths: Paths,
+    plan: &Plan,
+    monitor: ConnectionString,
+) -> CliResult<NodeConfig> {
+    let mut config = NodeConfig::empty(paths);
+    plan.fill(&mut config.postgres, pgdata);
+    config.monitor = Some(monitor);
+    config.formation.clone_from(&options.formation);
+    config.group = options.group.map(GroupId);
+    config.name = options.name.clone().unwrap_or_default();
+    config.hostname.clone_from(&plan.hostname);
+    config.ssl = plan.ssl.clone();
+    let postgres = &mut config.postgres;
+    postgres.listen_addresses.clone_from(&options.listen);
+    if let Some(host) = options.pghost.as_ref().filter(|host| !host.is_empty()) {
+        postgres.host = Some(host.clone());
+    }
+    if let Some(username) = options.username.as_ref().filter(|name| !name.is_empty()) {
+        postgres.username.clone_from(username);
+    }
+    if let Some(dbname) = options.dbname.as_ref().filter(|name| !name.is_empty()) {
+        postgres.dbname.clone_from(dbname);
+    }
+    let wants_lan = options.pg_hba_lan || environment_says("PG_AUTOCTL_PG_HBA_LAN");
+    if wants_lan && postgres.hba_level == HbaLevel::Minimal {
+        postgres.hba_level = HbaLevel::Lan;
+    }
+    let mut config = Config::Node(Box::new(config));
+    config.set("replication.maximum_backup_rate", &options.maximum_backup_rate)?;
+    match config {
+        Config::Node(config) => Ok(*config),
+        Config::Monitor(_) => Err(CliError::new(Exit::Internal, "a node's configuration became a monitor's")),
+    }
+}
+
+fn environment_says(name: &str) -> bool {
+    std::env::var(name).is_ok_and(|value| matches!(value.as_str(), "1" | "true" | "on" | "yes"))
+}
+
+/// A monitor may be starting at the same time as its nodes.
+async fn connect_patiently(target: &ConnectionString, patience: Duration) -> CliResult<MonitorConnection> {
+    let begin = Instant::now();
+    let mut said: Option<Instant> = None;
+    loop {
+        let error = match MonitorConnection::connect(target).await {
+            Ok((connection, _)) => return Ok(connection),
+            Err(error) => error,
+        };
+        if !may_come_up(&error) || begin.elapsed() >= patience {
+            return Err(error.into());
+        }
+        if said.is_none_or(|said| said.elapsed() >= REPEAT_INTERVAL) {
+            tracing::warn!("{error}; waiting for it");
+            said = Some(Instant::now());
+        }
+        tokio::time::sleep(RETRY_INTERVAL).await;
+    }
+}
+
+/// While a monitor is being made there is first no server, then no role and no database, then no extension.
+fn may_come_up(error: &MonitorError) -> bool {
+    const BEING_MADE: [&str; 2] = ["28000", "3D000"];
+    match error {
+        MonitorError::Unreachable(ConnectError::Refused { sqlstate, .. }) => {
+            BEING_MADE.contains(&sqlstate.code()) || sqlstate.code().starts_with("57P")
+        }
+        MonitorError::ExtensionMissing(_) => true,
+        error => error.is_transient(),
+    }
+}
+
+/// Registers the node, unless an interrupted try has done so.
+async fn register(
+    options: &NewNode,
+    config: &mut NodeConfig,
+    instance: &Instance,
+    monitor: &MonitorConnection,
+    progress: &mut Progress,
+) -> CliResult<RegisteredNode> {
+    let earlier = match state::load(&config.paths.state)? {
+        Some(state) => monitor.node(state.node).await?,
+        None if progress.is_registering => {
+            let (host, port) = (&config.hostname, config.postgres.port);
+            let found = monitor.node_at(&config.formation, host, port).await?;
+            found.filter(|node| node.reported == ReplicationState::Init)
+        }
+        None => None,
+    };
+    let registered = match earlier {
+        Some(node) => node,
+        None => {
+            let registration = registration(options, config, instance, progress.pgdata).await?;
+            progress.is_registering = true;
+            init_file::store(&config.paths.init, progress)?;
+            monitor.register(&registration).await.inspect_err(|error| {
+                // The monitor has answered, and has not registered the node.
+                progress.is_registering = error.sqlstate().is_none();
+            })?
+        }
+    };
+    config.group = Some(registered.group);
+    config.name.clone_from(&registered.name);
+    config.store()?;
+    state::store(&config.paths.state, &KeeperState::registered(registered.node, registered.group))?;
+    instance.reconfigure(config.instance(Some(registered.node)));
+    Ok(registered)
+}
+
+async fn registration(
+    options: &NewNode,
+    config: &NodeConfig,
+    instance: &Instance,
+    before: Before,
+) -> CliResult<Registration> {
+    let system_identifier = match before {
+        Before::Empty => None,
+        Before::Cluster => Some(instance.control_data().await.map_err(failed)?.system_identifier),
+    };
+    Ok(Registration {
+        formation: config.formation.clone(),
+        host: config.hostname.clone(),
+        port: config.postgres.port,
+        dbname: config.postgres.dbname.clone(),
+        name: config.name.clone(),
+        system_identifier,
+        node: None,
+        group: config.group,
+        kind: config.kind,
+        candidate_priority: options.candidate_priority,
+        replication_quorum: options.replication_quorum,
+        cluster: config.citus.cluster_name.clone(),
+    })
+}
+
+/// The first node of a group gets its cluster now; the others copy it when they run.
+async fn settle(
+    instance: &Instance,
+    config: &mut NodeConfig,
+    monitor: &MonitorConnection,
+    registered: &RegisteredNode,
+    before: Before,
+) -> CliResult {
+    if registered.goal != ReplicationState::Single {
+        return Ok(());
+    }
+    make_cluster(instance, before).await?;
+    if before == Before::Empty {
+        let identifier = instance.control_data().await.map_err(failed)?.system_identifier;
+        monitor.set_node_system_identifier(registered.node, identifier).await?;
+    }
+    instance.write_settings().await.map_err(failed)?;
+    instance.write_hba(&[]).await.map_err(failed)?;
+    let postgres = &config.postgres;
+    while_running(instance, false, async {
+        if instance.is_postmaster_running() {
+            instance.reload().await.map_err(failed)?;
+        }
+        instance.ensure_database(&postgres.dbname, &postgres.username).await.map_err(failed)?;
+        instance.ensure_replication_roles().await.map_err(failed)
+    })
+    .await
+}
+
+/// Leaves things as they were found; when the monitor cannot be told, the init file stays for another try.
+async fn undo(config: &NodeConfig, monitor: &MonitorConnection, progress: &Progress, before: Before) {
+    let known = match state::load(&config.paths.state) {
+        Ok(Some(state)) => monitor.node(state.node).await,
+        _ if progress.is_registering => {
+            monitor.node_at(&config.formation, &config.hostname, config.postgres.port).await
+        }
+        _ => Ok(None),
+    };
+    let removed = match known {
+        Ok(Some(node)) => monitor.remove_node(node.node, true).await.map(|_| ()),
+        Ok(None) => Ok(()),
+        Err(error) => Err(error),
+    };
+    match removed {
+        Ok(()) => take_back(&config.paths, &config.postgres.pgdata, before),
+        Err(error) => {
+            tracing::warn!(
+                "the monitor could not be told ({error}): run the same command again, it goes on from here"
+            );
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! What making a monitor and making a node have in common.
+
+use std::path::{Path, PathBuf};
+
+use nix::unistd::{Uid, User};
+use pgaf_core::keeper::{Step, StopMode};
+
+use super::super::checks;
+use super::super::error::{CliError, CliResult};
+use super::super::options::NewServer;
+use crate::client::ConnectionString;
+use crate::config::init_file::{self, Before, Progress};
+use crate::config::{AuthMethod, HbaLevel, Paths, PostgresConfig, SslConfig, atomic_file};
+use crate::exit::Exit;
+use crate::postgres::{Instance, PostgresError};
+
+/// What was found of an earlier `create`.
+pub(super) enum Earlier {
+    /// Nothing: this is the first.
+    None,
+    /// It was interrupted.
+    Interrupted(Progress),
+    /// It is done.
+    Complete,
+}
+
+/// Looks for an earlier `create` for the same PGDATA.
+pub(super) fn earlier(paths: &Paths, is_complete: bool) -> CliResult<Earlier> {
+    Ok(match init_file::load(&paths.init)? {
+        Some(progress) => Earlier::Interrupted(progress),
+        None if is_complete => Earlier::Complete,
+        None => Earlier::None,
+    })
+}
+
+/// What the options say of the server; everything is checked, nothing is made.
+pub(super) struct Plan {
+    pub(super) before: Before,
+    pub(super) hostname: String,
+    pub(super) ssl: SslConfig,
+    pub(super) pg_ctl: PathBuf,
+    pub(super) port: u16,
+    pub(super) auth_method: AuthMethod,
+    pub(super) hba_level: HbaLevel,
+}
+
+impl Plan {
+    /// Checks the options; `before` is known when an earlier `create` was interrupted.
+    pub(super) fn new(
+        options: &NewServer,
+        pgdata: &Path,
+        before: Option<Before>,
+        monitor: Option<&ConnectionString>,
+    ) -> CliResult<Self> {
+        let ssl = super::super::ssl::from_options(&options.ssl)?;
+        let port = options.pgport.unwrap_or(5432);
+        let pg_ctl = checks::find_pg_ctl(options.pgctl.as_deref())?;
+        let before = match before {
+            Some(before) => before,
+            None => checks::inspect_pgdata(pgdata)?,
+        };
+        if crate::postgres::local_address(pgdata).is_none() {
+            checks::port_is_free(port)?;
+        }
+        let hostname = checks::hostname(options.hostname.as_deref(), monitor)?;
+        let auth_method = options.auth.unwrap_or(AuthMethod::Trust);
+        let hba_level = if options.skip_pg_hba || auth_method == AuthMethod::Skip {
+            HbaLevel::None
+        } else {
+            HbaLevel::Minimal
+        };
+        Ok(Self { before, hostname, ssl, pg_ctl, port, auth_method, hba_level })
+    }
+
+    /// Fills in the part of the configuration that both kinds of server have.
+    pub(super) fn fill(&self, postgres: &mut PostgresConfig, pgdata: &Path) {
+        pgdata.clone_into(&mut postgres.pgdata);
+        self.pg_ctl.clone_into(&mut postgres.pg_ctl);
+        postgres.port = self.port;
+        postgres.auth_method = self.auth_method;
+        postgres.hba_level = self.hba_level;
+        postgres.username = current_user();
+        postgres.host = socket_directory();
+    }
+}
+
+/// The user who makes a cluster is its superuser, as with initdb.
+fn current_user() -> String {
+    User::from_uid(Uid::effective()).ok().flatten().map_or_else(|| "postgres".to_owned(), |user| user.name)
+}
+
+fn socket_directory() -> Option<String> {
+    std::env::var("PG_REGRESS_SOCK_DIR").ok().filter(|directory| !directory.is_empty())
+}
+
+/// Makes the cluster unless there is one, and its certificate.
+pub(super) async fn make_cluster(instance: &Instance, before: Before) -> CliResult {
+    let has_cluster = instance.config().pgdata.join("PG_VERSION").is_file();
+    if before == Before::Empty && !has_cluster {
+        tracing::info!("making a new cluster in \"{}\"", instance.config().pgdata.display());
+        instance.initdb().await.map_err(failed)?;
+    }
+    instance.check_binaries().await.map_err(failed)
+}
+
+/// Does something with a server that runs, and leaves it running only when it did before or when asked to.
+pub(super) async fn while_running<T>(
+    instance: &Instance,
+    keeps_running: bool,
+    work: impl Future<Output = CliResult<T>>,
+) -> CliResult<T> {
+    let was_running = instance.is_postmaster_running();
+    if !was_running {
+        instance.execute(&Step::StartPostgres).await.map_err(failed)?;
+    }
+    let result = work.await;
+    let is_wanted = was_running || (keeps_running && result.is_ok());
+    if !is_wanted {
+        instance.execute(&Step::StopPostgres(StopMode::Fast)).await.map_err(failed)?;
+    }
+    result
+}
+
+/// Takes back what a failed `create` made, so that nothing half-made is left.
+pub(super) fn take_back(paths: &Paths, pgdata: &Path, before: Before) {
+    let mut removals = Vec::new();
+    if before == Before::Empty {
+        removals.push(atomic_file::remove_tree(pgdata));
+    }
+    removals.push(atomic_file::remove(&paths.config));
+    removals.push(atomic_file::remove(&paths.state));
+    // Last: as long as it is there, another try knows what was there before.
+    if removals.iter().all(Result::is_ok) {
+        removals.push(atomic_file::remove(&paths.init));
+    }
+    for error in removals.into_iter().filter_map(Result::err) {
+        tracing::warn!("what was made could not be removed: {error}");
+    }
+}
+
+/// An error of the local Postgres, as the command's.
+pub(super) fn failed(error: PostgresError) -> CliError {
+    let message = error.to_string();
+    let is_library_missing = message.contains("could not access file \"pgautofailover\"");
+    if is_library_missing {
+        return CliError::new(
+            Exit::ExtensionMissing,
+            "the extension pgautofailover is not installed for this Postgres: install it, or give --pgctl of the Postgres that has it",
+        );
+    }
+    CliError::new(Exit::PgCtl, message)
+}

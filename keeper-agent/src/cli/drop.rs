@@ -1,0 +1,190 @@
+//! `drop …`: removes monitors, nodes and formations.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use pgaf_core::keeper::{Step, StopMode};
+use pgaf_core::{Lsn, NodeId, ReplicationState, Report, ReportDetail, Timeline};
+
+use super::checks;
+use super::commands::{Drop, DropNode};
+use super::error::{CliError, CliResult};
+use super::process;
+use super::target::{Target, monitor_of, node_id};
+use crate::config::atomic_file;
+use crate::config::state::{self, KeeperState};
+use crate::config::{Config, NodeConfig, Paths};
+use crate::exit::Exit;
+use crate::monitor::{MonitorConnection, MonitorError};
+use crate::postgres::{Instance, InstanceConfig};
+
+/// A stop of the monitor's Postgres may take this long.
+const STOP_LIMIT: Duration = Duration::from_secs(180);
+/// Between two questions to the monitor.
+const LOOK_INTERVAL: Duration = Duration::from_millis(200);
+
+/// Runs one of them.
+pub(super) async fn run(command: &Drop) -> CliResult {
+    match command {
+        Drop::Monitor { pgdata, destroy } => monitor(&pgdata.required()?, *destroy).await,
+        Drop::Node(options) => node(options).await,
+        Drop::Formation { monitor, formation } => {
+            let target = Target::of(monitor)?;
+            target.connect().await?.drop_formation(formation).await?;
+            Ok(())
+        }
+    }
+}
+
+async fn monitor(pgdata: &Path, destroy: bool) -> CliResult {
+    checks::not_root("drop a monitor")?;
+    let Config::Monitor(config) = Config::load(pgdata)? else {
+        return Err(CliError::bad_arguments(format!(
+            "\"{}\" is a data node: \"pg_autoctl drop node\" removes it",
+            pgdata.display()
+        )));
+    };
+    if let Some(pid) = process::running(&config.paths)? {
+        process::signal(pid, Signal::SIGTERM)?;
+        process::wait_until_stopped(&config.paths, STOP_LIMIT).await?;
+    }
+    stop_postgres(config.instance()).await?;
+    remove_files(&config.paths, pgdata, destroy)
+}
+
+async fn node(options: &DropNode) -> CliResult {
+    if options.name.is_none() && options.hostname.is_none() {
+        let pgdata = options.monitor.pgdata.required()?;
+        return local_node(&pgdata, options).await;
+    }
+    let target = Target::of(&options.monitor)?;
+    let formation = target.formation(&options.formation);
+    let monitor = target.connect().await?;
+    let node = match (&options.name, &options.hostname) {
+        (Some(name), _) => node_id(&monitor, &formation, name).await?,
+        (None, Some(host)) => node_at(&monitor, &formation, host, options.pgport).await?,
+        (None, None) => return Err(CliError::bad_arguments("which node? give --name or --hostname")),
+    };
+    monitor.remove_node(node, options.force).await?;
+    wait_until_gone(&monitor, node, options.wait.duration()).await
+}
+
+async fn node_at(monitor: &MonitorConnection, formation: &str, host: &str, port: u16) -> CliResult<NodeId> {
+    let found = monitor.node_at(formation, host, port).await?;
+    found.map(|node| node.node).ok_or_else(|| {
+        CliError::new(
+            Exit::Monitor,
+            format!("formation \"{formation}\" has no node at {host}:{port}: \"pg_autoctl show state\" lists its nodes"),
+        )
+    })
+}
+
+async fn wait_until_gone(monitor: &MonitorConnection, node: NodeId, limit: Duration) -> CliResult {
+    let begin = Instant::now();
+    while let Some(known) = monitor.node(node).await? {
+        if begin.elapsed() >= limit {
+            return Err(CliError::new(
+                Exit::Monitor,
+                format!(
+                    "node {node} \"{}\" is {} and has not agreed to be dropped within {} s: give --force when it will not come back",
+                    known.name,
+                    known.reported,
+                    limit.as_secs()
+                ),
+            ));
+        }
+        tokio::time::sleep(LOOK_INTERVAL).await;
+    }
+    Ok(())
+}
+
+/// Removes the node in PGDATA: from the monitor, and from this machine.
+async fn local_node(pgdata: &Path, options: &DropNode) -> CliResult {
+    checks::not_root("drop the node of this machine")?;
+    let config = NodeConfig::load(pgdata)?;
+    // Without a state it never was at the monitor.
+    if let Some(state) = state::load(&config.paths.state)? {
+        let target = match options.monitor.given()? {
+            Some(given) => given,
+            None => monitor_of(&config)?,
+        };
+        let (monitor, _) = MonitorConnection::connect(&target).await?;
+        let is_running = process::running(&config.paths)?.is_some();
+        match monitor.remove_node(state.node, options.force).await {
+            Err(MonitorError::Refused { sqlstate, .. }) if sqlstate == pgaf_core::sqlstate::UNKNOWN_NODE => {}
+            removed => {
+                removed?;
+                if !is_running {
+                    stop_postgres(config.instance(Some(state.node))).await?;
+                    say_dropped(&monitor, &config, &state).await?;
+                }
+                wait_until_gone(&monitor, state.node, options.wait.duration()).await?;
+            }
+        }
+        process::wait_until_stopped(&config.paths, options.wait.duration()).await?;
+    }
+    if options.destroy {
+        stop_postgres(config.instance(None)).await?;
+    }
+    remove_files(&config.paths, pgdata, options.destroy)
+}
+
+/// In the place of a keeper that does not run: agrees to be dropped.
+async fn say_dropped(monitor: &MonitorConnection, config: &NodeConfig, state: &KeeperState) -> CliResult {
+    let mut report = Report {
+        state: state.reported,
+        is_running: false,
+        timeline: Timeline::FIRST,
+        lsn: Lsn::ZERO,
+        sync_state: String::new(),
+        detail: ReportDetail::default(),
+    };
+    let assigned = monitor.node_active(&config.formation, state.node, state.group, &report).await;
+    let assigned = match assigned {
+        Err(MonitorError::NodeDropped(_)) => return Ok(()),
+        assigned => assigned?,
+    };
+    if assigned.goal != ReplicationState::Dropped {
+        return Ok(());
+    }
+    report.state = ReplicationState::Dropped;
+    report.detail.epoch = assigned.epoch;
+    report.detail.goal = Some(assigned.goal);
+    match monitor.node_active(&config.formation, state.node, state.group, &report).await {
+        Ok(_) | Err(MonitorError::NodeDropped(_)) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn stop_postgres(config: InstanceConfig) -> CliResult {
+    let instance = Instance::new(config);
+    if !instance.is_postmaster_running() {
+        return Ok(());
+    }
+    instance
+        .execute(&Step::StopPostgres(StopMode::Fast))
+        .await
+        .map_err(|error| CliError::new(Exit::PgCtl, error.to_string()))
+}
+
+/// Removes the state; with `destroy` the data and all other files, too.
+fn remove_files(paths: &Paths, pgdata: &Path, destroy: bool) -> CliResult {
+    let failed = |path: &Path, error: std::io::Error| {
+        CliError::new(Exit::BadConfig, format!("cannot remove \"{}\": {error}", path.display()))
+    };
+    for path in [&paths.state, &paths.init] {
+        atomic_file::remove(path).map_err(|error| failed(path, error))?;
+    }
+    if !destroy {
+        tracing::info!("the data in \"{}\" is kept, --destroy deletes it", pgdata.display());
+        return Ok(());
+    }
+    atomic_file::remove_tree(pgdata).map_err(|error| failed(pgdata, error))?;
+    atomic_file::remove(&paths.config).map_err(|error| failed(&paths.config, error))?;
+    if let Some(directory) = paths.state.parent() {
+        atomic_file::remove_files_in(directory).map_err(|error| failed(directory, error))?;
+    }
+    tracing::info!("\"{}\" is deleted", pgdata.display());
+    Ok(())
+}

@@ -1,0 +1,115 @@
+//! The command line: `commands` and `options` are what can be said, the other modules what is done about it, one for each
+//! command or family of commands.
+//!
+//! A command ends with an exit code, or with one sentence on standard error that says what to do, and an exit code.
+
+mod commands;
+mod options;
+
+mod create;
+mod run;
+
+mod config;
+mod debugging;
+mod drop;
+mod perform;
+mod process;
+mod properties;
+mod show;
+mod ssl;
+mod switches;
+mod version;
+
+mod checks;
+mod error;
+mod log;
+mod print;
+mod table;
+mod target;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches};
+use commands::{Cli, Command};
+use error::{CliError, CliResult};
+
+use crate::exit::Exit;
+
+/// Does what the command line says.
+pub fn main() -> ExitCode {
+    let cli = match parse() {
+        Ok(cli) => cli,
+        Err(exit) => return exit.into(),
+    };
+    log::start(cli.verbose, cli.quiet);
+    let exit = match run(cli) {
+        Ok(exit) => exit,
+        Err(error) => {
+            tracing::error!("{error}");
+            error.exit
+        }
+    };
+    exit.into()
+}
+
+/// Reads the command line. What clap prints for help goes to standard output, and what is wrong to standard error.
+fn parse() -> Result<Cli, Exit> {
+    let is_debugging = std::env::var_os("PG_AUTOCTL_DEBUG").is_some();
+    let command = Cli::command().mut_subcommand("do", |command| command.hide(!is_debugging));
+    let parsed = command.try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
+    parsed.map_err(|error| {
+        // Nothing is left to do when even this cannot be printed.
+        let _ = error.print();
+        if error.use_stderr() { Exit::BadArgs } else { Exit::Quit }
+    })
+}
+
+fn run(cli: Cli) -> CliResult<Exit> {
+    if cli.version {
+        return version::run(false).map(|()| Exit::Quit);
+    }
+    let command =
+        cli.command.ok_or_else(|| CliError::bad_arguments("which command? see pg_autoctl --help"))?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CliError::new(Exit::Internal, format!("cannot start: {error}")))?;
+    runtime.block_on(dispatch(&command))
+}
+
+async fn dispatch(command: &Command) -> CliResult<Exit> {
+    let done = match command {
+        Command::Create(command) => return create::run(command).await,
+        Command::Run(options) => return run::run(options).await,
+        Command::Status(options) => return process::status(options),
+        Command::Do(command) => return debugging::run(command).await,
+        Command::Drop(command) => drop::run(command).await,
+        Command::Stop(options) => process::stop(options).await,
+        Command::Reload(pgdata) => process::reload(pgdata),
+        Command::Config(command) => config::run(command),
+        Command::Show(command) => show::run(command).await,
+        Command::Enable(command) => switches::enable(command).await,
+        Command::Disable(command) => switches::disable(command).await,
+        Command::Get(command) => properties::get(command).await,
+        Command::Set(command) => properties::set(command).await,
+        Command::Perform(command) => perform::run(command).await,
+        Command::Watch(_) => Err(switches::not_yet("the dashboard (\"show state --watch\" shows changes)")),
+        Command::Activate(_) => Err(switches::not_yet("activating a Citus worker")),
+        Command::Version(json) => version::run(json.json),
+        Command::Completions { shell } => {
+            clap_complete::generate(*shell, &mut Cli::command(), "pg_autoctl", &mut std::io::stdout());
+            Ok(())
+        }
+    };
+    done.map(|()| Exit::Quit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

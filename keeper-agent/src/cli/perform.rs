@@ -1,0 +1,286 @@
+//! `perform …`: has the monitor change roles, and follows until the group is whole again.
+
+use std::time::{Duration, Instant};
+
+use pgaf_core::{GroupId, Health, NodeId, ReplicationState};
+
+use super::commands::{Perform, PerformFailover};
+use super::error::{CliError, CliResult};
+use super::log::local_time;
+use super::options::{Formation, MonitorOrPgdata, Wait};
+use super::print;
+use super::table::{Align, Column, Table};
+use super::target::{Target, node_id};
+use crate::exit::Exit;
+use crate::monitor::{MonitorConnection, NodeState, Notification, Notifications, StateChange};
+
+const COLUMNS: [Column; 6] = [
+    Column::new("Time", Align::Right, 8),
+    Column::new("Name", Align::Right, 0),
+    Column::new("Node", Align::Right, 5),
+    Column::new("Host:Port", Align::Right, 0),
+    Column::new("Current State", Align::Right, 19),
+    Column::new("Assigned State", Align::Right, 19),
+];
+
+/// Without a notification, the state is looked at this often.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Runs one of them.
+pub(super) async fn run(command: &Perform) -> CliResult {
+    match command {
+        Perform::Failover(options) | Perform::Switchover(options) => failover(options).await,
+        Perform::Promotion { monitor, formation, name, wait } => {
+            promotion(monitor, formation, name.as_deref(), *wait).await
+        }
+    }
+}
+
+async fn failover(options: &PerformFailover) -> CliResult {
+    let target = Target::of(&options.monitor)?;
+    let formation = target.formation(&options.group.formation);
+    let (monitor, notifications) = target.connect_and_listen().await?;
+    let group = target.group(&options.group, &monitor).await?;
+    let follower = Follower::begin(&monitor, notifications, &formation, group).await?;
+    monitor.perform_failover(&formation, group).await?;
+    follower.follow(options.wait.duration()).await
+}
+
+async fn promotion(
+    options: &MonitorOrPgdata,
+    formation: &Formation,
+    name: Option<&str>,
+    wait: Wait,
+) -> CliResult {
+    let target = Target::of(options)?;
+    let formation = target.formation(formation);
+    let name = target.node_name(name)?;
+    let (monitor, notifications) = target.connect_and_listen().await?;
+    let node = node_id(&monitor, &formation, &name).await?;
+    let group = monitor.node(node).await?.map_or_else(GroupId::default, |node| node.group);
+    let follower = Follower::begin(&monitor, notifications, &formation, group).await?;
+    if !monitor.perform_promotion(&formation, &name).await? {
+        tracing::info!("node \"{name}\" is the primary already");
+        return Ok(());
+    }
+    follower.follow(wait.duration()).await
+}
+
+/// Listens to one group.
+struct Follower<'a> {
+    monitor: &'a MonitorConnection,
+    notifications: Notifications,
+    formation: &'a str,
+    group: GroupId,
+    table: Table,
+}
+
+impl<'a> Follower<'a> {
+    /// Listens before anything is asked for, so that no change is missed.
+    async fn begin(
+        monitor: &'a MonitorConnection,
+        notifications: Notifications,
+        formation: &'a str,
+        group: GroupId,
+    ) -> CliResult<Self> {
+        monitor.listen_state().await?;
+        let nodes = monitor.current_state(formation, Some(group)).await?;
+        let rows: Vec<[String; 6]> = nodes
+            .iter()
+            .map(|node| cells("", &node.name, group, node.node, &node.host, node.port, ["", ""]))
+            .collect();
+        Ok(Self { monitor, notifications, formation, group, table: Table::new(&COLUMNS, &rows) })
+    }
+
+    async fn follow(mut self, limit: Duration) -> CliResult {
+        let (formation, group) = (self.formation, self.group);
+        tracing::info!(
+            "Waiting up to {} secs for formation \"{formation}\" and group {group} to have a primary and be whole",
+            limit.as_secs()
+        );
+        tracing::info!(
+            "Listening monitor notifications about state changes in formation \"{formation}\" and group {group}"
+        );
+        tracing::info!("Following table displays times when notifications are received");
+        print::line(&self.table.header())?;
+        let begin = Instant::now();
+        loop {
+            let nodes = self.monitor.current_state(formation, Some(group)).await?;
+            let awaited = awaited(&nodes);
+            // What was told before that look is printed before the end.
+            let Some(awaited) = awaited else {
+                return self.print_what_came();
+            };
+            let Some(left) = limit.checked_sub(begin.elapsed()) else {
+                return Err(CliError::new(
+                    Exit::Monitor,
+                    format!(
+                        "the group is not whole after {} s: {}; \"pg_autoctl show state\" shows how it goes on",
+                        limit.as_secs(),
+                        awaited.join("; ")
+                    ),
+                ));
+            };
+            self.print_changes(left.min(LOOK_INTERVAL)).await?;
+        }
+    }
+
+    /// Prints the next change, and those that came with it.
+    async fn print_changes(&mut self, limit: Duration) -> CliResult {
+        match tokio::time::timeout(limit, self.notifications.recv()).await {
+            Err(_) => Ok(()),
+            Ok(None) => Err(CliError::new(
+                Exit::Monitor,
+                "the connection to the monitor is lost: \"pg_autoctl show state\" shows how it goes on",
+            )),
+            Ok(Some(notification)) => {
+                self.print(&notification)?;
+                self.print_what_came()
+            }
+        }
+    }
+
+    fn print_what_came(&mut self) -> CliResult {
+        while let Some(notification) = self.notifications.try_recv() {
+            self.print(&notification)?;
+        }
+        Ok(())
+    }
+
+    fn print(&self, notification: &Notification) -> CliResult {
+        let Notification::State(change) = notification else {
+            return Ok(());
+        };
+        if change.formation != self.formation || change.group_id != self.group {
+            return Ok(());
+        }
+        print::line(&self.table.row(&row(change)))
+    }
+}
+
+fn row(change: &StateChange) -> [String; 6] {
+    cells(
+        &local_time(),
+        &change.name,
+        change.group_id,
+        change.node_id,
+        &change.host,
+        change.port,
+        [change.reported_state.as_str(), change.goal_state.as_str()],
+    )
+}
+
+fn cells(
+    time: &str,
+    name: &str,
+    group: GroupId,
+    node: NodeId,
+    host: &str,
+    port: u16,
+    [reported, goal]: [&str; 2],
+) -> [String; 6] {
+    [
+        time.to_owned(),
+        name.to_owned(),
+        format!("{group}/{node}"),
+        format!("{host}:{port}"),
+        reported.to_owned(),
+        goal.to_owned(),
+    ]
+}
+
+/// What is still missing, or `None` when the group is whole: one node accepts writes and all others that can be reached are
+/// secondary, or out for maintenance.
+fn awaited(nodes: &[NodeState]) -> Option<Vec<String>> {
+    use ReplicationState as State;
+    let is_settled = |node: &NodeState| node.reported == node.goal;
+    let is_writer = |node: &&NodeState| is_settled(node) && node.goal.is_writer();
+    let mut missing: Vec<String> = nodes
+        .iter()
+        .filter(|node| {
+            let is_there = is_settled(node)
+                && (node.goal.is_writer() || matches!(node.goal, State::Secondary | State::Maintenance));
+            !is_there && (node.health != Health::Bad || node.goal.is_writer())
+        })
+        .map(|node| {
+            format!(
+                "node {} \"{}\" is {} and should become {}",
+                node.node, node.name, node.reported, node.goal
+            )
+        })
+        .collect();
+    match nodes.iter().filter(is_writer).count() {
+        1 => {}
+        0 => missing.push("no node accepts writes yet".to_owned()),
+        _ => missing.push("a former primary still has to step back".to_owned()),
+    }
+    (!missing.is_empty()).then_some(missing)
+}
+
+#[cfg(test)]
+mod tests {
+    use ReplicationState as State;
+    use pgaf_core::{Lsn, Timeline};
+
+    use super::*;
+
+    fn group(nodes: &[(State, State, Health)]) -> Vec<NodeState> {
+        let node = |(id, (reported, goal, health)): (i64, &(State, State, Health))| NodeState {
+            node: NodeId(id),
+            group: GroupId(2),
+            name: format!("n{id}"),
+            host: "h".to_owned(),
+            port: 5432,
+            reported: *reported,
+            goal: *goal,
+            timeline: Timeline::FIRST,
+            lsn: Lsn::ZERO,
+            health: *health,
+            candidate_priority: 50,
+            replication_quorum: true,
+        };
+        (1..).zip(nodes).map(node).collect()
+    }
+
+    #[test]
+    fn a_group_is_whole_when_nothing_more_can_come() {
+        let whole = |nodes: &[(State, State, Health)]| awaited(&group(nodes)).is_none();
+        let primary = (State::Primary, State::Primary, Health::Good);
+        let alone = (State::WaitPrimary, State::WaitPrimary, Health::Good);
+        let standby = (State::Secondary, State::Secondary, Health::Good);
+        assert!(whole(&[standby, primary]));
+        assert!(whole(&[alone, (State::Demoted, State::CatchingUp, Health::Bad)]));
+        assert!(whole(&[alone, (State::Maintenance, State::Maintenance, Health::Good)]));
+        assert!(!whole(&[alone, (State::Demoted, State::CatchingUp, Health::Good)]));
+        assert!(!whole(&[primary, (State::Secondary, State::PreparePromotion, Health::Good)]));
+        assert!(!whole(&[standby, standby]));
+        assert!(!whole(&[standby, (State::Primary, State::Primary, Health::Good), alone]));
+    }
+
+    #[test]
+    fn what_is_awaited_is_said() {
+        let nodes = group(&[
+            (State::Draining, State::Demoted, Health::Good),
+            (State::WaitPrimary, State::WaitPrimary, Health::Good),
+        ]);
+        assert_eq!(
+            awaited(&nodes),
+            Some(vec!["node 1 \"n1\" is draining and should become demoted".to_owned()])
+        );
+    }
+
+    #[test]
+    fn changes_show_as_people_know_them() {
+        let table =
+            Table::new(&COLUMNS, &[cells("", "worker2b", GroupId(2), NodeId(7), "worker2b", 5432, ["", ""])]);
+        let expected = "    Time |     Name |  Node |     Host:Port |       Current State |      Assigned State\n\
+                        ---------+----------+-------+---------------+---------------------+--------------------";
+        assert_eq!(table.header(), expected);
+        let row =
+            cells("22:58:42", "worker2b", GroupId(2), NodeId(7), "worker2b", 5432, ["primary", "draining"]);
+        assert_eq!(
+            table.row(&row),
+            "22:58:42 | worker2b |   2/7 | worker2b:5432 |             primary |            draining"
+        );
+    }
+}

@@ -1,0 +1,148 @@
+//! `get …` and `set …`: properties of nodes and formations.
+
+use std::path::Path;
+
+use super::checks;
+use super::commands::{FormationChoice, Get, GetFormation, GetNode, NodeChoice, Set, SetFormation, SetNode};
+use super::error::{CliError, CliResult};
+use super::print;
+use super::process;
+use super::show;
+use super::target::{Target, monitor_of, state_of};
+use crate::config::NodeConfig;
+use crate::exit::Exit;
+use crate::monitor::{MonitorConnection, NodeState};
+
+/// `get …`
+pub(super) async fn get(command: &Get) -> CliResult {
+    match command {
+        Get::Node(GetNode::ReplicationQuorum(choice)) => {
+            let node = find(choice).await?;
+            shown(choice.json.json, "replication-quorum", node.replication_quorum)
+        }
+        Get::Node(GetNode::CandidatePriority(choice)) => {
+            let node = find(choice).await?;
+            shown(choice.json.json, "candidate-priority", node.candidate_priority)
+        }
+        Get::Formation(GetFormation::Settings(choice)) => {
+            show::settings(&choice.monitor, &choice.formation, choice.json).await
+        }
+        Get::Formation(GetFormation::NumberSyncStandbys(choice)) => number_sync_standbys(choice).await,
+    }
+}
+
+/// `set …`
+pub(super) async fn set(command: &Set) -> CliResult {
+    match command {
+        Set::Node(SetNode::ReplicationQuorum { node, value }) => {
+            let (monitor, formation, name) = chosen(node).await?;
+            monitor.set_replication_quorum(&formation, &name, *value).await?;
+            shown(node.json.json, "replication-quorum", *value)
+        }
+        Set::Node(SetNode::CandidatePriority { node, value }) => {
+            let (monitor, formation, name) = chosen(node).await?;
+            monitor.set_candidate_priority(&formation, &name, *value).await?;
+            shown(node.json.json, "candidate-priority", *value)
+        }
+        Set::Node(SetNode::Metadata { pgdata, name, hostname, pgport, json }) => {
+            let pgdata = pgdata.required()?;
+            if name.is_none() && hostname.is_none() && pgport.is_none() {
+                return Err(CliError::bad_arguments(
+                    "nothing to change: give --name, --hostname or --pgport",
+                ));
+            }
+            let node = move_node(&pgdata, name.as_deref(), hostname.as_deref(), *pgport).await?;
+            let metadata = serde_json::json!({
+                "name": node.name,
+                "host": node.hostname,
+                "port": node.postgres.port,
+            });
+            if json.json {
+                print::json(&metadata)
+            } else {
+                print::line(&format!("{} ({}:{})", node.name, node.hostname, node.postgres.port))
+            }
+        }
+        Set::Formation(SetFormation::NumberSyncStandbys { formation, value }) => {
+            let target = Target::of(&formation.monitor)?;
+            let name = target.formation(&formation.formation);
+            let monitor = target.connect().await?;
+            monitor.set_number_sync_standbys(&name, *value).await?;
+            shown(formation.json.json, "number-sync-standbys", *value)
+        }
+    }
+}
+
+fn shown(as_json: bool, name: &str, value: impl Into<serde_json::Value>) -> CliResult {
+    let value = value.into();
+    if as_json { print::json(&serde_json::json!({ name: value })) } else { print::line(&value.to_string()) }
+}
+
+async fn chosen(choice: &NodeChoice) -> CliResult<(MonitorConnection, String, String)> {
+    let target = Target::of(&choice.monitor)?;
+    let formation = target.formation(&choice.formation);
+    let name = target.node_name(choice.name.as_deref())?;
+    Ok((target.connect().await?, formation, name))
+}
+
+async fn find(choice: &NodeChoice) -> CliResult<NodeState> {
+    let (monitor, formation, name) = chosen(choice).await?;
+    let nodes = monitor.current_state(&formation, None).await?;
+    let found = nodes.into_iter().find(|node| node.name == name);
+    found.ok_or_else(|| {
+        CliError::new(
+            Exit::Monitor,
+            format!(
+                "formation \"{formation}\" has no node \"{name}\": \"pg_autoctl show state\" lists its nodes"
+            ),
+        )
+    })
+}
+
+async fn number_sync_standbys(choice: &FormationChoice) -> CliResult {
+    const SETTING: &str = "number_sync_standbys";
+    let target = Target::of(&choice.monitor)?;
+    let formation = target.formation(&choice.formation);
+    let settings = target.connect().await?.settings(&formation).await?;
+    let found =
+        settings.into_iter().find(|setting| setting.context == "formation" && setting.setting == SETTING);
+    let value = found.map_or_else(|| "0".to_owned(), |setting| setting.value);
+    if choice.json.json {
+        print::json(&serde_json::json!({ "number-sync-standbys": value.parse::<i64>().ok() }))
+    } else {
+        print::line(&value)
+    }
+}
+
+/// Changes a node's name or address at the monitor first, which may refuse, and then here.
+pub(super) async fn move_node(
+    pgdata: &Path,
+    name: Option<&str>,
+    hostname: Option<&str>,
+    port: Option<u16>,
+) -> CliResult<NodeConfig> {
+    let mut node = NodeConfig::load(pgdata)?;
+    let old_port = node.postgres.port;
+    if let Some(name) = name {
+        name.clone_into(&mut node.name);
+    }
+    if let Some(hostname) = hostname {
+        node.hostname = checks::hostname(Some(hostname), None)?;
+    }
+    if let Some(port) = port {
+        node.postgres.port = port;
+    }
+    if node.monitor.is_some() {
+        let state = state_of(&node)?;
+        let (monitor, _) = MonitorConnection::connect(&monitor_of(&node)?).await?;
+        monitor.update_node_metadata(state.node, &node.name, &node.hostname, node.postgres.port).await?;
+    }
+    node.store()?;
+    if let Some(pid) = process::running(&node.paths)? {
+        process::signal(pid, nix::sys::signal::Signal::SIGHUP)?;
+        if node.postgres.port != old_port {
+            tracing::warn!("the new port is in force when Postgres is started again");
+        }
+    }
+    Ok(node)
+}

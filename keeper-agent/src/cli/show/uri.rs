@@ -1,0 +1,107 @@
+//! `show uri`: how to connect to the monitor and to the formations.
+
+use super::super::commands::ShowUri;
+use super::super::error::CliResult;
+use super::super::options::MonitorOrPgdata;
+use super::super::print;
+use super::super::table::{Align, Column, render};
+use super::super::target::Target;
+use crate::client::{ConnectionString, SslOptions};
+use crate::config::{Config, MonitorConfig};
+use crate::monitor::FormationUri;
+
+const COLUMNS: [Column; 3] = [
+    Column::new("Type", Align::Right, 12),
+    Column::new("Name", Align::Right, 7),
+    Column::new("Connection String", Align::Free, 30),
+];
+
+/// Runs it.
+pub(super) async fn run(options: &ShowUri) -> CliResult {
+    let monitor_only = options.monitor.as_deref() == Some("") && options.formation.formation.is_none();
+    let target =
+        Target::of(&MonitorOrPgdata { pgdata: options.pgdata.clone(), monitor: given_monitor(options) })?;
+    let monitor_uri = monitor_uri(&target);
+    if monitor_only {
+        return show_one("monitor", "monitor", &monitor_uri, options.json.json);
+    }
+    let ssl = ssl_options(&target);
+    let monitor = target.connect().await?;
+    let formation = options.formation.formation.as_deref();
+    let uris = monitor.formation_uris(formation, &ssl).await?;
+    if let (Some(_), [only]) = (formation, uris.as_slice()) {
+        return show_one("formation", &only.formation, &only.uri, options.json.json);
+    }
+    let rows = rows(monitor_uri, uris);
+    if options.json.json {
+        let objects: Vec<serde_json::Value> =
+            rows.iter().map(|[kind, name, uri]| object(kind, name, uri)).collect();
+        return print::jsonb(&serde_json::Value::Array(objects));
+    }
+    print::line(&render(&COLUMNS, &rows))
+}
+
+/// --monitor with a value; else PG_AUTOCTL_MONITOR, when there is no node to ask.
+fn given_monitor(options: &ShowUri) -> Option<String> {
+    let given = options.monitor.clone().filter(|uri| !uri.is_empty());
+    given.or_else(|| match options.pgdata.pgdata {
+        Some(_) => None,
+        None => std::env::var("PG_AUTOCTL_MONITOR").ok(),
+    })
+}
+
+fn rows(monitor: String, formations: Vec<FormationUri>) -> Vec<[String; 3]> {
+    let first = ["monitor".to_owned(), "monitor".to_owned(), monitor];
+    let others = formations.into_iter().map(|it| ["formation".to_owned(), it.formation, it.uri]);
+    std::iter::once(first).chain(others).collect()
+}
+
+fn object(kind: &str, name: &str, uri: &str) -> serde_json::Value {
+    serde_json::json!({ "type": kind, "name": name, "uri": uri })
+}
+
+fn show_one(kind: &str, name: &str, uri: &str, as_json: bool) -> CliResult {
+    if as_json { print::jsonb(&object(kind, name, uri)) } else { print::line(uri) }
+}
+
+/// As nodes give it to --monitor; a password stays out of it.
+fn monitor_uri(target: &Target) -> String {
+    match &target.config {
+        Some(Config::Monitor(config)) => uri_of(config).to_string(),
+        _ => target.monitor.to_string(),
+    }
+}
+
+/// The connection string that nodes use for this monitor.
+pub(in crate::cli) fn uri_of(config: &MonitorConfig) -> ConnectionString {
+    let mut uri = ConnectionString::new(&config.hostname, config.postgres.port);
+    uri.user = Some("autoctl_node".to_owned());
+    uri.dbname = Some(config.postgres.dbname.clone());
+    uri.ssl = config.ssl.client_options();
+    uri
+}
+
+fn ssl_options(target: &Target) -> SslOptions {
+    target.config.as_ref().map_or_else(|| target.monitor.ssl.clone(), |config| config.ssl().client_options())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connection_strings_show_as_people_know_them() {
+        let uri = "postgres://192.0.2.2:5432/postgres?target_session_attrs=read-write&sslmode=prefer";
+        let rows = rows(
+            "postgres://autoctl_node@192.0.2.1:5432/pg_auto_failover".to_owned(),
+            vec![FormationUri { formation: "default".to_owned(), uri: uri.to_owned() }],
+        );
+        let expected = format!(
+            "        Type |    Name | Connection String\n\
+             -------------+---------+-------------------------------\n     \
+             monitor | monitor | postgres://autoctl_node@192.0.2.1:5432/pg_auto_failover\n   \
+             formation | default | {uri}\n"
+        );
+        assert_eq!(render(&COLUMNS, &rows), expected);
+    }
+}
