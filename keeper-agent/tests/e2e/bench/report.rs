@@ -1,44 +1,47 @@
 //! The table, and one line of JSON for programs.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::System;
 use super::loss::Loss;
 use super::measure::Measured;
 
-/// Prints both to standard output.
-pub(super) fn print(losses: &[Loss], ours: &System, peer: Option<&System>) {
-    let peer_name = peer.map_or("not measured", |peer| peer.name.as_str());
+/// Prints both to standard output. The first system is the one that the others are compared with.
+pub(super) fn print(losses: &[Loss], systems: &[System]) {
     println!("longest time between two acknowledged commits, median of the runs, in seconds\n");
-    println!(
-        "| {:<37} | {:<20} | {:>9} | {:<26} | {:>6} |",
-        "the primary", ours.name, "must be", peer_name, "ratio"
-    );
-    println!("|{:-<39}|{:-<22}|{:->11}|{:-<28}|{:->8}|", "", "", ":", "", ":");
+    let names: Vec<&str> = systems.iter().map(|system| system.name.as_str()).collect();
+    print_row("the primary", "goal", &names, "ratio");
+    println!("|{:-<39}|{:-<8}|{}{:-<8}|", "", "", format!("{:-<27}|", "").repeat(systems.len()), "");
     for (index, loss) in losses.iter().enumerate() {
-        let mine = &ours.pauses[index];
-        let theirs = peer.map(|peer| &peer.pauses[index]);
-        let ratio =
-            theirs.and_then(Measured::median_s).zip(mine.median_s()).map(|(theirs, mine)| theirs / mine);
-        println!(
-            "| {:<37} | {:<20} | {:>9} | {:<26} | {:>6} |",
-            loss.description(),
-            cell(mine),
-            format!("<= {:.1}", loss.goal_s()),
-            theirs.map_or_else(String::new, cell),
-            ratio.map_or_else(String::new, |ratio| format!("{ratio:.1}"))
-        );
+        let cells: Vec<String> = systems.iter().map(|system| cell(&system.pauses[index])).collect();
+        let cells: Vec<&str> = cells.iter().map(String::as_str).collect();
+        let medians: Vec<f64> = systems.iter().filter_map(|system| system.pauses[index].median_s()).collect();
+        let ratio = match medians.as_slice() {
+            [first, second] => format!("{:.1}", second / first),
+            _ => String::new(),
+        };
+        print_row(loss.description(), &format!("{:.1}", loss.goal_s()), &cells, &ratio);
     }
     println!();
-    for system in [Some(ours), peer].into_iter().flatten() {
+    for system in systems {
         println!(
-            "idle keeper, {}: {:.1} MB resident, {:.2} % of a core",
-            system.name, system.idle.resident_mb, system.idle.cpu_percent
+            "{}: an idle keeper has {:.1} MB resident and uses {:.2} % of a core; acknowledged rows lost: {}",
+            system.name,
+            system.idle.resident_mb,
+            system.idle.cpu_percent,
+            if system.pauses.iter().any(|measured| measured.problem.is_some()) {
+                "see above"
+            } else {
+                "none"
+            }
         );
     }
-    let problems = ours.pauses.iter().filter(|measured| measured.problem.is_some()).count();
-    println!("acknowledged rows lost by this build: {}", if problems == 0 { "none" } else { "see above" });
-    println!("{}", to_json(losses, ours, peer));
+    println!("{}", Value::from(systems.iter().map(|system| to_json(losses, system)).collect::<Vec<_>>()));
+}
+
+fn print_row(what: &str, goal: &str, cells: &[&str], ratio: &str) {
+    let cells: String = cells.iter().map(|cell| format!(" {cell:<25} |")).collect();
+    println!("| {what:<37} | {goal:>6} |{cells} {ratio:>6} |");
 }
 
 fn cell(measured: &Measured) -> String {
@@ -50,27 +53,24 @@ fn cell(measured: &Measured) -> String {
     }
 }
 
-fn to_json(losses: &[Loss], ours: &System, peer: Option<&System>) -> Value {
-    let system = |system: &System| {
-        let pauses: serde_json::Map<String, Value> = losses
-            .iter()
-            .zip(&system.pauses)
-            .map(|(loss, measured)| {
-                let value = json!({
-                    "median_s": measured.median_s(),
-                    "runs_s": measured.pauses_s,
-                    "whole_again": measured.was_whole_again,
-                    "problem": measured.problem,
-                });
-                (loss.name().to_owned(), value)
-            })
-            .collect();
-        json!({
-            "system": system.name,
-            "pauses": pauses,
-            "idle_resident_mb": system.idle.resident_mb,
-            "idle_cpu_percent": system.idle.cpu_percent,
+fn to_json(losses: &[Loss], system: &System) -> Value {
+    let pauses: Map<String, Value> = losses
+        .iter()
+        .zip(&system.pauses)
+        .map(|(loss, measured)| {
+            let value = json!({
+                "median_s": measured.median_s(),
+                "runs_s": measured.pauses_s,
+                "whole_again": measured.was_whole_again,
+                "problem": measured.problem,
+            });
+            (loss.name().to_owned(), value)
         })
-    };
-    json!({ "ours": system(ours), "peer": peer.map(system) })
+        .collect();
+    json!({
+        "system": system.name,
+        "pauses": pauses,
+        "idle_resident_mb": system.idle.resident_mb,
+        "idle_cpu_percent": system.idle.cpu_percent,
+    })
 }

@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use super::cluster::{Cluster, describe, relative};
+use super::cluster::{Cluster, relative};
 use super::sweep::is_kept;
+use super::watch::describe;
 
 /// Lines shown of each log.
 const LOG_LINES: usize = 40;

@@ -18,6 +18,7 @@ mod sweep;
 mod tls;
 mod tools;
 mod wait;
+mod watch;
 mod writer;
 
 pub(crate) use cluster::{Cluster, Setup};

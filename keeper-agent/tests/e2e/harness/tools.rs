@@ -91,7 +91,7 @@ fn our_build() -> Result<Build> {
     };
     ensure!(
         library.exists(),
-        "the extension is not built: {} is missing; run `make extension`, or set PGAF_EXTENSION_LIBRARY",
+        "the extension is not built: {} is missing; run `make build-extension`, or set PGAF_EXTENSION_LIBRARY",
         library.display()
     );
     let mut extension_files = vec![repository.join(format!("pgaf-extension/{EXTENSION}.control"))];

@@ -1,0 +1,130 @@
+//! What the monitor says of the cluster, and waiting for it to say something.
+
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+
+use super::cluster::Cluster;
+use super::sql::Sql;
+use super::wait::wait_for;
+
+/// How long a connection of the test's own may take.
+const CONNECT_DEADLINE: Duration = Duration::from_secs(2);
+
+/// What the monitor says of a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NodeRow {
+    pub(crate) id: i64,
+    pub(crate) name: String,
+    pub(crate) goal: String,
+    pub(crate) reported: String,
+    pub(crate) health: i32,
+    pub(crate) timeline: u32,
+}
+
+impl NodeRow {
+    /// The state, when goal and report agree on it.
+    pub(crate) fn settled(&self) -> Option<&str> {
+        (self.goal == self.reported).then_some(self.goal.as_str())
+    }
+}
+
+impl Cluster {
+    /// Runs SQL on the monitor as its people and keepers do: over the network, as `autoctl_node`.
+    pub(crate) fn on_monitor<T>(&self, ask: impl FnOnce(&Sql) -> Result<T>) -> Result<T> {
+        let mut watch = self.watch.borrow_mut();
+        let sql = match watch.take() {
+            Some(open) => open,
+            None => Sql::open(&self.monitor_target(), CONNECT_DEADLINE)?,
+        };
+        let answer = ask(&sql)?;
+        // Kept only after an answer: a connection that failed once is not used again.
+        *watch = Some(sql);
+        Ok(answer)
+    }
+
+    /// Closes the test's own connection to the monitor.
+    pub(crate) fn forget_watch(&self) {
+        self.watch.take();
+    }
+
+    /// What the monitor says of its nodes, by id.
+    pub(crate) fn rows(&self) -> Result<Vec<NodeRow>> {
+        let sql = "select nodeid, nodename, goalstate, reportedstate, health, reportedtli \
+                   from pgautofailover.node order by nodeid";
+        let rows = self.on_monitor(|monitor| monitor.rows(sql))?;
+        rows.into_iter().map(node_row).collect()
+    }
+
+    /// Waits until goal and report of these nodes are these states.
+    pub(crate) fn wait_states(&self, states: &[(&str, &str)], within: Duration) -> Result<()> {
+        wait_for(&format!("{states:?}"), within, || {
+            let rows = self.rows()?;
+            let is_there = |(name, state): &(&str, &str)| {
+                rows.iter().any(|row| row.name == *name && row.settled() == Some(state))
+            };
+            if states.iter().all(is_there) {
+                return Ok(Some(()));
+            }
+            bail!("{}", describe(&rows))
+        })
+    }
+
+    /// Waits until one node is primary and all the others are secondary.
+    pub(crate) fn wait_whole(&self, within: Duration) -> Result<()> {
+        wait_for("one primary, all others secondary", within, || {
+            let rows = self.rows()?;
+            let count = |state: &str| rows.iter().filter(|row| row.settled() == Some(state)).count();
+            if count("primary") == 1 && count("secondary") == rows.len() - 1 && rows.len() == self.nodes.len()
+            {
+                return Ok(Some(()));
+            }
+            bail!("{}", describe(&rows))
+        })
+    }
+
+    /// Waits until that node serves writes, as the monitor sees it.
+    pub(crate) fn wait_primary_is(&self, name: &str, within: Duration) -> Result<()> {
+        wait_for(&format!("{name} to be primary"), within, || {
+            let primary = self.primary()?;
+            if primary == name {
+                return Ok(Some(()));
+            }
+            bail!("{}", describe(&self.rows()?))
+        })
+    }
+
+    /// The name of the node that serves writes, as the monitor sees it.
+    pub(crate) fn primary(&self) -> Result<String> {
+        let writes = |row: &NodeRow| matches!(row.settled(), Some("primary" | "wait_primary" | "single"));
+        let rows = self.rows()?;
+        let mut primaries = rows.iter().filter(|row| writes(row));
+        match (primaries.next(), primaries.next()) {
+            (Some(row), None) => Ok(row.name.clone()),
+            _ => bail!("no single primary: {}", describe(&rows)),
+        }
+    }
+}
+
+fn node_row(row: Vec<Option<String>>) -> Result<NodeRow> {
+    let values: Vec<String> = row.into_iter().map(Option::unwrap_or_default).collect();
+    let [id, name, goal, reported, health, timeline] = values.as_slice() else {
+        bail!("a node's row has {} columns", values.len());
+    };
+    Ok(NodeRow {
+        id: id.parse()?,
+        name: name.clone(),
+        goal: goal.clone(),
+        reported: reported.clone(),
+        health: health.parse()?,
+        timeline: timeline.parse()?,
+    })
+}
+
+/// The states of all nodes in one line.
+pub(crate) fn describe(rows: &[NodeRow]) -> String {
+    let one =
+        |row: &NodeRow| format!("{} {} -> {} (health {})", row.name, row.reported, row.goal, row.health);
+    rows.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
