@@ -101,6 +101,8 @@ CREATE TABLE pgautofailover.node (
 )
 WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.0, autovacuum_vacuum_threshold = 5000);
 
+CREATE INDEX node_formationid_groupid_nodeid_idx ON pgautofailover.node (formationid, groupid, nodeid);
+
 -- The rules under which commits of a group may have been acknowledged since the last rule was confirmed, the newest
 -- last: an election has to satisfy every one of them.
 CREATE TABLE pgautofailover.commit_rule (

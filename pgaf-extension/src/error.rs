@@ -10,7 +10,7 @@ use pgrx::spi::SpiError;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     #[error(transparent)]
-    Refused(#[from] Refusal),
+    Refused(Refusal),
     #[error("formation \"{0}\" does not exist")]
     UnknownFormation(String),
     #[error("group {group} of formation \"{formation}\" does not exist")]
@@ -21,7 +21,7 @@ pub(crate) enum Error {
     UnknownAddress { host: String, port: i32 },
     #[error("there is no node \"{name}\" in formation \"{formation}\"")]
     UnknownName { formation: String, name: String },
-    #[error("{node} is in group {group} of formation \"{formation}\"", node = NodeLabel(*.node))]
+    #[error("node {node} is in group {group} of formation \"{formation}\"")]
     OtherGroup { node: NodeId, formation: String, group: GroupId },
     #[error("{what}")]
     Duplicate { what: String, hint: &'static str },
@@ -35,7 +35,9 @@ pub(crate) enum Error {
     Null(&'static str),
     #[error("the library \"pgautofailover\" is not preloaded")]
     NotPreloaded,
-    #[error("the library of pgautofailover is version {library}, and the installed extension is version {extension}")]
+    #[error(
+        "the library of pgautofailover is version {library}, and the installed extension is version {extension}"
+    )]
     VersionMismatch { library: &'static str, extension: String },
     #[error("the functions of the monitor cannot be called in a transaction of isolation level {0}")]
     Isolation(&'static str),
@@ -45,12 +47,12 @@ pub(crate) enum Error {
     Spi(#[from] SpiError),
 }
 
-/// `node 1`, where the name is not known.
-struct NodeLabel(NodeId);
-
-impl std::fmt::Display for NodeLabel {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "node {}", self.0)
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::UnknownNode(node) => Self::UnknownNode(node),
+            other => Self::Refused(other),
+        }
     }
 }
 
@@ -90,7 +92,8 @@ impl Error {
                 "pgautofailover.current_state() shows the groups of a formation.".to_owned()
             }
             Self::UnknownNode(_) | Self::UnknownAddress { .. } | Self::UnknownName { .. } => {
-                "SELECT nodeid, nodename FROM pgautofailover.node shows the nodes that are registered.".to_owned()
+                "SELECT nodeid, nodename FROM pgautofailover.node shows the nodes that are registered."
+                    .to_owned()
             }
             Self::OtherGroup { .. } => "Call the function with the group that the node is in.".to_owned(),
             Self::Duplicate { hint, .. } | Self::Invalid { hint, .. } | Self::WrongState { hint, .. } => {
@@ -102,9 +105,12 @@ impl Error {
                 "Add pgautofailover to shared_preload_libraries and restart Postgres.".to_owned()
             }
             Self::VersionMismatch { library, extension } => version_hint(library, extension),
-            Self::Isolation(_) => "Call them in READ COMMITTED: BEGIN ISOLATION LEVEL READ COMMITTED.".to_owned(),
+            Self::Isolation(_) => {
+                "Call them in READ COMMITTED: BEGIN ISOLATION LEVEL READ COMMITTED.".to_owned()
+            }
             Self::Damaged { .. } | Self::Spi(_) => {
-                "Somebody changed the tables of pgautofailover, or this is a defect: please report it.".to_owned()
+                "Somebody changed the tables of pgautofailover, or this is a defect: please report it."
+                    .to_owned()
             }
         }
     }
@@ -123,7 +129,8 @@ fn version_hint(library: &str, extension: &str) -> String {
 /// The number that Postgres packs the five letters of an SQLSTATE into, six bits each.
 fn packed(sqlstate: &str) -> i32 {
     let letters = sqlstate.bytes().take(5).enumerate();
-    letters.fold(0, |code, (index, letter)| code | (i32::from(letter.wrapping_sub(b'0')) & 0x3F) << (6 * index))
+    letters
+        .fold(0, |code, (index, letter)| code | (i32::from(letter.wrapping_sub(b'0')) & 0x3F) << (6 * index))
 }
 
 impl From<Error> for ErrorReport {

@@ -4,6 +4,9 @@
 //! was reported, load the group once, [`pgaf_core::monitor::decide`], write and notify. The SQL objects are
 //! declared in `sql/pgautofailover--3.0.sql`; each function there is bound to a `…_wrapper` of [`functions`].
 
+// pgrx's error type is what its functions return; it is built once, on the way out.
+#![allow(clippy::result_large_err)]
+
 mod catalog;
 mod clock;
 mod error;

@@ -16,10 +16,7 @@ pub(crate) struct Record(pg_sys::Datum);
 
 impl Record {
     /// Builds the row from the text of each column; `None` is NULL.
-    pub(crate) fn new(
-        fcinfo: pg_sys::FunctionCallInfo,
-        columns: &[Option<String>],
-    ) -> Result<Self, Error> {
+    pub(crate) fn new(fcinfo: pg_sys::FunctionCallInfo, columns: &[Option<String>]) -> Result<Self, Error> {
         let damaged = |why: &str| Error::Damaged { what: "the result".to_owned(), why: why.to_owned() };
         let texts: Result<Vec<Option<CString>>, _> =
             columns.iter().map(|column| column.as_deref().map(CString::new).transpose()).collect();

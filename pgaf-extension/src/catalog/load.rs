@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use pgaf_core::{
-    CommitRule, Epoch, FormationKind, Group, GroupId, Health, Lsn, Node, NodeId, ReplicationState, ReportDetail,
-    Timeline, Upstream,
+    CommitRule, Epoch, FormationKind, Group, GroupId, Health, Lsn, Node, NodeId, ReplicationState,
+    ReportDetail, Timeline, Upstream,
 };
 use pgrx::datum::{FromDatum, IntoDatum};
 use pgrx::spi::{SpiClient, SpiHeapTupleData};

@@ -61,7 +61,8 @@ pub(crate) fn decision(
     }
     if before.number_sync_standbys != after.number_sync_standbys {
         let number = i32::try_from(after.number_sync_standbys).unwrap_or(i32::MAX);
-        NUMBER_SYNC_STANDBYS.with(|plan| plan.run(client, &[after.formation.as_str().into(), number.into()]))?;
+        NUMBER_SYNC_STANDBYS
+            .with(|plan| plan.run(client, &[after.formation.as_str().into(), number.into()]))?;
     }
     let rules: &[CommitRule] = if after.nodes.is_empty() { &[] } else { &after.commit_rules };
     if before.commit_rules != rules {
@@ -76,12 +77,7 @@ pub(crate) fn event(client: &mut SpiClient<'_>, node: NodeId, what: &str) -> Res
     notify::log(client, what)
 }
 
-fn assign(
-    client: &mut SpiClient<'_>,
-    before: &Group,
-    after: &Group,
-    change: &Change,
-) -> Result<(), Error> {
+fn assign(client: &mut SpiClient<'_>, before: &Group, after: &Group, change: &Change) -> Result<(), Error> {
     let goal = [change.node.0.into(), change.goal.as_str().into(), change.epoch.0.into()];
     GOAL.with(|plan| plan.run(client, &goal))?;
     event(client, change.node, &change.description)?;
@@ -107,8 +103,7 @@ fn commit_rules(client: &mut SpiClient<'_>, group: &Group, rules: &[CommitRule])
     for (position, rule) in (0_i32..).zip(rules) {
         let standbys: Vec<i64> = rule.standbys.iter().map(|node| node.0).collect();
         let acks = i32::try_from(rule.acks).unwrap_or(i32::MAX);
-        let row =
-            [formation.into(), group.id.0.into(), position.into(), standbys.into(), acks.into()];
+        let row = [formation.into(), group.id.0.into(), position.into(), standbys.into(), acks.into()];
         INSERT_RULE.with(|plan| plan.run(client, &row))?;
     }
     Ok(())

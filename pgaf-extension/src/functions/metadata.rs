@@ -53,7 +53,8 @@ fn set_node_system_identifier(
                 hint: "Give the node an empty data directory, or register it in another formation.",
             });
         }
-        let row = IDENTIFY.with(|plan| plan.run(client, &arguments))?.next().ok_or(Error::UnknownNode(node))?;
+        let row =
+            IDENTIFY.with(|plan| plan.run(client, &arguments))?.next().ok_or(Error::UnknownNode(node))?;
         let row = Row { row, what: "a node" };
         let columns = [node.to_string(), row.get(1)?, row.get(2)?, row.get::<i32>(3)?.to_string()];
         Ok(columns.map(Some))
@@ -99,11 +100,17 @@ fn check_not_taken(
     const HINT: &str = "Choose another, or change that node first.";
     let named = locate::by_name(client, &place.formation, name).ok();
     if let Some(other) = named.filter(|other| other.node != place.node) {
-        return Err(Error::Duplicate { what: format!("node {} is called \"{name}\"", other.node), hint: HINT });
+        return Err(Error::Duplicate {
+            what: format!("node {} is called \"{name}\"", other.node),
+            hint: HINT,
+        });
     }
     let there = locate::by_address(client, host, port).ok();
     if let Some(other) = there.filter(|other| other.node != place.node) {
-        return Err(Error::Duplicate { what: format!("node {} is at {host}:{port}", other.node), hint: HINT });
+        return Err(Error::Duplicate {
+            what: format!("node {} is at {host}:{port}", other.node),
+            hint: HINT,
+        });
     }
     Ok(())
 }
@@ -124,7 +131,9 @@ pub(super) fn check_name(name: &str) -> Result<(), Error> {
 pub(super) fn check_address(host: &str, port: i32) -> Result<(), Error> {
     let is_host = !host.is_empty()
         && host.len() <= MAX_HOST_BYTES
-        && !host.chars().any(|letter| letter.is_control() || letter.is_whitespace() || ",/@".contains(letter));
+        && !host
+            .chars()
+            .any(|letter| letter.is_control() || letter.is_whitespace() || ",/@".contains(letter));
     if !is_host {
         return Err(Error::Invalid {
             what: format!("{host:?} cannot be the host of a node"),

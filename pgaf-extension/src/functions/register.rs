@@ -112,7 +112,10 @@ fn register(client: &mut SpiClient<'_>, request: &Request<'_>) -> Result<Vec<Opt
     store::event(
         client,
         id,
-        &format!("Node {id} \"{name}\" ({}:{}) joins group {group} of formation \"{}\"", request.host, request.port, request.formation),
+        &format!(
+            "Node {id} \"{name}\" ({}:{}) joins group {group} of formation \"{}\"",
+            request.host, request.port, request.formation
+        ),
     )?;
     let step = step::load_and_decide(client, request.formation, group, &Event::Registered(id))?;
     let assignment = assignment_for(&step.group, id).ok_or(Error::UnknownNode(id))?;
@@ -165,7 +168,10 @@ fn choose_group(client: &mut SpiClient<'_>, request: &Request<'_>) -> Result<Gro
     match request.desired_group {
         -1 | 0 => Ok(GroupId(0)),
         other => Err(Error::Invalid {
-            what: format!("formation \"{}\" of kind \"{formation_kind}\" has no group {other}", request.formation),
+            what: format!(
+                "formation \"{}\" of kind \"{formation_kind}\" has no group {other}",
+                request.formation
+            ),
             hint: "Such a formation has one group, with number 0.",
         }),
     }
@@ -204,7 +210,10 @@ fn check_initial_state(request: &Request<'_>, group: &Group) -> Result<(), Error
             "Register it with the initial state \"init\".",
         ),
         ReplicationState::WaitStandby | ReplicationState::CatchingUp if !has_nodes => refuse(
-            format!("a node cannot register as {} in group {}, which has no nodes", request.initial, group.id),
+            format!(
+                "a node cannot register as {} in group {}, which has no nodes",
+                request.initial, group.id
+            ),
             "Register the primary first.",
         ),
         ReplicationState::Single | ReplicationState::WaitStandby | ReplicationState::CatchingUp => Ok(()),
@@ -255,7 +264,10 @@ fn choose_id(client: &mut SpiClient<'_>, request: &Request<'_>) -> Result<NodeId
 fn check_not_taken(client: &mut SpiClient<'_>, request: &Request<'_>, name: &str) -> Result<(), Error> {
     if let Ok(place) = locate::by_name(client, request.formation, name) {
         return Err(Error::Duplicate {
-            what: format!("formation \"{}\" has a node \"{name}\" already, node {}", request.formation, place.node),
+            what: format!(
+                "formation \"{}\" has a node \"{name}\" already, node {}",
+                request.formation, place.node
+            ),
             hint: "Choose another name with --name, or drop that node first.",
         });
     }

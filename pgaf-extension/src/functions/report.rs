@@ -1,9 +1,7 @@
 //! `node_active`: a keeper reports, and hears what it should become.
 
 use pgaf_core::monitor::{self, Event};
-use pgaf_core::{
-    Group, GroupId, Lsn, NodeId, ReplicationState, Report, ReportDetail, Timeline, Upstream,
-};
+use pgaf_core::{Group, GroupId, Lsn, NodeId, ReplicationState, Report, ReportDetail, Timeline, Upstream};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
@@ -84,7 +82,10 @@ fn node_active(
             timeline: checked_timeline(timeline)?,
             lsn: lsn_of(lsn),
             sync_state: sync_state.to_owned(),
-            detail: ReportDetail { upstream: presumed_upstream(state, is_running), ..ReportDetail::default() },
+            detail: ReportDetail {
+                upstream: presumed_upstream(state, is_running),
+                ..ReportDetail::default()
+            },
         };
         answer(client, &sender, &report, Answers::Newest)
     })?;
@@ -152,9 +153,8 @@ fn answer(
     }
     let assignment = monitor::assignment_for(&step.group, sender.node);
     // A node that has just left its group is told so.
-    let (goal, priority, quorum) = assignment
-        .as_ref()
-        .map_or((ReplicationState::Dropped, 0, false), |assignment| {
+    let (goal, priority, quorum) =
+        assignment.as_ref().map_or((ReplicationState::Dropped, 0, false), |assignment| {
             (assignment.goal, assignment.candidate_priority, assignment.replication_quorum)
         });
     let columns = [
@@ -217,7 +217,10 @@ fn why_not_recorded(client: &mut SpiClient<'_>, sender: &Sender<'_>, state: Repl
             Error::OtherGroup { node: place.node, formation: place.formation, group: place.group }
         }
         Ok(_) => Error::WrongState {
-            what: format!("node {} cannot be {state}: the monitor does not know its system identifier", sender.node),
+            what: format!(
+                "node {} cannot be {state}: the monitor does not know its system identifier",
+                sender.node
+            ),
             hint: "Call pgautofailover.set_node_system_identifier() first.",
         },
     }
@@ -237,9 +240,11 @@ fn presumed_upstream(state: ReplicationState, is_running: bool) -> Option<Upstre
 }
 
 fn checked_timeline(timeline: i32) -> Result<Timeline, Error> {
-    u32::try_from(timeline).ok().filter(|timeline| *timeline > 0).map(Timeline).ok_or_else(|| Error::Invalid {
-        what: format!("{timeline} is not a timeline"),
-        hint: "The first timeline of a cluster is 1; a node without data reports 1.",
+    u32::try_from(timeline).ok().filter(|timeline| *timeline > 0).map(Timeline).ok_or_else(|| {
+        Error::Invalid {
+            what: format!("{timeline} is not a timeline"),
+            hint: "The first timeline of a cluster is 1; a node without data reports 1.",
+        }
     })
 }
 

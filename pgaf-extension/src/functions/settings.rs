@@ -80,11 +80,7 @@ fn synchronous_standby_names(formation_id: &str, group_id: i32) -> Result<String
     Ok(rules.last().map(CommitRule::synchronous_standby_names).unwrap_or_default())
 }
 
-fn on_node(
-    formation: &str,
-    name: &str,
-    event: impl FnOnce(NodeId) -> Event,
-) -> Result<bool, ErrorReport> {
+fn on_node(formation: &str, name: &str, event: impl FnOnce(NodeId) -> Event) -> Result<bool, ErrorReport> {
     step::run(|client| {
         let place = locate::by_name(client, formation, name)?;
         lock::group(formation, place.group, Wait::Blocking);

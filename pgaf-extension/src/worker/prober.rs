@@ -68,11 +68,7 @@ impl Prober {
     }
 
     /// Lets the probes run until there is a verdict that `is_news`, or until the limit.
-    pub(super) fn run(
-        &mut self,
-        limit: Duration,
-        is_news: impl Fn(&Verdict) -> bool,
-    ) -> Option<Verdict> {
+    pub(super) fn run(&mut self, limit: Duration, is_news: impl Fn(&Verdict) -> bool) -> Option<Verdict> {
         let verdicts = &mut self.verdicts;
         self.runtime.block_on(async {
             let deadline = Instant::now() + limit;

@@ -11,12 +11,15 @@ use pgrx::{FromDatum, pg_sys};
 use super::groups::{self, Known, Overdue};
 use super::prober::{Prober, Verdict};
 use super::session;
+use crate::error::Error;
 use crate::{gucs, lock, server_log};
 
 /// How often time-outs are looked at, and how late a signal is noticed.
 const TICK: Duration = Duration::from_millis(200);
-/// How often the list of nodes is read, and how soon a failed step is tried again.
+/// How often the list of nodes is read.
 const REFRESH: Duration = Duration::from_secs(1);
+/// How soon a group is tried again in which a step has failed.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// The process. Postgres calls it by this name, with the database to connect to.
 #[unsafe(no_mangle)]
@@ -51,10 +54,15 @@ struct Worker {
     pending: HashMap<NodeId, Verdict>,
     /// The ages for which the groups have been stepped.
     overdue: BTreeSet<Overdue>,
+    /// Groups in which a step has failed, and when the next one may be tried.
+    failed: HashMap<Place, Instant>,
     is_grace_over: bool,
     refresh_at: Instant,
     has_forgotten: bool,
 }
+
+/// A group of a formation.
+type Place = (String, GroupId);
 
 impl Worker {
     fn new(prober: Prober) -> Self {
@@ -63,6 +71,7 @@ impl Worker {
             nodes: HashMap::new(),
             pending: HashMap::new(),
             overdue: BTreeSet::new(),
+            failed: HashMap::new(),
             is_grace_over: groups::is_grace_over(),
             refresh_at: Instant::now(),
             has_forgotten: false,
@@ -113,15 +122,29 @@ impl Worker {
         }
         self.overdue.retain(|old| now.contains(old));
         let news: Vec<Overdue> = now.difference(&self.overdue).cloned().collect();
-        let due: BTreeSet<(&str, GroupId)> =
-            news.iter().map(|overdue| (overdue.formation.as_str(), overdue.group)).collect();
-        for (formation, group) in due {
-            let doing = format!("deciding for group {group} of formation \"{formation}\"");
-            if session::transaction(&doing, || groups::tick(formation, group)) == Some(true) {
-                let of_group = |overdue: &&Overdue| overdue.formation == formation && overdue.group == group;
-                self.overdue.extend(news.iter().filter(of_group).cloned());
+        let due: BTreeSet<Place> =
+            news.iter().map(|overdue| (overdue.formation.clone(), overdue.group)).collect();
+        for place in due {
+            let doing = format!("deciding for group {} of formation \"{}\"", place.1, place.0);
+            if self.step(&place, &doing, || groups::tick(&place.0, place.1)) {
+                let is_here = |overdue: &&Overdue| overdue.formation == place.0 && overdue.group == place.1;
+                self.overdue.extend(news.iter().filter(is_here).cloned());
             }
         }
+    }
+
+    /// One step of a group, in a transaction of its own. False when it has to be tried again.
+    fn step(&mut self, place: &Place, doing: &str, body: impl FnOnce() -> Result<bool, Error>) -> bool {
+        let now = Instant::now();
+        self.failed.retain(|_, retry_at| *retry_at > now);
+        if self.failed.contains_key(place) {
+            return false;
+        }
+        let done = session::transaction(doing, body);
+        if done.is_none() {
+            self.failed.insert(place.clone(), now + RETRY);
+        }
+        done == Some(true)
     }
 
     /// Reads who there is to probe.
@@ -146,15 +169,15 @@ impl Worker {
     /// Writes what the probes have found; what fails stays, and is tried again.
     fn write_pending(&mut self) {
         for verdict in self.pending.values().copied().collect::<Vec<_>>() {
-            let Some(known) = self.nodes.get_mut(&verdict.node) else {
+            let Some(known) = self.nodes.get(&verdict.node).cloned() else {
                 self.pending.remove(&verdict.node);
                 continue;
             };
             let doing = format!("writing the health of node {}", verdict.node);
-            let health = verdict.health;
-            if session::transaction(&doing, || groups::write_health(known, health)) == Some(true) {
-                known.health = health;
+            let place = (known.formation.clone(), known.group);
+            if self.step(&place, &doing, || groups::write_health(&known, verdict.health)) {
                 self.pending.remove(&verdict.node);
+                self.nodes.insert(verdict.node, Known { health: verdict.health, ..known });
             }
         }
     }

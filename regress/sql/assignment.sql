@@ -1,0 +1,33 @@
+\set ECHO none
+\getenv srcdir PG_ABS_SRCDIR
+\set helpers :srcdir /sql/helpers.psql
+\i :helpers
+\set ECHO all
+-- What our keepers hear: all that is needed to reach the goal.
+SELECT two_nodes();
+SELECT assigned_group_state, jsonb_pretty(assignment - 'epoch') AS assignment
+  FROM pgautofailover.node AS n,
+       pgautofailover.node_active('default', 1, 0, 'primary', true, 1, '0/3000000', 'quorum',
+                                  jsonb_build_object('epoch', n.goalepoch))
+ WHERE n.nodeid = 1;
+SELECT assigned_group_state, jsonb_pretty(assignment - 'epoch') AS assignment
+  FROM pgautofailover.node AS n,
+       pgautofailover.node_active('default', 2, 0, 'secondary', true, 1, '0/3000000', '',
+                                  jsonb_build_object('epoch', n.goalepoch, 'upstream', '{"is_streaming": true, "silent_ms": 3}'::jsonb))
+ WHERE n.nodeid = 2;
+SELECT reportdetail - 'epoch' AS detail FROM pgautofailover.node ORDER BY nodeid;
+
+-- A report under an older assignment confirms nothing.
+SELECT pgautofailover.set_node_candidate_priority('default', 'n2', 60);
+SELECT report(2, 'secondary', detail => '{"epoch": 1}');
+SELECT name, confirmed FROM states;
+SELECT report(2, 'secondary');
+SELECT name, confirmed FROM states;
+
+-- The monitor was restored from an older copy: a node that knows more is believed, and nobody is promoted.
+SELECT report(1, 'primary', detail => '{"epoch": 1000}');
+TABLE states;
+SELECT goalepoch FROM pgautofailover.node WHERE nodeid = 1;
+SELECT pgautofailover.perform_failover();
+SELECT settle() > 0;
+TABLE states;

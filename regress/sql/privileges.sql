@@ -1,0 +1,32 @@
+\set ECHO none
+\getenv srcdir PG_ABS_SRCDIR
+\set helpers :srcdir /sql/helpers.psql
+\i :helpers
+\set ECHO all
+SELECT two_nodes();
+\dp pgautofailover.*
+
+-- autoctl_node calls every function and writes no table.
+SELECT proname FROM pg_proc
+ WHERE pronamespace = 'pgautofailover'::regnamespace AND NOT has_function_privilege('autoctl_node', oid, 'EXECUTE');
+GRANT SELECT ON states TO autoctl_node;
+SET ROLE autoctl_node;
+SELECT count(*) FROM pgautofailover.node;
+SELECT nodename, current_group_state FROM pgautofailover.current_state();
+SELECT pgautofailover.synchronous_standby_names();
+SELECT pgautofailover.formation_uri();
+SELECT assigned_group_state FROM pgautofailover.node_active('default', 2, 0, 'secondary', true, 1, '0/3000000');
+SELECT pgautofailover.set_node_candidate_priority('default', 'n2', 60);
+UPDATE pgautofailover.node SET goalstate = 'single';
+DELETE FROM pgautofailover.event;
+INSERT INTO pgautofailover.formation VALUES ('mine');
+SELECT nextval('pgautofailover.node_nodeid_seq');
+RESET ROLE;
+
+-- Nobody else gets in.
+CREATE ROLE stranger;
+SET ROLE stranger;
+SELECT pgautofailover.perform_failover();
+SELECT * FROM pgautofailover.node;
+RESET ROLE;
+DROP ROLE stranger;

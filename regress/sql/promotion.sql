@@ -1,0 +1,21 @@
+\set ECHO none
+\getenv srcdir PG_ABS_SRCDIR
+\set helpers :srcdir /sql/helpers.psql
+\i :helpers
+\set ECHO all
+SELECT two_nodes();
+SELECT pgautofailover.perform_promotion('default', 'n1');
+TABLE states;
+SELECT pgautofailover.perform_promotion('default', 'nobody');
+SELECT pgautofailover.perform_promotion('nowhere', 'n2');
+-- A node of priority 0 is never promoted.
+SELECT pgautofailover.set_node_candidate_priority('default', 'n2', 0);
+SELECT settle() > 0;
+SELECT pgautofailover.perform_promotion('default', 'n2');
+SELECT pgautofailover.perform_failover();
+SELECT pgautofailover.set_node_candidate_priority('default', 'n2', 50);
+SELECT settle() > 0;
+SELECT pgautofailover.perform_promotion('default', 'n2');
+TABLE states;
+SELECT settle() > 0;
+TABLE states;
