@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use pgaf_core::keeper::{self, Plan, Server, Step, StopMode};
-use pgaf_core::{Assignment, Report, ReplicationState};
+use pgaf_core::{Assignment, ReplicationState, Report};
 use tracing::{debug, error, info, warn};
 
 use super::AgentError;
@@ -17,8 +17,8 @@ use super::signals::{Request, Signals};
 use super::slot::Slot;
 use super::work::{Purpose, Work};
 use crate::config::NodeConfig;
-use crate::config::state::{self, KeeperState};
 use crate::config::state::StateError;
+use crate::config::state::{self, KeeperState};
 use crate::exit::Exit;
 use crate::monitor::MonitorError;
 use crate::postgres::{BootTime, Exit as ServerExit, Instance, PostgresError, Sight};
@@ -177,7 +177,10 @@ impl Keeper {
     fn on_exit(&mut self, exit: ServerExit) {
         let is_expected = self.work.is_stopping_postgres();
         if !is_expected {
-            warn!("Postgres has ended {}", if exit == ServerExit::Clean { "by itself" } else { "in a crash" });
+            warn!(
+                "Postgres has ended {}",
+                if exit == ServerExit::Clean { "by itself" } else { "in a crash" }
+            );
         }
         let is_recent = self.quick_restart.is_some_and(|at| at.elapsed() < QUICK_RESTART_PERIOD);
         let may_restart = exit == ServerExit::Clean
@@ -378,7 +381,8 @@ impl Keeper {
         }
         self.last_report = Some(report.clone());
         self.next_report = Instant::now() + REPORT_PERIOD;
-        self.contacting.start(self.link.exchange(self.state.node, self.state.group, report));
+        let identifier = report::system_identifier(sight);
+        self.contacting.start(self.link.exchange(self.state.node, self.state.group, report, identifier));
     }
 
     fn on_answer(&mut self, mut answer: Answer) {
@@ -470,8 +474,7 @@ impl Keeper {
 
     /// Moves through the phases of the end; gives the exit code after the last.
     fn ended(&mut self) -> Option<Exit> {
-        let is_stopped =
-            self.sight.as_ref().is_some_and(|sight| sight.observed.server == Server::Stopped);
+        let is_stopped = self.sight.as_ref().is_some_and(|sight| sight.observed.server == Server::Stopped);
         match self.shutdown {
             Shutdown::None => None,
             Shutdown::HandingOver { deadline, is_answered } => {
@@ -505,7 +508,9 @@ impl Keeper {
         info!("reading the configuration again");
         match self.config.reload() {
             Ok(config) => {
-                if let Some(monitor) = config.monitor.clone().filter(|uri| Some(uri) != self.config.monitor.as_ref()) {
+                if let Some(monitor) =
+                    config.monitor.clone().filter(|uri| Some(uri) != self.config.monitor.as_ref())
+                {
                     self.link.retarget(monitor);
                 }
                 self.instance.reconfigure(config.instance(Some(self.state.node)));
@@ -527,4 +532,3 @@ fn on_reloaded(result: Result<(), PostgresError>) {
         Err(error) => error!("Postgres did not take over the changed configuration: {error}"),
     }
 }
-

@@ -41,6 +41,14 @@ pub(super) fn compose(state: &KeeperState, sight: &Sight, circumstances: Circums
     }
 }
 
+/// That of the node's data, if it has any.
+pub(super) fn system_identifier(sight: &Sight) -> Option<u64> {
+    match &sight.observed.data {
+        DataDirectory::Present(cluster) => Some(cluster.system_identifier),
+        _ => None,
+    }
+}
+
 /// The monitor would decide differently on the new report: it must not wait for the next regular one.
 pub(super) fn is_news(old: &Report, new: &Report) -> bool {
     let streams = |report: &Report| report.detail.upstream.is_some_and(|upstream| upstream.is_streaming);
