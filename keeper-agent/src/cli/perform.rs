@@ -95,7 +95,7 @@ impl<'a> Follower<'a> {
     async fn follow(mut self, limit: Duration) -> CliResult {
         let (formation, group) = (self.formation, self.group);
         tracing::info!(
-            "Waiting up to {} secs for formation \"{formation}\" and group {group} to have a primary and be whole",
+            "Waiting {} secs for a notification with state \"primary\" in formation \"{formation}\" and group {group}",
             limit.as_secs()
         );
         tracing::info!(

@@ -13,7 +13,7 @@ use super::options::Pgdata;
 use super::print;
 use crate::config::{Config, Paths, pid_file};
 use crate::exit::Exit;
-use crate::postgres::Instance;
+use crate::postgres::local_address;
 
 /// A stop that hands over first may take this long.
 const STOP_LIMIT: Duration = Duration::from_secs(180);
@@ -135,9 +135,5 @@ pub(super) fn status(options: &Status) -> CliResult<Exit> {
 
 /// A postmaster serves this PGDATA.
 pub(super) fn is_postgres_running(config: &Config) -> bool {
-    let instance = match config {
-        Config::Node(node) => node.instance(None),
-        Config::Monitor(monitor) => monitor.instance(),
-    };
-    Instance::new(instance).is_postmaster_running()
+    local_address(&config.postgres().pgdata).is_some()
 }

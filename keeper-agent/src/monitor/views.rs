@@ -80,7 +80,7 @@ pub struct FormationUri {
 /// Which of the JSON documents the monitor makes.
 const STATE: &str = "pgautofailover.current_state($1::text)";
 const STATE_OF_GROUP: &str = "pgautofailover.current_state($1::text, $2::integer)";
-const EVENTS: &str = "pgautofailover.last_events($1::text, $2::integer)";
+const EVENTS: &str = "pgautofailover.last_events(formation_id => $1::text, count => $2::integer)";
 const EVENTS_OF_GROUP: &str = "pgautofailover.last_events($1::text, $2::integer, $3::integer)";
 
 impl MonitorConnection {
