@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 
 use pgrx::datum::DatumWithOid;
 use pgrx::pg_sys::{BuiltinOid, PgBuiltInOids, PgOid};
-use pgrx::spi::{OwnedPreparedStatement, SpiClient, SpiResult, SpiTupleTable};
+use pgrx::spi::{OwnedPreparedStatement, PreparedStatement, SpiClient, SpiResult, SpiTupleTable};
 
 /// A query and the plan of it. Every table in the text has its schema.
 pub(crate) struct Plan {
@@ -27,13 +27,31 @@ impl Plan {
     ) -> SpiResult<SpiTupleTable<'conn>> {
         let plan = match self.kept.get() {
             Some(plan) => *plan,
-            None => {
-                let types: Vec<PgOid> = self.arguments.iter().map(|oid| PgOid::from(oid.value())).collect();
-                let plan: &'static _ = Box::leak(Box::new(client.prepare_mut(self.text, &types)?.keep()));
-                self.kept.get_or_init(|| plan)
-            }
+            None => self.keep(client.prepare_mut(self.text, &self.types())?),
         };
         client.update(plan, None, arguments)
+    }
+
+    /// Runs a query that only reads, on the snapshot of the caller and without a transaction id.
+    pub(crate) fn look<'conn>(
+        &self,
+        client: &SpiClient<'conn>,
+        arguments: &[DatumWithOid<'_>],
+    ) -> SpiResult<SpiTupleTable<'conn>> {
+        let plan = match self.kept.get() {
+            Some(plan) => *plan,
+            None => self.keep(client.prepare(self.text, &self.types())?),
+        };
+        client.select(plan, None, arguments)
+    }
+
+    fn types(&self) -> Vec<PgOid> {
+        self.arguments.iter().map(|oid| PgOid::from(oid.value())).collect()
+    }
+
+    fn keep(&self, plan: PreparedStatement<'_>) -> &'static OwnedPreparedStatement {
+        let plan: &'static _ = Box::leak(Box::new(plan.keep()));
+        self.kept.get_or_init(|| plan)
     }
 }
 

@@ -16,6 +16,12 @@ use crate::step;
 plans! {
     SECONDARY(TEXTOID, BOOLOID) = "
         UPDATE pgautofailover.formation SET opt_secondary = $2 WHERE formationid = $1 RETURNING formationid";
+    COMMIT_RULES(TEXTOID, INT4OID) = "
+        SELECT (SELECT json_agg(json_build_object('standbys', r.standbys, 'acks', r.acks) ORDER BY r.position)::text
+                  FROM pgautofailover.commit_rule AS r
+                 WHERE r.formationid = f.formationid AND r.groupid = $2)
+          FROM pgautofailover.formation AS f
+         WHERE f.formationid = $1";
 }
 
 #[pg_extern(sql = false)]
@@ -63,16 +69,8 @@ fn disable_secondary(formation_id: &str) -> Result<bool, ErrorReport> {
 #[pg_extern(sql = false)]
 fn synchronous_standby_names(formation_id: &str, group_id: i32) -> Result<String, ErrorReport> {
     let text: Result<Option<String>, Error> = Spi::connect(|client| {
-        let mut rows = client.select(
-            "SELECT (SELECT json_agg(json_build_object('standbys', r.standbys, 'acks', r.acks)
-                                     ORDER BY r.position)::text
-                       FROM pgautofailover.commit_rule AS r
-                      WHERE r.formationid = f.formationid AND r.groupid = $2)
-               FROM pgautofailover.formation AS f
-              WHERE f.formationid = $1",
-            None,
-            &[formation_id.into(), group_id.into()],
-        )?;
+        let mut rows =
+            COMMIT_RULES.with(|plan| plan.look(client, &[formation_id.into(), group_id.into()]))?;
         let row = rows.next().ok_or_else(|| Error::UnknownFormation(formation_id.to_owned()))?;
         Row { row, what: "a commit rule" }.get_nullable(1)
     });

@@ -18,6 +18,20 @@ use crate::plan::plans;
 use crate::step;
 
 plans! {
+    OVERDUE(INT8OID, INT8OID, INT8OID) = "
+        SELECT formationid, groupid, nodeid, is_silent, is_cut
+          FROM (SELECT formationid, groupid, nodeid,
+                       CASE WHEN reportserverstart = pg_catalog.pg_postmaster_start_time() AND reportclock <= $1
+                            THEN reportclock ELSE $2 END <= $1 - $3 AS is_silent,
+                       coalesce(reportdetail -> 'upstream' -> 'is_streaming' = 'false'
+                                AND (reportdetail -> 'upstream' ->> 'silent_ms')::numeric + $1 - reportclock >= $3,
+                                false) AS is_cut
+                  FROM pgautofailover.node) AS ages
+         WHERE is_silent OR is_cut";
+    NODES() = "
+        SELECT formationid, groupid, nodeid, nodehost, nodeport, health FROM pgautofailover.node";
+    EXTENSION() = "
+        SELECT extversion FROM pg_catalog.pg_extension WHERE extname = 'pgautofailover'";
     FORGET() = "
         UPDATE pgautofailover.node SET health = -1 WHERE health <> -1";
     HEALTH(INT8OID, TEXTOID, INT4OID, INT4OID) = "
@@ -26,18 +40,6 @@ plans! {
          WHERE nodeid = $1 AND nodehost = $2 AND nodeport = $3 AND health <> $4
      RETURNING nodeid";
 }
-
-// Not a cached plan: a plan of ours gets a transaction id, which a query five times a second should not take.
-const OVERDUE: &str = "
-    SELECT formationid, groupid, nodeid, is_silent, is_cut
-      FROM (SELECT formationid, groupid, nodeid,
-                   CASE WHEN reportserverstart = pg_catalog.pg_postmaster_start_time() AND reportclock <= $1
-                        THEN reportclock ELSE $2 END <= $1 - $3 AS is_silent,
-                   coalesce(reportdetail -> 'upstream' -> 'is_streaming' = 'false'
-                            AND (reportdetail -> 'upstream' ->> 'silent_ms')::numeric + $1 - reportclock >= $3,
-                            false) AS is_cut
-              FROM pgautofailover.node) AS ages
-     WHERE is_silent OR is_cut";
 
 /// A node as the worker knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,11 +63,7 @@ pub(super) struct Overdue {
 /// Every node.
 pub(super) fn nodes() -> Result<Vec<Known>, Error> {
     Spi::connect(|client| {
-        let rows = client.select(
-            "SELECT formationid, groupid, nodeid, nodehost, nodeport, health FROM pgautofailover.node",
-            None,
-            &[],
-        )?;
+        let rows = NODES.with(|plan| plan.look(client, &[]))?;
         rows.map(|row| {
             let row = Row { row, what: "a node" };
             let port = u16::try_from(row.get::<i32>(5)?).unwrap_or(0);
@@ -87,7 +85,7 @@ pub(super) fn overdue() -> Result<BTreeSet<Overdue>, Error> {
     let limit = gucs::timeouts().unhealthy_after;
     let arguments = [clock::now_ms().into(), clock::as_ms(started).into(), clock::as_ms(limit).into()];
     Spi::connect(|client| {
-        let rows = client.select(OVERDUE, None, &arguments)?;
+        let rows = OVERDUE.with(|plan| plan.look(client, &arguments))?;
         rows.map(|row| {
             let row = Row { row, what: "a node" };
             Ok(Overdue {
@@ -102,15 +100,11 @@ pub(super) fn overdue() -> Result<BTreeSet<Overdue>, Error> {
     })
 }
 
-/// The version of the installed extension is the one of this library.
-pub(super) fn is_installed() -> Result<bool, Error> {
+/// The version of the installed extension, if there is one.
+pub(super) fn installed_version() -> Result<Option<String>, Error> {
     Spi::connect(|client| {
-        let rows = client.select(
-            "SELECT FROM pg_catalog.pg_extension WHERE extname = 'pgautofailover' AND extversion = $1",
-            None,
-            &[step::VERSION.into()],
-        )?;
-        Ok(!rows.is_empty())
+        let mut rows = EXTENSION.with(|plan| plan.look(client, &[]))?;
+        rows.next().map(|row| Row { row, what: "the extension" }.get(1)).transpose()
     })
 }
 

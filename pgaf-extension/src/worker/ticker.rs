@@ -12,7 +12,7 @@ use super::groups::{self, Known, Overdue};
 use super::prober::{Prober, Verdict};
 use super::session;
 use crate::error::Error;
-use crate::{gucs, lock, server_log};
+use crate::{gucs, lock, server_log, step};
 
 /// How often time-outs are looked at, and how late a signal is noticed.
 const TICK: Duration = Duration::from_millis(200);
@@ -59,6 +59,8 @@ struct Worker {
     is_grace_over: bool,
     refresh_at: Instant,
     has_forgotten: bool,
+    /// The version of an extension that is not this library's.
+    rests_for: Option<String>,
 }
 
 /// A group of a formation.
@@ -75,18 +77,22 @@ impl Worker {
             is_grace_over: groups::is_grace_over(),
             refresh_at: Instant::now(),
             has_forgotten: false,
+            rests_for: None,
         }
     }
 
     /// Until the process is told to end, or its database is wanted.
     fn run(&mut self) {
-        while !BackgroundWorker::sigterm_received() {
+        // Does not wait: looks for a signal, an interrupt, and whether the postmaster is still there.
+        while BackgroundWorker::wait_latch(Some(Duration::ZERO)) {
             session::reload_if_asked();
             self.prober.set(gucs::probing());
-            pg_sys::check_for_interrupts!();
             match self.look() {
                 Some(Look::Leave) => return,
-                Some(Look::NotInstalled) => self.nodes.clear(),
+                Some(Look::NotInstalled(other)) => {
+                    self.rest(other);
+                    continue;
+                }
                 Some(Look::At(overdue)) => self.step_overdue(overdue),
                 None => {}
             }
@@ -98,6 +104,23 @@ impl Worker {
         }
     }
 
+    /// There is nothing to do before there is an extension of this library's version. Says so once.
+    fn rest(&mut self, other: Option<String>) {
+        self.prober.follow(Vec::new());
+        self.nodes.clear();
+        self.pending.clear();
+        self.refresh_at = Instant::now();
+        if let Some(version) = other.as_ref().filter(|_| self.rests_for != other) {
+            server_log::line(&format!(
+                "No node is probed: the library of pgautofailover is version {}, and the installed extension is \
+                 version {version}",
+                step::VERSION
+            ));
+        }
+        self.rests_for = other;
+        self.probe();
+    }
+
     /// One short look, five times a second.
     fn look(&self) -> Option<Look> {
         session::transaction("looking for time-outs", || {
@@ -105,8 +128,9 @@ impl Worker {
             if lock::is_database_wanted(unsafe { pg_sys::MyDatabaseId }) {
                 return Ok(Look::Leave);
             }
-            if !groups::is_installed()? {
-                return Ok(Look::NotInstalled);
+            let version = groups::installed_version()?;
+            if version.as_deref() != Some(step::VERSION) {
+                return Ok(Look::NotInstalled(version));
             }
             Ok(Look::At(groups::overdue()?))
         })
@@ -151,9 +175,6 @@ impl Worker {
     fn refresh(&mut self) {
         self.refresh_at = Instant::now() + REFRESH;
         let nodes = session::transaction("reading the list of nodes", || {
-            if !groups::is_installed()? {
-                return Ok(Vec::new());
-            }
             if !self.has_forgotten {
                 groups::forget_health()?;
             }
@@ -203,7 +224,7 @@ enum Look {
     /// Somebody waits for the sessions of this database to end.
     Leave,
     /// There is no extension, or not that of this library.
-    NotInstalled,
+    NotInstalled(Option<String>),
     /// The ages that have passed a time-out.
     At(BTreeSet<Overdue>),
 }
