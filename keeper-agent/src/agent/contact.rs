@@ -58,14 +58,18 @@ impl Link {
                         let connection = Rc::new(connection);
                         (connection.clone(), Some((connection, notifications)))
                     }
-                    Err(error) => return Answer { sent, report, result: Err(error), opened: None, told_identifier },
+                    Err(error) => {
+                        return Answer { sent, report, result: Err(error), opened: None, told_identifier };
+                    }
                 },
             };
             sent = BootTime::now().max(sent);
             if let Some(identifier) = identifier.filter(|_| identifier != told_identifier) {
                 match connection.set_node_system_identifier(node, identifier).await {
                     Ok(()) => told_identifier = Some(identifier),
-                    Err(error) => return Answer { sent, report, result: Err(error), opened, told_identifier },
+                    Err(error) => {
+                        return Answer { sent, report, result: Err(error), opened, told_identifier };
+                    }
                 }
             }
             let result = connection.node_active(&formation, node, group, &report).await;

@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use pgaf_core::keeper::{self, Plan, Server, Step, StopMode};
-use pgaf_core::{Assignment, ReplicationState, Report};
+use pgaf_core::{Assignment, Peer, ReplicationState, Report};
 use tracing::{debug, error, info, warn};
 
 use super::AgentError;
@@ -31,6 +31,8 @@ const CONTACT_RETRY: Duration = Duration::from_millis(300);
 const LOOK_PERIOD: Duration = Duration::from_millis(500);
 /// And this often while the plan waits for something.
 const WAITING_LOOK_PERIOD: Duration = Duration::from_millis(50);
+/// A Postgres that answers nothing for this long is taken for hung.
+const HUNG_AFTER: Duration = Duration::from_secs(10);
 /// A Postgres that ended cleanly by itself is restarted without asking, unless it was so this recently.
 const QUICK_RESTART_PERIOD: Duration = Duration::from_secs(30);
 
@@ -54,6 +56,7 @@ pub(super) struct Keeper {
     is_sight_stale: bool,
     /// Nothing has changed since the last plan was made.
     is_considered: bool,
+    unresponsive_since: Option<Instant>,
     next_look: Instant,
     next_report: Instant,
     last_report: Option<Report>,
@@ -89,6 +92,7 @@ impl Keeper {
             sight: None,
             is_sight_stale: true,
             is_considered: true,
+            unresponsive_since: None,
             next_look: now,
             next_report: now,
             last_report: None,
@@ -143,8 +147,18 @@ impl Keeper {
         }
         self.next_look = Instant::now() + LOOK_PERIOD;
         let instance = Rc::clone(&self.instance);
-        let upstream = self.assignment().and_then(|assignment| assignment.upstream.clone());
+        let upstream = self.upstream_to_ask();
         self.observing.start(async move { instance.observe(upstream.as_ref()).await });
+    }
+
+    /// Whose history the local log is compared with. A secondary that runs has proved itself, and when its upstream
+    /// is gone it must not lose time with asking it.
+    fn upstream_to_ask(&self) -> Option<Peer> {
+        let assignment = self.assignment()?;
+        let runs =
+            self.sight.as_ref().is_some_and(|sight| matches!(sight.observed.server, Server::Running(_)));
+        let is_proved = assignment.goal == ReplicationState::Secondary && runs;
+        assignment.upstream.clone().filter(|_| !is_proved)
     }
 
     /// Something happened: what was seen before does not count, nor does a look that is under way.
@@ -157,6 +171,11 @@ impl Keeper {
         self.recall.saw(&sight.observed.server);
         if let Some(age) = sight.quorum_contact {
             self.authority.standbys_seen(BootTime::now().before(age));
+        }
+        if sight.observed.server == Server::Unresponsive {
+            self.unresponsive_since.get_or_insert_with(Instant::now);
+        } else {
+            self.unresponsive_since = None;
         }
         if matches!(sight.observed.server, Server::Running(_)) {
             self.tell_supervisor_ready();
@@ -247,6 +266,9 @@ impl Keeper {
         let limit = self.fence_limit();
         if self.authority.is_isolated(limit) {
             return Some(keeper::plan_isolated(&assignment, &observed, self.authority.silence(limit)));
+        }
+        if self.unresponsive_since.is_some_and(|since| since.elapsed() < HUNG_AFTER) {
+            return Some(Plan::Wait("Postgres does not answer"));
         }
         let needs_answer = assignment.goal.is_writer()
             && assignment.commit_rule.is_synchronous()

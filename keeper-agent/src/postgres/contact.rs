@@ -34,13 +34,17 @@ impl Default for Contacts {
 }
 
 impl Contacts {
-    /// Takes note of one look.
-    pub(super) fn note(&mut self, answer: &Answer) {
+    /// Takes note of what was answered to a question that was asked then.
+    ///
+    /// The answer may have waited for us: a process that was frozen reads it when it is thawed. So a standby counts as
+    /// heard when the question was asked, and an upstream now: both err on the side that promotes later and fences
+    /// earlier.
+    pub(super) fn note(&mut self, answer: &Answer, asked: BootTime) {
         let now = BootTime::now();
         let rows = &answer.standbys;
         self.standbys.retain(|pid, _| rows.iter().any(|row| row.pid == *pid));
         for row in rows {
-            self.note_standby(row, now);
+            self.note_standby(row, asked);
         }
         if !answer.is_in_recovery {
             self.upstream = None;
@@ -53,15 +57,15 @@ impl Contacts {
         }
     }
 
-    fn note_standby(&mut self, row: &StandbyRow, now: BootTime) {
+    fn note_standby(&mut self, row: &StandbyRow, asked: BootTime) {
         let Some(what) = row.replied.clone() else {
             return;
         };
         let known = self.standbys.get(&row.pid);
         if known.is_none_or(|heard| heard.what != what) {
-            self.standbys.insert(row.pid, Heard { what, at: now });
+            self.standbys.insert(row.pid, Heard { what, at: asked });
             if row.is_synchronous() {
-                self.quorum = Some(now);
+                self.quorum = Some(asked);
             }
         }
     }

@@ -116,6 +116,7 @@ impl Observer {
             self.listening.forget();
             return (Server::Stopped, None);
         };
+        let asked = BootTime::now();
         let answer = match self.listening.ask(config, postmaster.pid()).await {
             Reply::Answer(answer) => answer,
             Reply::Starting => return (Server::Starting, None),
@@ -124,7 +125,7 @@ impl Observer {
             }
             Reply::Nothing => return (Server::Unresponsive, None),
         };
-        self.contacts.note(&answer);
+        self.contacts.note(&answer, asked);
         let timeline = self.standby_timeline(config, postmaster.pid(), &answer).await;
         let followed = instance.memory().followed_names.clone();
         let running = answer.running(&Context {
