@@ -27,9 +27,12 @@ pub struct Report {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ReportDetail {
-    /// The newest assignment the keeper has received; the state is reported under it.
+    /// The assignment under which the state was seen to hold.
     pub epoch: Epoch,
-    /// The goal of that assignment.
+    /// Of the local data, when there is any: equal on all nodes of a group.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub system_identifier: Option<u64>,
+    /// The goal of the newest assignment.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub goal: Option<ReplicationState>,
     /// Whom a standby follows and since when it has heard nothing; absent on a primary.

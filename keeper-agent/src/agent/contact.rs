@@ -14,8 +14,6 @@ pub(super) struct Link {
     formation: String,
     connection: Option<Rc<MonitorConnection>>,
     notifications: Option<Notifications>,
-    /// The system identifier that the monitor was told.
-    told_identifier: Option<u64>,
 }
 
 /// What came of an exchange.
@@ -28,27 +26,22 @@ pub(super) struct Answer {
     pub(super) result: Result<Assignment, MonitorError>,
     /// A connection made for this exchange.
     opened: Option<(Rc<MonitorConnection>, Notifications)>,
-    /// The system identifier that was sent first, and accepted.
-    told_identifier: Option<u64>,
 }
 
 impl Link {
     pub(super) const fn new(target: ConnectionString, formation: String) -> Self {
-        Self { target, formation, connection: None, notifications: None, told_identifier: None }
+        Self { target, formation, connection: None, notifications: None }
     }
 
-    /// The exchange, as a future that does not borrow the link. The monitor learns the system identifier of the
-    /// node's data before it hears of a state in which there is data.
+    /// The exchange, as a future that does not borrow the link.
     pub(super) fn exchange(
         &self,
         node: NodeId,
         group: GroupId,
         report: Report,
-        identifier: Option<u64>,
     ) -> impl Future<Output = Answer> + 'static {
         let (target, formation) = (self.target.clone(), self.formation.clone());
         let connection = self.connection.clone().filter(|connection| !connection.is_closed());
-        let mut told_identifier = self.told_identifier;
         async move {
             let mut sent = BootTime::now();
             let (connection, opened) = match connection {
@@ -58,28 +51,17 @@ impl Link {
                         let connection = Rc::new(connection);
                         (connection.clone(), Some((connection, notifications)))
                     }
-                    Err(error) => {
-                        return Answer { sent, report, result: Err(error), opened: None, told_identifier };
-                    }
+                    Err(error) => return Answer { sent, report, result: Err(error), opened: None },
                 },
             };
             sent = BootTime::now().max(sent);
-            if let Some(identifier) = identifier.filter(|_| identifier != told_identifier) {
-                match connection.set_node_system_identifier(node, identifier).await {
-                    Ok(()) => told_identifier = Some(identifier),
-                    Err(error) => {
-                        return Answer { sent, report, result: Err(error), opened, told_identifier };
-                    }
-                }
-            }
             let result = connection.node_active(&formation, node, group, &report).await;
-            Answer { sent, report, result, opened, told_identifier }
+            Answer { sent, report, result, opened }
         }
     }
 
     /// Keeps the connection of a good exchange, and closes that of a bad one.
     pub(super) fn settle(&mut self, answer: &mut Answer) {
-        self.told_identifier = answer.told_identifier;
         let is_broken = matches!(&answer.result, Err(error) if error.is_transient());
         if is_broken {
             self.connection = None;
@@ -93,7 +75,6 @@ impl Link {
     /// Forgets the connection: the next exchange opens one to this target.
     pub(super) fn retarget(&mut self, target: ConnectionString) {
         self.target = target;
-        self.told_identifier = None;
         self.connection = None;
         self.notifications = None;
     }

@@ -403,8 +403,7 @@ impl Keeper {
         }
         self.last_report = Some(report.clone());
         self.next_report = Instant::now() + REPORT_PERIOD;
-        let identifier = report::system_identifier(sight);
-        self.contacting.start(self.link.exchange(self.state.node, self.state.group, report, identifier));
+        self.contacting.start(self.link.exchange(self.state.node, self.state.group, report));
     }
 
     fn on_answer(&mut self, mut answer: Answer) {

@@ -33,19 +33,15 @@ pub(super) fn compose(state: &KeeperState, sight: &Sight, circumstances: Circums
         sync_state: sight.sync_state.clone(),
         detail: ReportDetail {
             epoch: state.reported_epoch,
+            system_identifier: match &observed.data {
+                DataDirectory::Present(cluster) => Some(cluster.system_identifier),
+                _ => None,
+            },
             goal: state.assignment.as_ref().map(|assignment| assignment.goal),
             upstream: sight.upstream,
             is_stopping: circumstances.is_stopping,
             progress: circumstances.progress.map(str::to_owned),
         },
-    }
-}
-
-/// That of the node's data, if it has any.
-pub(super) fn system_identifier(sight: &Sight) -> Option<u64> {
-    match &sight.observed.data {
-        DataDirectory::Present(cluster) => Some(cluster.system_identifier),
-        _ => None,
     }
 }
 

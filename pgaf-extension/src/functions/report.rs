@@ -17,7 +17,7 @@ use crate::record::{self, Record};
 use crate::step;
 
 plans! {
-    RECORD(INT8OID, TEXTOID, INT4OID, TEXTOID, BOOLOID, INT4OID, TEXTOID, TEXTOID, INT8OID, INT8OID, JSONBOID) = "
+    RECORD(INT8OID, TEXTOID, INT4OID, TEXTOID, BOOLOID, INT4OID, TEXTOID, TEXTOID, INT8OID, INT8OID, JSONBOID, INT8OID) = "
         UPDATE pgautofailover.node AS n
            SET reportedstate = $4::pgautofailover.replication_state,
                reportedpgisrunning = $5,
@@ -28,13 +28,16 @@ plans! {
                reportclock = $10,
                reportserverstart = pg_catalog.pg_postmaster_start_time(),
                reportdetail = $11,
+               sysidentifier = coalesce(n.sysidentifier, $12),
                reporttime = pg_catalog.clock_timestamp(),
                walreporttime = CASE WHEN n.reportedlsn = $7::pg_catalog.pg_lsn THEN n.walreporttime
                                     ELSE pg_catalog.clock_timestamp()
                                END
           FROM pgautofailover.node AS old
          WHERE n.nodeid = $1 AND n.formationid = $2 AND n.groupid = $3 AND old.nodeid = $1
-           AND (n.sysidentifier IS NOT NULL OR $4 IN ('init', 'wait_standby', 'catchingup', 'dropped'))
+           AND (coalesce(n.sysidentifier, $12) IS NOT NULL
+                OR $4 IN ('init', 'wait_standby', 'catchingup', 'dropped'))
+           AND coalesce(n.sysidentifier = $12, true)
      RETURNING old.reportedstate::text <> $4, old.reportedepoch <> n.reportedepoch";
 }
 
@@ -199,27 +202,32 @@ fn record(
         epoch.into(),
         clock::now_ms().into(),
         JsonB(detail).into(),
+        report.detail.system_identifier.map(u64::cast_signed).into(),
     ];
     match RECORD.with(|plan| plan.run(client, &arguments))?.next() {
         Some(row) => {
             let row = Row { row, what: "a node" };
             Ok(News { is_new_state: row.get(1)?, is_new_epoch: row.get(2)? })
         }
-        None => Err(why_not_recorded(client, sender, report.state)),
+        None => Err(why_not_recorded(client, sender, report)),
     }
 }
 
 /// Why no row took the report.
-fn why_not_recorded(client: &mut SpiClient<'_>, sender: &Sender<'_>, state: ReplicationState) -> Error {
+fn why_not_recorded(client: &mut SpiClient<'_>, sender: &Sender<'_>, report: &Report) -> Error {
     match locate::by_id(client, sender.node) {
         Err(error) => error,
         Ok(place) if place.formation != sender.formation || place.group != sender.group => {
             Error::OtherGroup { node: place.node, formation: place.formation, group: place.group }
         }
+        Ok(_) if report.detail.system_identifier.is_some() => Error::WrongState {
+            what: format!("the data directory of node {} is now that of another cluster", sender.node),
+            hint: "Put its own data directory back, or drop the node and create it again.",
+        },
         Ok(_) => Error::WrongState {
             what: format!(
-                "node {} cannot be {state}: the monitor does not know its system identifier",
-                sender.node
+                "node {} cannot be {}: the monitor does not know its system identifier",
+                sender.node, report.state
             ),
             hint: "Call pgautofailover.set_node_system_identifier() first.",
         },
