@@ -43,7 +43,8 @@ impl std::error::Error for CliError {}
 
 impl From<MonitorError> for CliError {
     fn from(error: MonitorError) -> Self {
-        Self::new(error.exit(), error.to_string())
+        let advice = error.advice().map(|advice| format!(": {advice}")).unwrap_or_default();
+        Self::new(error.exit(), format!("{error}{advice}"))
     }
 }
 

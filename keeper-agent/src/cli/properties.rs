@@ -5,6 +5,7 @@ use std::path::Path;
 use super::checks;
 use super::commands::{FormationChoice, Get, GetFormation, GetNode, NodeChoice, Set, SetFormation, SetNode};
 use super::error::{CliError, CliResult};
+use super::options::Json;
 use super::print;
 use super::process;
 use super::show;
@@ -18,11 +19,11 @@ pub(super) async fn get(command: &Get) -> CliResult {
     match command {
         Get::Node(GetNode::ReplicationQuorum(choice)) => {
             let node = find(choice).await?;
-            shown(choice.json.json, "replication-quorum", node.replication_quorum)
+            of_node(choice.json, &node.name, "replication-quorum", node.replication_quorum)
         }
         Get::Node(GetNode::CandidatePriority(choice)) => {
             let node = find(choice).await?;
-            shown(choice.json.json, "candidate-priority", node.candidate_priority)
+            of_node(choice.json, &node.name, "candidate-priority", node.candidate_priority)
         }
         Get::Formation(GetFormation::Settings(choice)) => {
             show::settings(&choice.monitor, &choice.formation, choice.json).await
@@ -37,12 +38,12 @@ pub(super) async fn set(command: &Set) -> CliResult {
         Set::Node(SetNode::ReplicationQuorum { node, value }) => {
             let (monitor, formation, name) = chosen(node).await?;
             monitor.set_replication_quorum(&formation, &name, *value).await?;
-            shown(node.json.json, "replication-quorum", *value)
+            of_node(node.json, &name, "replication-quorum", *value)
         }
         Set::Node(SetNode::CandidatePriority { node, value }) => {
             let (monitor, formation, name) = chosen(node).await?;
             monitor.set_candidate_priority(&formation, &name, *value).await?;
-            shown(node.json.json, "candidate-priority", *value)
+            of_node(node.json, &name, "candidate-priority", *value)
         }
         Set::Node(SetNode::Metadata { pgdata, name, hostname, pgport, json }) => {
             let pgdata = pgdata.required()?;
@@ -70,6 +71,15 @@ pub(super) async fn set(command: &Set) -> CliResult {
             monitor.set_number_sync_standbys(&name, *value).await?;
             shown(formation.json.json, "number-sync-standbys", *value)
         }
+    }
+}
+
+fn of_node(json: Json, node: &str, property: &str, value: impl Into<serde_json::Value>) -> CliResult {
+    let value = value.into();
+    if json.json {
+        print::jsonb(&serde_json::json!({ "name": node, property: value }))
+    } else {
+        print::line(&value.to_string())
     }
 }
 

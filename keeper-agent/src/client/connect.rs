@@ -82,8 +82,12 @@ pub fn describe(error: &tokio_postgres::Error) -> String {
     if let Some(refusal) = error.as_db_error() {
         return refusal.message().to_owned();
     }
-    let mut text = error.to_string();
+    // Its own words for a failed connection only repeat what is said around it.
     let mut source = error.source();
+    let mut text = match source {
+        Some(cause) if error.to_string().starts_with("error connecting") => cause.to_string(),
+        _ => error.to_string(),
+    };
     while let Some(cause) = source {
         let cause_text = cause.to_string();
         if !text.contains(&cause_text) {

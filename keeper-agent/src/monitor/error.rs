@@ -102,6 +102,23 @@ impl MonitorError {
         }
     }
 
+    /// What an operator can check, where the message itself does not say it.
+    pub fn advice(&self) -> Option<&'static str> {
+        match self {
+            Self::Unreachable(ConnectError::Refused { sqlstate, .. }) => match sqlstate.code() {
+                "28P01" => Some("give the right password in the monitor's URI"),
+                "28000" => Some("the monitor's pg_hba.conf must let this machine and the role of the URI in"),
+                "3D000" => Some("give the database of the monitor in its URI, which is pg_auto_failover"),
+                _ => None,
+            },
+            Self::Unreachable(ConnectError::Options(_)) => None,
+            Self::Unreachable(_) | Self::TimedOut { .. } => {
+                Some("check that the monitor runs, and that its URI is right")
+            }
+            _ => None,
+        }
+    }
+
     /// What the program ends with because of this.
     pub const fn exit(&self) -> Exit {
         match self {

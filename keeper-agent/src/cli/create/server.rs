@@ -123,17 +123,16 @@ pub(super) async fn while_running<T>(
 
 /// Takes back what a failed `create` made, so that nothing half-made is left.
 pub(super) fn take_back(paths: &Paths, pgdata: &Path, before: Before) {
-    let mut removals = Vec::new();
-    if before == Before::Empty {
-        removals.push(atomic_file::remove_tree(pgdata));
-    }
-    removals.push(atomic_file::remove(&paths.config));
-    removals.push(atomic_file::remove(&paths.state));
-    // Last: as long as it is there, another try knows what was there before.
-    if removals.iter().all(Result::is_ok) {
-        removals.push(atomic_file::remove(&paths.init));
-    }
-    for error in removals.into_iter().filter_map(Result::err) {
+    let data = match before {
+        Before::Empty => atomic_file::remove_tree(pgdata),
+        Before::Cluster => Ok(()),
+    };
+    // Last: as long as the init file is there, another try knows what was there before.
+    let removed = data
+        .and_then(|()| paths.config.parent().map_or(Ok(()), atomic_file::remove_files_in))
+        .and_then(|()| atomic_file::remove(&paths.state))
+        .and_then(|()| paths.state.parent().map_or(Ok(()), atomic_file::remove_files_in));
+    if let Err(error) = removed {
         tracing::warn!("what was made could not be removed: {error}");
     }
 }
