@@ -1,0 +1,148 @@
+//! What a look calls for: the plan, whether it may be followed, and what is reached.
+
+use std::time::{Duration, Instant};
+
+use pgaf_core::keeper::{self, Plan, Server, Step, StopMode};
+use pgaf_core::{Assignment, ReplicationState};
+use tracing::{debug, error, info, warn};
+
+use super::Keeper;
+use crate::agent::shutdown::Shutdown;
+use crate::agent::work::Purpose;
+
+/// The local Postgres is looked at this often while the plan waits for something.
+const WAITING_LOOK_PERIOD: Duration = Duration::from_millis(50);
+/// A Postgres that answers nothing for this long is taken for hung.
+const HUNG_AFTER: Duration = Duration::from_secs(10);
+
+impl Keeper {
+    pub(super) fn assignment(&self) -> Option<&Assignment> {
+        self.state.assignment.as_ref()
+    }
+
+    pub(super) fn is_synchronous_writer(&self) -> bool {
+        self.assignment()
+            .is_some_and(|assignment| assignment.goal.is_writer() && assignment.commit_rule.is_synchronous())
+    }
+
+    /// After how long without a word of the monitor and the standbys a primary fences itself.
+    pub(super) fn fence_limit(&self) -> Duration {
+        let of_monitor = self.assignment().and_then(|assignment| assignment.network_partition_timeout_ms);
+        let own = self.config.timeout.network_partition;
+        of_monitor.map_or(own, |limit| own.min(Duration::from_millis(limit)))
+    }
+
+    pub(super) fn consider(&mut self) {
+        if self.is_considered || self.is_sight_stale || self.saving.is_busy() {
+            return;
+        }
+        self.is_considered = true;
+        match self.next_plan() {
+            Some(plan) => self.follow(plan),
+            None => self.tell_progress("waiting for the monitor"),
+        }
+    }
+
+    /// What the present sight calls for; `None` without an assignment.
+    pub(super) fn next_plan(&self) -> Option<Plan> {
+        let mut observed = self.sight.as_ref()?.observed.clone();
+        observed.memory = self.recall.memory();
+        let mut assignment = self.assignment().cloned();
+        if let Shutdown::Stopping { immediately, .. } = self.shutdown {
+            if immediately && observed.server != Server::Stopped {
+                return Some(Plan::Steps(vec![Step::StopPostgres(StopMode::Immediate)]));
+            }
+            if assignment.is_none() && observed.server != Server::Stopped {
+                return Some(Plan::Steps(vec![Step::StopPostgres(StopMode::Fast)]));
+            }
+            if let Some(assignment) = &mut assignment {
+                assignment.goal = ReplicationState::Demoted;
+            }
+        }
+        let assignment = assignment?;
+        let limit = self.fence_limit();
+        if self.authority.is_isolated(limit) {
+            return Some(keeper::plan_isolated(&assignment, &observed, self.authority.silence(limit)));
+        }
+        if self.unresponsive_since.is_some_and(|since| since.elapsed() < HUNG_AFTER) {
+            return Some(Plan::Wait("Postgres does not answer"));
+        }
+        let needs_answer = assignment.goal.is_writer()
+            && assignment.commit_rule.is_synchronous()
+            && observed.server == Server::Stopped
+            && !self.authority.may_start_writer();
+        if needs_answer {
+            return Some(Plan::Wait("the monitor must confirm that this node is the primary"));
+        }
+        Some(keeper::plan(&assignment, &observed))
+    }
+
+    pub(super) fn follow(&mut self, plan: Plan) {
+        let must_fence = self.authority.is_isolated(self.fence_limit())
+            && plan == Plan::Steps(vec![Step::StopPostgres(StopMode::Immediate)]);
+        if self.work.is_fencing() || (self.work.is_busy() && !must_fence) {
+            return;
+        }
+        match plan {
+            Plan::Reached => self.on_reached(),
+            Plan::Wait(reason) => {
+                self.next_look = self.next_look.min(Instant::now() + WAITING_LOOK_PERIOD);
+                self.tell_progress(reason);
+            }
+            Plan::Blocked(reason) => {
+                if self.progress.as_deref() != Some(reason) {
+                    error!("{reason}");
+                }
+                self.progress = Some(reason.to_owned());
+            }
+            Plan::Steps(steps) => {
+                if must_fence {
+                    warn!("neither the monitor nor the standbys answer: this primary fences itself");
+                    self.work.give_up();
+                } else if self.work.not_before().is_some() {
+                    return;
+                }
+                self.begin_for_goal(steps);
+                self.progress = self.work.current().map(ToString::to_string);
+            }
+        }
+    }
+
+    pub(super) fn begin_for_goal(&mut self, steps: Vec<Step>) {
+        let purpose = self.assignment().map(Purpose::from);
+        self.work.begin(purpose, steps);
+    }
+
+    pub(super) fn tell_progress(&mut self, reason: &str) {
+        if self.progress.as_deref() != Some(reason) {
+            debug!("waiting: {reason}");
+            self.progress = Some(reason.to_owned());
+        }
+    }
+
+    pub(super) fn on_reached(&mut self) {
+        self.progress = None;
+        if matches!(self.shutdown, Shutdown::Stopping { .. }) {
+            return;
+        }
+        let Some(assignment) = self.state.assignment.clone() else {
+            return;
+        };
+        self.recall.reached(&assignment);
+        if (self.state.reported, self.state.reported_epoch) != (assignment.goal, assignment.epoch) {
+            info!("reached {}", assignment.goal);
+            self.state.reported = assignment.goal;
+            self.state.reported_epoch = assignment.epoch;
+            self.save();
+            self.next_report = Instant::now();
+        }
+    }
+
+    pub(super) fn on_step(&mut self, done: Option<Step>) {
+        match done {
+            Some(step) => self.recall.did(&step),
+            None => self.next_report = Instant::now(),
+        }
+        self.look_again();
+    }
+}

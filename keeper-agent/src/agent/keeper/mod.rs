@@ -1,0 +1,134 @@
+//! The keeper's loop: looks, considers, speaks, and waits for whatever comes next.
+
+mod consider;
+mod end;
+mod look;
+mod reload;
+mod save;
+mod speak;
+
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use pgaf_core::Report;
+use tracing::info;
+
+use super::AgentError;
+use super::authority::Authority;
+use super::contact::{Answer, Link};
+use super::recall::Recall;
+use super::shutdown::Shutdown;
+use super::signals::Signals;
+use super::slot::Slot;
+use super::work::Work;
+use crate::config::NodeConfig;
+use crate::config::state::{self, KeeperState, StateError};
+use crate::exit::Exit;
+use crate::postgres::{Instance, PostgresError, Sight};
+
+/// A report is sent at least this often.
+const REPORT_PERIOD: Duration = Duration::from_secs(1);
+
+/// A keeper at work.
+pub(super) struct Keeper {
+    config: NodeConfig,
+    instance: Rc<Instance>,
+    signals: Signals,
+    link: Link,
+    state: KeeperState,
+    authority: Authority,
+    recall: Recall,
+    work: Work,
+    shutdown: Shutdown,
+    observing: Slot<Sight>,
+    contacting: Slot<Answer>,
+    saving: Slot<Result<(), StateError>>,
+    reloading: Slot<Result<(), PostgresError>>,
+    /// The newest look at Postgres.
+    sight: Option<Sight>,
+    /// Something has happened since that look was begun.
+    is_sight_stale: bool,
+    /// Nothing has changed since the last plan was made.
+    is_considered: bool,
+    unresponsive_since: Option<Instant>,
+    next_look: Instant,
+    next_report: Instant,
+    last_report: Option<Report>,
+    is_monitor_failing: bool,
+    progress: Option<String>,
+    quick_restart: Option<Instant>,
+    is_ready: bool,
+}
+
+impl Keeper {
+    pub(super) fn new(config: NodeConfig) -> Result<Self, AgentError> {
+        let state = state::load(&config.paths.state)?.ok_or(AgentError::NotRegistered)?;
+        let monitor = config.monitor.clone().ok_or(AgentError::NoMonitor)?;
+        let instance = Rc::new(Instance::new(config.instance(Some(state.node))));
+        if instance.adopt()? {
+            info!("adopted the Postgres that runs in {}", config.postgres.pgdata.display());
+        }
+        let now = Instant::now();
+        Ok(Self {
+            link: Link::new(monitor, config.formation.clone()),
+            work: Work::new(Rc::clone(&instance)),
+            signals: Signals::install()?,
+            config,
+            instance,
+            state,
+            authority: Authority::new(),
+            recall: Recall::default(),
+            shutdown: Shutdown::None,
+            observing: Slot::empty(),
+            contacting: Slot::empty(),
+            saving: Slot::empty(),
+            reloading: Slot::empty(),
+            sight: None,
+            is_sight_stale: true,
+            is_considered: true,
+            unresponsive_since: None,
+            next_look: now,
+            next_report: now,
+            last_report: None,
+            is_monitor_failing: false,
+            progress: None,
+            quick_restart: None,
+            is_ready: false,
+        })
+    }
+
+    pub(super) async fn live(mut self) -> Result<Exit, AgentError> {
+        info!("keeper of node {} \"{}\" starts", self.state.node, self.config.name);
+        loop {
+            self.look();
+            self.consider();
+            self.speak();
+            if let Some(exit) = self.ended() {
+                info!("keeper ends");
+                return Ok(exit);
+            }
+            let wake = tokio::time::Instant::from_std(self.next_wake());
+            tokio::select! {
+                biased;
+                request = self.signals.next() => self.on_signal(request),
+                exit = self.instance.exited() => self.on_exit(exit),
+                step = self.work.step_done() => self.on_step(step),
+                result = self.saving.done() => self.on_saved(result),
+                answer = self.contacting.done() => self.on_answer(answer),
+                () = self.link.notified() => self.next_report = Instant::now(),
+                sight = self.observing.done() => self.on_sight(sight),
+                result = self.reloading.done() => reload::done(result),
+                () = tokio::time::sleep_until(wake) => {}
+            }
+        }
+    }
+
+    /// When something is due by itself; what is under way wakes the loop when it ends.
+    fn next_wake(&self) -> Instant {
+        let now = Instant::now();
+        let look = (!self.observing.is_busy()).then_some(self.next_look);
+        let report = (!self.contacting.is_busy() && !self.is_sight_stale).then_some(self.next_report);
+        let due = [look, report, self.work.not_before()].into_iter().flatten().min();
+        due.unwrap_or(now + REPORT_PERIOD).max(now)
+    }
+}

@@ -1,0 +1,95 @@
+//! Reporting to the monitor, and taking its answer.
+
+use std::time::{Duration, Instant};
+
+use pgaf_core::Assignment;
+use tracing::{error, info, warn};
+
+use super::{Keeper, REPORT_PERIOD};
+use crate::agent::contact::Answer;
+use crate::agent::report::{self, Circumstances};
+use crate::agent::shutdown::Shutdown;
+use crate::agent::work::Purpose;
+use crate::exit::Exit;
+use crate::monitor::MonitorError;
+
+/// After a failed exchange with the monitor, the next is begun this much later.
+const CONTACT_RETRY: Duration = Duration::from_millis(300);
+
+impl Keeper {
+    pub(super) fn circumstances(&self) -> Circumstances<'_> {
+        Circumstances {
+            is_starting: self.work.is_starting_postgres(),
+            is_stopping: self.shutdown.is_wanted(),
+            progress: self.progress.as_deref(),
+        }
+    }
+
+    /// Has the next report sent at once when the monitor would decide differently on it.
+    pub(super) fn report_news(&mut self) {
+        let Some(sight) = &self.sight else { return };
+        let report = report::compose(&self.state, sight, self.circumstances());
+        let is_news = self.last_report.as_ref().is_none_or(|last| report::is_news(last, &report));
+        if is_news && !self.is_monitor_failing {
+            self.next_report = Instant::now();
+        }
+    }
+
+    pub(super) fn speak(&mut self) {
+        if self.contacting.is_busy() || self.next_report > Instant::now() || self.is_sight_stale {
+            return;
+        }
+        let Some(sight) = &self.sight else { return };
+        let report = report::compose(&self.state, sight, self.circumstances());
+        if !report.is_running {
+            self.authority.goes_down();
+        }
+        self.last_report = Some(report.clone());
+        self.next_report = Instant::now() + REPORT_PERIOD;
+        self.contacting.start(self.link.exchange(self.state.node, self.state.group, report));
+    }
+
+    pub(super) fn on_answer(&mut self, mut answer: Answer) {
+        self.link.settle(&mut answer);
+        match answer.result {
+            Ok(assignment) => {
+                if std::mem::take(&mut self.is_monitor_failing) {
+                    info!("the monitor answers again");
+                }
+                self.authority.answered(answer.sent);
+                self.note_answer_for_shutdown(&answer.report, &assignment);
+                self.accept(assignment);
+            }
+            Err(MonitorError::NodeDropped { .. }) => {
+                error!("this node was dropped from its formation: Postgres is stopped");
+                self.shutdown = Shutdown::Stopping { immediately: false, exit: Exit::Dropped };
+                self.look_again();
+            }
+            Err(error) => self.on_unanswered(&error),
+        }
+    }
+
+    pub(super) fn on_unanswered(&mut self, error: &MonitorError) {
+        self.authority.failed();
+        if !std::mem::replace(&mut self.is_monitor_failing, true) {
+            warn!("the monitor does not answer: {error}; this node goes on with its last assignment");
+        }
+        self.next_report = Instant::now() + CONTACT_RETRY;
+        self.last_report = None;
+        self.is_considered = false;
+    }
+
+    pub(super) fn accept(&mut self, assignment: Assignment) {
+        if self.assignment() == Some(&assignment) {
+            self.is_considered = false;
+            return;
+        }
+        if self.assignment().map(|known| known.goal) != Some(assignment.goal) {
+            info!("goal: {} (was {})", assignment.goal, self.state.reported);
+        }
+        self.work.drop_unless_for(&Purpose::from(&assignment));
+        self.state.assignment = Some(assignment);
+        self.save();
+        self.look_again();
+    }
+}
