@@ -52,7 +52,22 @@ fn test() -> ExitCode {
 }
 
 fn play(scenario: &Scenario) -> Result<(), Failed> {
-    let tools = Tools::ours().map_err(|error| format!("{error:#}"))?;
-    let mut cluster = Cluster::start(&tools, (scenario.setup)()).map_err(|error| format!("{error:#}"))?;
-    (scenario.body)(&mut cluster).map_err(|error| format!("{error:#}\n{}", cluster.dump()).into())
+    let failed = |report: String| {
+        keep_report(scenario.name, &report);
+        Failed::from(report)
+    };
+    let tools = Tools::ours().map_err(|error| failed(format!("{error:#}")))?;
+    let mut cluster =
+        Cluster::start(&tools, (scenario.setup)()).map_err(|error| failed(format!("{error:#}")))?;
+    (scenario.body)(&mut cluster).map_err(|error| failed(format!("{error:#}\n{}", cluster.dump())))
+}
+
+/// Writes the report of a failure at once to the directory `PGAF_REPORTS`, if that is set: the summary comes last.
+fn keep_report(name: &str, report: &str) {
+    if let Some(directory) = std::env::var_os("PGAF_REPORTS") {
+        let path = std::path::Path::new(&directory).join(format!("{name}.txt"));
+        if let Err(error) = std::fs::write(&path, report) {
+            eprintln!("{}: {error}", path.display());
+        }
+    }
 }

@@ -127,4 +127,3 @@ pub(crate) fn describe(rows: &[NodeRow]) -> String {
         |row: &NodeRow| format!("{} {} -> {} (health {})", row.name, row.reported, row.goal, row.health);
     rows.iter().map(one).collect::<Vec<_>>().join(", ")
 }
-
