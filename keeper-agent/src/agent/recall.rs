@@ -38,6 +38,11 @@ impl Recall {
         }
     }
 
+    /// What the peers are let in with may have changed.
+    pub(super) fn forget_admitted(&mut self) {
+        self.memory.admitted = None;
+    }
+
     /// A step ended well.
     pub(super) fn did(&mut self, step: &Step) {
         match step {

@@ -36,7 +36,22 @@ pub(super) async fn run(instance: &Instance, peers: &[Peer]) -> Result<(), Postg
     }
     let wanted: BTreeSet<String> = peers.iter().map(|peer| peer.node.slot_name()).collect();
     let session = instance.any_session().await?;
-    keep_slots(&session, &wanted).await
+    keep_slots(&session, &wanted).await?;
+    keep_password(instance, &session).await
+}
+
+/// Gives the replication role the password that is configured now. A standby receives the role from its primary.
+async fn keep_password(instance: &Instance, session: &LocalSession) -> Result<(), PostgresError> {
+    let password = instance.config().replication_password.clone();
+    if password.is_none() || instance.memory().replication_password == password {
+        return Ok(());
+    }
+    let row = connection::row(session, "ask for recovery", "SELECT pg_is_in_recovery()", &[]).await?;
+    if !row.get::<_, bool>(0) {
+        instance.ensure_replication_roles().await?;
+        instance.memory().replication_password = password;
+    }
+    Ok(())
 }
 
 struct Slot {

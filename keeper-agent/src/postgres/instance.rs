@@ -9,6 +9,8 @@ use tokio::sync::watch;
 
 use crate::config::HbaLevel;
 
+use crate::client::Secret;
+
 use super::config::InstanceConfig;
 use super::connection::{self, CONNECT_DEADLINE, LocalSession};
 use super::control_data::ControlData;
@@ -38,6 +40,8 @@ pub(super) struct Memory {
     pub(super) followed_names: Option<(i32, String)>,
     /// The upstream to whose history pg_rewind cannot bring this data.
     pub(super) hopeless_rewind_to: Option<NodeId>,
+    /// The password that the replication role was given last.
+    pub(super) replication_password: Option<Secret>,
 }
 
 impl Instance {

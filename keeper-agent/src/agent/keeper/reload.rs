@@ -19,6 +19,8 @@ impl Keeper {
                 }
                 self.instance.reconfigure(config.instance(Some(self.state.node)));
                 self.config = config;
+                self.recall.forget_admitted();
+                self.look_again();
                 let instance = Rc::clone(&self.instance);
                 self.reloading.start(async move {
                     instance.write_settings().await?;
