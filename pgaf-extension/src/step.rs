@@ -1,5 +1,7 @@
 //! The lines that every deciding function has in common.
 
+use std::cell::Cell;
+
 use pgaf_core::monitor::{self, Event};
 use pgaf_core::{Group, GroupId};
 use pgrx::pg_sys::panic::ErrorReport;
@@ -15,6 +17,11 @@ use crate::plan::plans;
 plans! {
     EXTENSION() = "
         SELECT extversion FROM pg_catalog.pg_extension WHERE extname = 'pgautofailover'";
+}
+
+thread_local! {
+    /// This backend has seen the extension of this library's version.
+    static IS_VERSION_SEEN: Cell<bool> = const { Cell::new(false) };
 }
 
 /// The version of the extension that this library belongs to.
@@ -69,16 +76,25 @@ fn check_ready(client: &mut SpiClient<'_>) -> Result<(), Error> {
         Ok(pg_sys::XACT_REPEATABLE_READ) => return Err(Error::Isolation("REPEATABLE READ")),
         _ => {}
     }
-    match extension_version(client)? {
+    if !IS_VERSION_SEEN.get() {
+        let mut rows = EXTENSION.with(|plan| plan.run(client, &[]))?;
+        let version = rows.next().map(|row| Row { row, what: "the extension" }.get(1)).transpose()?;
+        check_version(version)?;
+        IS_VERSION_SEEN.set(true);
+    }
+    Ok(())
+}
+
+/// The installed extension, if it is known, is the one that this library belongs to.
+///
+/// Asked before the first query of a backend, which tables of another version might not understand, and with every
+/// group that is read, because the extension can be updated meanwhile.
+pub(crate) fn check_version(installed: Option<String>) -> Result<(), Error> {
+    match installed {
         Some(extension) if extension != VERSION => {
+            IS_VERSION_SEEN.set(false);
             Err(Error::VersionMismatch { library: VERSION, extension })
         }
         _ => Ok(()),
     }
-}
-
-/// The version of the installed extension; `None` when the database has none.
-pub(crate) fn extension_version(client: &mut SpiClient<'_>) -> Result<Option<String>, Error> {
-    let mut rows = EXTENSION.with(|plan| plan.run(client, &[]))?;
-    rows.next().map(|row| Row { row, what: "the extension" }.get(1)).transpose()
 }

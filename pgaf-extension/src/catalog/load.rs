@@ -1,4 +1,4 @@
-//! Reads a group: everything that a decision depends on, in two queries.
+//! Reads a group: everything that a decision depends on, in one query.
 
 use std::time::Duration;
 
@@ -14,23 +14,24 @@ use crate::clock;
 use crate::error::Error;
 use crate::gucs;
 use crate::plan::plans;
+use crate::step;
 
 plans! {
-    FORMATION(TEXTOID, INT4OID) = "
-        SELECT kind, dbname::text, opt_secondary, number_sync_standbys,
+    // One row a node, and one row without a node for a group that has none.
+    GROUP(TEXTOID, INT4OID) = "
+        SELECT n.nodeid, n.nodename, n.nodehost, n.nodeport, n.goalstate::text, n.goalepoch, n.reportedstate::text,
+               n.reportedepoch, n.reportedpgisrunning, n.reportedtli, n.reportedlsn::text, n.reportdetail::text,
+               n.reportclock, n.reportserverstart = pg_catalog.pg_postmaster_start_time(), n.health,
+               n.candidatepriority, n.replicationquorum,
+               f.kind, f.dbname::text, f.opt_secondary, f.number_sync_standbys,
                (SELECT json_agg(json_build_object('standbys', r.standbys, 'acks', r.acks) ORDER BY r.position)::text
                   FROM pgautofailover.commit_rule AS r
-                 WHERE r.formationid = f.formationid AND r.groupid = $2)
+                 WHERE r.formationid = $1 AND r.groupid = $2),
+               (SELECT extversion FROM pg_catalog.pg_extension WHERE extname = 'pgautofailover')
           FROM pgautofailover.formation AS f
-         WHERE f.formationid = $1";
-    NODES(TEXTOID, INT4OID) = "
-        SELECT nodeid, nodename, nodehost, nodeport, goalstate::text, goalepoch, reportedstate::text, reportedepoch,
-               reportedpgisrunning, reportedtli, reportedlsn::text, reportdetail::text, reportclock,
-               reportserverstart = pg_catalog.pg_postmaster_start_time(), health, candidatepriority,
-               replicationquorum
-          FROM pgautofailover.node
-         WHERE formationid = $1 AND groupid = $2
-      ORDER BY nodeid";
+     LEFT JOIN pgautofailover.node AS n ON n.formationid = $1 AND n.groupid = $2
+         WHERE f.formationid = $1
+      ORDER BY n.nodeid";
     GROUPS(TEXTOID) = "
         SELECT DISTINCT groupid FROM pgautofailover.node WHERE formationid = $1 ORDER BY groupid";
 }
@@ -39,25 +40,28 @@ plans! {
 pub(crate) fn group(client: &mut SpiClient<'_>, formation: &str, id: GroupId) -> Result<Group, Error> {
     let started = clock::started().ok_or(Error::NotPreloaded)?;
     let clocks = Clocks { now: clock::now(), started };
-    let mut formations = FORMATION.with(|plan| plan.run(client, &[formation.into(), id.0.into()]))?;
-    let row = formations.next().ok_or_else(|| Error::UnknownFormation(formation.to_owned()))?;
-    let row = Row { row, what: "the formation" };
-    let kind: String = row.get(1)?;
-    let rules: Option<String> = row.get_nullable(5)?;
+    let rows = GROUP.with(|plan| plan.run(client, &[formation.into(), id.0.into()]))?;
+    let mut rows = rows.map(|row| Row { row, what: "a node" }).peekable();
+    let first = rows.peek().ok_or_else(|| Error::UnknownFormation(formation.to_owned()))?;
+    step::check_version(first.get_nullable(23)?)?;
+    let kind: String = first.get(18)?;
+    let rules: Option<String> = first.get_nullable(22)?;
     let mut group = Group {
         formation: formation.to_owned(),
         kind: if kind == FormationKind::Citus.as_str() { FormationKind::Citus } else { FormationKind::Pgsql },
         id,
-        dbname: row.get(2)?,
-        has_secondary: row.get(3)?,
-        number_sync_standbys: row.get::<i32>(4)?.unsigned_abs(),
+        dbname: first.get(19)?,
+        has_secondary: first.get(20)?,
+        number_sync_standbys: first.get::<i32>(21)?.unsigned_abs(),
         commit_rules: rules.map_or_else(|| Ok(Vec::new()), |text| commit_rules(&text))?,
         nodes: Vec::new(),
         timeouts: gucs::timeouts(),
         monitor_uptime: clocks.now.saturating_sub(started),
     };
-    for row in NODES.with(|plan| plan.run(client, &[formation.into(), id.0.into()]))? {
-        group.nodes.push(node(&Row { row, what: "a node" }, clocks)?);
+    for row in rows {
+        if row.get_nullable::<i64>(1)?.is_some() {
+            group.nodes.push(node(&row, clocks)?);
+        }
     }
     Ok(group)
 }
