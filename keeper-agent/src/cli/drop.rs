@@ -170,21 +170,20 @@ async fn stop_postgres(config: InstanceConfig) -> CliResult {
 
 /// Removes the state; with `destroy` the data and all other files, too.
 fn remove_files(paths: &Paths, pgdata: &Path, destroy: bool) -> CliResult {
-    let failed = |path: &Path, error: std::io::Error| {
-        CliError::new(Exit::BadConfig, format!("cannot remove \"{}\": {error}", path.display()))
+    let (what, removed) = if destroy {
+        let removed = atomic_file::remove_tree(pgdata).and_then(|()| paths.remove_all());
+        ("what is left", removed)
+    } else {
+        ("the state", atomic_file::remove(&paths.state).and_then(|()| atomic_file::remove(&paths.init)))
     };
-    for path in [&paths.state, &paths.init] {
-        atomic_file::remove(path).map_err(|error| failed(path, error))?;
-    }
-    if !destroy {
+    removed.map_err(|error| {
+        let node = pgdata.display();
+        CliError::new(Exit::BadConfig, format!("cannot remove {what} of \"{node}\": {error}"))
+    })?;
+    if destroy {
+        tracing::info!("\"{}\" is deleted", pgdata.display());
+    } else {
         tracing::info!("the data in \"{}\" is kept, --destroy deletes it", pgdata.display());
-        return Ok(());
     }
-    atomic_file::remove_tree(pgdata).map_err(|error| failed(pgdata, error))?;
-    atomic_file::remove(&paths.config).map_err(|error| failed(&paths.config, error))?;
-    if let Some(directory) = paths.state.parent() {
-        atomic_file::remove_files_in(directory).map_err(|error| failed(directory, error))?;
-    }
-    tracing::info!("\"{}\" is deleted", pgdata.display());
     Ok(())
 }

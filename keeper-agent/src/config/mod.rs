@@ -20,7 +20,7 @@ pub use error::ConfigError;
 pub use node::{
     CitusConfig, MonitorConfig, NodeConfig, PostgresConfig, ReplicationConfig, SslConfig, TimeoutConfig,
 };
-pub use paths::{Paths, absolute};
+pub use paths::{KEPT_DIRECTORY, Paths, absolute};
 pub use values::{AuthMethod, CitusRole, HbaLevel, NodeKind, Role, parse_duration, print_duration};
 
 use std::path::Path;

@@ -1,12 +1,16 @@
 //! Where the files that belong to a PGDATA are.
 
 use std::ffi::OsString;
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
 use nix::unistd::{Uid, User};
 
-use super::ConfigError;
+use super::{ConfigError, atomic_file};
+
+/// The directory beside the state in which Postgres's own configuration survives a new copy of the data.
+pub const KEPT_DIRECTORY: &str = "kept";
 
 /// The files of one node, named after its PGDATA.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +23,21 @@ pub struct Paths {
     pub init: PathBuf,
     /// The process that runs the node.
     pub pid: PathBuf,
+}
+
+impl Paths {
+    /// Removes all of them but the claim to run the node, and what else is kept beside the state.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn remove_all(&self) -> io::Result<()> {
+        let beside = |file: &Path| file.parent().map(Path::to_owned).unwrap_or_default();
+        atomic_file::remove_files_in(&beside(&self.config))?;
+        atomic_file::remove(&self.state)?;
+        atomic_file::remove_tree(&beside(&self.state).join(KEPT_DIRECTORY))?;
+        // With the init file, which says what was there before: as long as it is there, another try is safe.
+        atomic_file::remove_files_in(&beside(&self.state))
+    }
 }
 
 /// The directories of the XDG base directory specification.

@@ -112,7 +112,10 @@ impl MonitorConnection {
             })
             .await;
         match answer {
-            Ok(row) => column::<Json<Assignment>>(&row, "assignment").map(|Json(it)| it),
+            // To a node that has agreed to be dropped there is nothing left to say.
+            Ok(row) => column::<Option<Json<Assignment>>>(&row, "assignment")?
+                .map(|Json(assignment)| assignment)
+                .ok_or(MonitorError::NodeDropped(node)),
             Err(error) if error.sqlstate() == Some(sqlstate::UNKNOWN_NODE) => {
                 Err(MonitorError::NodeDropped(node))
             }

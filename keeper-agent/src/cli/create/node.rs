@@ -11,11 +11,12 @@ use super::super::error::{CliError, CliResult};
 use super::super::run::{claim, run_node};
 use super::super::ssl::make_certificate;
 use super::super::switches::not_yet;
+use super::super::target::monitor_of;
 use super::server::{Earlier, Plan, earlier, failed, make_cluster, take_back, while_running};
 use crate::client::{ConnectError, ConnectionString};
 use crate::config::init_file::{self, Before, Progress};
 use crate::config::state::{self, KeeperState};
-use crate::config::{Config, HbaLevel, NodeConfig, Paths};
+use crate::config::{Config, ConfigError, HbaLevel, NodeConfig, Paths, atomic_file};
 use crate::exit::Exit;
 use crate::monitor::{MonitorConnection, MonitorError, RegisteredNode, Registration};
 use crate::postgres::Instance;
@@ -44,7 +45,10 @@ pub(super) async fn run(options: &NewNode) -> CliResult<Exit> {
         )));
     }
     let claim = claim(&paths, &pgdata)?;
-    let is_complete = present.is_some() && state::load(&paths.state)?.is_some();
+    let is_complete = match &present {
+        Some(Config::Node(config)) => is_registered(config).await?,
+        _ => false,
+    };
     let progress = match (earlier(&paths, is_complete)?, present) {
         (Earlier::Complete, Some(Config::Node(config))) => {
             tracing::info!("node \"{}\" in \"{}\" is there already", config.name, pgdata.display());
@@ -56,6 +60,24 @@ pub(super) async fn run(options: &NewNode) -> CliResult<Exit> {
     let config = make(options, &pgdata, paths, progress).await?;
     tracing::info!("node \"{}\" is registered in formation \"{}\"", config.name, config.formation);
     go_on(config, options.server.run, claim).await
+}
+
+/// There is a state, and the monitor has not dropped the node since. A monitor that cannot be asked is believed to know it.
+async fn is_registered(config: &NodeConfig) -> CliResult<bool> {
+    let Some(state) = state::load(&config.paths.state)? else {
+        return Ok(false);
+    };
+    let known = match MonitorConnection::connect(&monitor_of(config)?).await {
+        Ok((monitor, _)) => monitor.node(state.node).await,
+        Err(error) => Err(error),
+    };
+    if matches!(known, Ok(None)) {
+        tracing::info!("the monitor does not know node {} any more, it is registered anew", state.node);
+        atomic_file::remove(&config.paths.state)
+            .map_err(|error| ConfigError::file("cannot remove", &config.paths.state, &error))?;
+        return Ok(false);
+    }
+    Ok(true)
 }
 
 async fn go_on(config: NodeConfig, runs: bool, claim: crate::config::pid_file::PidFile) -> CliResult<Exit> {

@@ -127,11 +127,7 @@ pub(super) fn take_back(paths: &Paths, pgdata: &Path, before: Before) {
         Before::Empty => atomic_file::remove_tree(pgdata),
         Before::Cluster => Ok(()),
     };
-    // Last: as long as the init file is there, another try knows what was there before.
-    let removed = data
-        .and_then(|()| paths.config.parent().map_or(Ok(()), atomic_file::remove_files_in))
-        .and_then(|()| atomic_file::remove(&paths.state))
-        .and_then(|()| paths.state.parent().map_or(Ok(()), atomic_file::remove_files_in));
+    let removed = data.and_then(|()| paths.remove_all());
     if let Err(error) = removed {
         tracing::warn!("what was made could not be removed: {error}");
     }
