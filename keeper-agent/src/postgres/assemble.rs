@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use super::config::InstanceConfig;
@@ -14,18 +14,23 @@ use super::marker::MARKER;
 /// Where the new one is made.
 const COPY: &str = "pg_autoctl.copy";
 
+/// Where Postgres writes its log: the directory is its default, the file is ours.
+pub(super) const LOGS: [&str; 2] = ["log", "startup.log"];
+
 /// The directory, within PGDATA, in which a new one is made.
 pub(super) fn copy_directory(pgdata: &Path) -> PathBuf {
     pgdata.join(COPY)
 }
 
-/// Makes an empty data directory where there is none.
+/// Makes an empty data directory where there is none; one that is there becomes its owner's only, as Postgres wants.
 pub(super) fn make_data_directory(pgdata: &Path) -> Result<(), PostgresError> {
     fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(pgdata)
-        .map_err(PostgresError::file("create", pgdata))
+        .map_err(PostgresError::file("create", pgdata))?;
+    fs::set_permissions(pgdata, fs::Permissions::from_mode(0o700))
+        .map_err(PostgresError::file("change the mode of", pgdata))
 }
 
 /// Nothing is in there, but what file systems put into their root.
@@ -63,7 +68,7 @@ pub(super) fn clean(config: &InstanceConfig) -> Result<(), PostgresError> {
     }
     for path in entries(pgdata)? {
         let is_link_to_wal = path.ends_with("pg_wal") && path.is_symlink();
-        let is_kept = [MARKER, "lost+found", "log", "startup.log"].iter().any(|name| path.ends_with(name));
+        let is_kept = [MARKER, "lost+found"].iter().chain(&LOGS).any(|name| path.ends_with(name));
         if !is_kept && !is_link_to_wal {
             remove(&path)?;
         }
@@ -85,7 +90,8 @@ fn clean_tablespace(link: &Path) -> Result<(), PostgresError> {
     Ok(())
 }
 
-fn remove(path: &Path) -> Result<(), PostgresError> {
+/// Removes a file or a directory with all in it.
+pub(super) fn remove(path: &Path) -> Result<(), PostgresError> {
     let is_directory = fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir());
     let removed = if is_directory { fs::remove_dir_all(path) } else { fs::remove_file(path) };
     match removed {
@@ -106,8 +112,8 @@ pub(super) fn put_in_place(pgdata: &Path) -> Result<(), PostgresError> {
             continue;
         };
         let target = pgdata.join(name);
-        // The logs of before stay.
-        if target.is_dir() && name == "log" {
+        // The source's log is not this node's.
+        if LOGS.iter().any(|log| name == *log) {
             continue;
         }
         fs::rename(&path, &target).map_err(PostgresError::file("move", &path))?;

@@ -5,10 +5,13 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::clock::BootTime;
-use super::running::{Answer, StandbyRow};
+use super::running::{Answer, ReceiverRow, StandbyRow};
 
 /// A standby that streams replies every second.
 const FRESH: Duration = Duration::from_secs(2);
+
+/// A stream that has lasted for so long goes on.
+const STEADY: Duration = Duration::from_millis(1500);
 
 /// Something that changes when somebody is heard, and when it last did.
 #[derive(Clone, Debug)]
@@ -23,13 +26,20 @@ pub(super) struct Contacts {
     standbys: HashMap<i32, Heard>,
     quorum: Option<BootTime>,
     upstream: Option<Heard>,
+    streaming: Option<BootTime>,
     /// Nobody can have been heard before.
     since: BootTime,
 }
 
 impl Default for Contacts {
     fn default() -> Self {
-        Self { standbys: HashMap::new(), quorum: None, upstream: None, since: BootTime::now() }
+        Self {
+            standbys: HashMap::new(),
+            quorum: None,
+            upstream: None,
+            streaming: None,
+            since: BootTime::now(),
+        }
     }
 }
 
@@ -46,6 +56,8 @@ impl Contacts {
         for row in rows {
             self.note_standby(row, asked);
         }
+        let is_streaming = answer.receiver.as_ref().is_some_and(ReceiverRow::is_streaming);
+        self.streaming = self.streaming.or(Some(now)).filter(|_| is_streaming);
         if !answer.is_in_recovery {
             self.upstream = None;
             self.since = now;
@@ -78,6 +90,11 @@ impl Contacts {
     /// How long ago a standby that commits wait for has replied.
     pub(super) fn quorum_silence(&self) -> Option<Duration> {
         self.quorum.map(BootTime::elapsed)
+    }
+
+    /// It has streamed at every look for a while. A node whose history is another's streams for moments, too.
+    pub(super) fn is_stream_steady(&self) -> bool {
+        self.streaming.is_some_and(|since| since.elapsed() >= STEADY)
     }
 
     /// How long the upstream has been silent.

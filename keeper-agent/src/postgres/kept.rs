@@ -1,9 +1,12 @@
-//! The node's own configuration survives a copy or a rewind, which bring that of the source. It is put away outside of
-//! PGDATA, so that it survives an interruption, too.
+//! The node's own configuration, and its log, survive a copy or a rewind, which bring those of the source. They are
+//! put away outside of PGDATA, so that they survive an interruption, too.
 
 use std::fs;
 use std::path::PathBuf;
 
+use crate::config::KEPT_DIRECTORY;
+
+use super::assemble::{self, LOGS};
 use super::config::InstanceConfig;
 use super::conninfo::make_private_directory;
 use super::error::PostgresError;
@@ -24,7 +27,7 @@ const OWN_FILES: [&str; 9] = [
 ];
 
 fn directory(config: &InstanceConfig) -> PathBuf {
-    config.state_dir.join("kept")
+    config.state_dir.join(KEPT_DIRECTORY)
 }
 
 /// Puts the files away, those that are there. In a directory that is marked already they are no longer the node's own.
@@ -33,6 +36,12 @@ pub(super) fn put_away(config: &InstanceConfig) -> Result<(), PostgresError> {
     make_private_directory(&kept)?;
     if marker::is_set(config) {
         return Ok(());
+    }
+    for name in LOGS {
+        // On another file system it has to stay where it is.
+        if let Err(error) = fs::rename(config.in_pgdata(name), kept.join(name)) {
+            tracing::debug!("\"{name}\" is not put away: {error}");
+        }
     }
     for name in OWN_FILES {
         let target = kept.join(name);
@@ -51,6 +60,11 @@ pub(super) fn put_back(config: &InstanceConfig) -> Result<(), PostgresError> {
         if let Ok(content) = fs::read(kept.join(name)) {
             files::replace(&config.in_pgdata(name), &content, 0o600)?;
         }
+    }
+    for name in LOGS.iter().filter(|name| kept.join(name).exists()) {
+        let target = config.in_pgdata(name);
+        assemble::remove(&target)?;
+        fs::rename(kept.join(name), &target).map_err(PostgresError::file("move", &target))?;
     }
     Ok(())
 }

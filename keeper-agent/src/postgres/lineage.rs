@@ -16,47 +16,83 @@ use super::wal;
 /// How long the other node may take to answer.
 const DEADLINE: Duration = Duration::from_millis(1500);
 
-/// Asks the upstream, unless a stream from it flows, which is an answer. `None` when it cannot be asked, is another
-/// cluster, or when there is nothing to compare.
-pub(super) async fn find(
-    config: &InstanceConfig,
-    upstream: &Peer,
-    control: &ControlData,
-    server: &Server,
-) -> Option<Lineage> {
-    let running = match server {
-        Server::Running(running) if !running.is_in_recovery => return None,
-        Server::Running(running) if streams_from(running, upstream) => {
-            return Some(Lineage::Behind);
+/// What is asked about.
+pub(super) struct Question<'a> {
+    pub(super) upstream: &'a Peer,
+    pub(super) control: &'a ControlData,
+    pub(super) server: &'a Server,
+    /// It streams from there, and has done so for a while: an answer by itself.
+    pub(super) is_stream_steady: bool,
+    /// It waits for WAL that it can only get from there.
+    pub(super) is_waiting: bool,
+}
+
+/// The answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Answer {
+    /// `None` when the upstream cannot be asked, is another cluster, or when there is nothing to compare.
+    pub(super) lineage: Option<Lineage>,
+    /// The upstream has removed WAL that is needed here: only a copy helps, as with a fork that cannot be rewound.
+    pub(super) is_wal_gone: bool,
+}
+
+impl From<Lineage> for Answer {
+    fn from(lineage: Lineage) -> Self {
+        Self { lineage: Some(lineage), is_wal_gone: false }
+    }
+}
+
+/// Asks the upstream, unless a steady stream from it flows.
+pub(super) async fn find(config: &InstanceConfig, question: &Question<'_>) -> Answer {
+    let upstream = question.upstream;
+    let running = match question.server {
+        Server::Running(running) if !running.is_in_recovery => return Answer::default(),
+        Server::Running(running) if question.is_stream_steady && streams_from(running, upstream) => {
+            return Lineage::Behind.into();
         }
         Server::Running(running) => Some(running),
         Server::Stopped => None,
-        Server::Starting | Server::Unresponsive => return None,
+        Server::Starting | Server::Unresponsive => return Answer::default(),
     };
-    match ask(config, upstream).await {
-        Ok(source) if source.system_identifier != control.system_identifier => {
-            tracing::error!(
-                "node {} \"{}\" has another system identifier: {} instead of {}",
-                upstream.node,
-                upstream.name,
-                source.system_identifier,
-                control.system_identifier
-            );
-            None
-        }
-        Ok(source) => Some(match running {
-            Some(running) => of_running(&source, running.timeline, running.lsn),
-            None => of_stopped(config, &source, control).await?,
-        }),
+    match compare(config, question, running).await {
+        Ok(answer) => answer,
         Err(error) => {
             tracing::debug!("node {} cannot be asked: {error}", upstream.node);
-            None
+            Answer::default()
         }
     }
 }
 
-async fn ask(config: &InstanceConfig, upstream: &Peer) -> Result<Source, PostgresError> {
-    RemoteSession::open(config, upstream, DEADLINE).await?.ask().await
+async fn compare(
+    config: &InstanceConfig,
+    question: &Question<'_>,
+    running: Option<&Running>,
+) -> Result<Answer, PostgresError> {
+    let (upstream, control) = (question.upstream, question.control);
+    let session = RemoteSession::open(config, upstream, DEADLINE).await?;
+    let source = session.ask().await?;
+    if source.system_identifier != control.system_identifier {
+        return Err(PostgresError::Refused(format!(
+            "its system identifier is {}, not {}",
+            source.system_identifier, control.system_identifier
+        )));
+    }
+    let Some(running) = running else {
+        return of_stopped(config, &source, control).await.map(Answer::from);
+    };
+    let lineage = of_running(&source, running.timeline, running.lsn);
+    if lineage == Lineage::Behind && question.is_waiting && running.replayed < source.end {
+        let segment = wal::segment_number_name(running.replayed, control.wal_segment_bytes);
+        if !session.has_segment(&segment).await? {
+            tracing::warn!(
+                "node {} \"{}\" has removed WAL that is needed here: the data will be copied anew",
+                upstream.node,
+                upstream.name
+            );
+            return Ok(Answer { lineage: Some(Lineage::Forked), is_wal_gone: true });
+        }
+    }
+    Ok(lineage.into())
 }
 
 fn streams_from(running: &Running, upstream: &Peer) -> bool {
@@ -75,26 +111,24 @@ fn of_running(source: &Source, timeline: Timeline, end: Lsn) -> Lineage {
 }
 
 /// The end of a stopped server's log is not known, but whether it has a record where the histories part.
-async fn of_stopped(config: &InstanceConfig, source: &Source, control: &ControlData) -> Option<Lineage> {
+async fn of_stopped(
+    config: &InstanceConfig,
+    source: &Source,
+    control: &ControlData,
+) -> Result<Lineage, PostgresError> {
     let Some(parting) = parting(source, control.timeline) else {
-        return Some(Lineage::Forked);
+        return Ok(Lineage::Forked);
     };
     if control.checkpoint >= parting || control.minimum_recovery_end > parting {
-        return Some(Lineage::Forked);
+        return Ok(Lineage::Forked);
     }
     let pgdata = config.pgdata.clone();
     let (timeline, segment) = (control.timeline, control.wal_segment_bytes);
-    let look = files::blocking("looking at the end of the log", move || {
-        Ok(wal::has_record_at(&pgdata, timeline, parting, segment))
-    });
-    match look.await {
-        Ok(true) => Some(Lineage::Forked),
-        Ok(false) => Some(Lineage::Behind),
-        Err(error) => {
-            tracing::warn!("{error}");
-            None
-        }
-    }
+    files::blocking("looking at the end of the log", move || {
+        let has_more = wal::has_record_at(&pgdata, timeline, parting, segment);
+        Ok(if has_more { Lineage::Forked } else { Lineage::Behind })
+    })
+    .await
 }
 
 /// Where the source's history leaves our timeline: where it ended it, or how far it got.

@@ -8,7 +8,7 @@ use tokio_postgres::error::SqlState;
 
 use super::clock::BootTime;
 use super::config::InstanceConfig;
-use super::connection::{LocalSession, connect_anywhere, within};
+use super::connection::{LocalSession, PidFile, connect_anywhere, within};
 use super::error::PostgresError;
 use super::process;
 use super::running::{Answer, QUESTION};
@@ -66,6 +66,9 @@ impl Listening {
         }
         if self.has_abandoned_too_many() {
             return Reply::Nothing;
+        }
+        if !is_open(config, postmaster) {
+            return if self.has_progress(postmaster) { Reply::Starting } else { Reply::Nothing };
         }
         match connect_anywhere(config, DEADLINE).await {
             Ok(session) => {
@@ -146,6 +149,13 @@ impl Listening {
         self.abandoned.retain(|pid| Pid::from_raw(*pid).is_some_and(|pid| test_kill_process(pid).is_ok()));
         self.abandoned.len() >= ABANDONED_LIMIT
     }
+}
+
+/// The postmaster says that it lets others in. Asking one that does not only fills its log.
+fn is_open(config: &InstanceConfig, postmaster: i32) -> bool {
+    PidFile::read(&config.pgdata).is_some_and(|file| {
+        file.pid == postmaster && !matches!(file.status.as_str(), "starting" | "stopping" | "")
+    })
 }
 
 /// The connection is gone; the server may be well.

@@ -15,11 +15,12 @@ use super::config::InstanceConfig;
 use super::contact::Contacts;
 use super::control_data::{CONTROL_FILE, ControlData};
 use super::instance::Instance;
+use super::lineage::{self, Question};
 use super::listening::{Listening, Reply};
 use super::postmaster::Postmaster;
 use super::running::{Answer, Context};
 use super::start::STANDBY_SIGNAL;
-use super::{assemble, files, lineage, marker};
+use super::{assemble, files, marker};
 
 /// While the server runs, its control file changes often, and little of it is needed.
 const CONTROL_REFRESH: Duration = Duration::from_secs(10);
@@ -81,14 +82,29 @@ impl Observer {
         });
         let (server, answer) = self.server(instance, &config, postmaster.as_deref()).await;
         let (data, control) = self.data(&config, &server).await;
-        let lineage = match (upstream, &control) {
-            (Some(upstream), Some(control)) => lineage::find(&config, upstream, control, &server).await,
-            _ => None,
+        let found = match (upstream, &control) {
+            (Some(upstream), Some(control)) => {
+                let question = Question {
+                    upstream,
+                    control,
+                    server: &server,
+                    is_stream_steady: self.contacts.is_stream_steady(),
+                    is_waiting: answer.as_ref().is_some_and(Answer::is_waiting),
+                };
+                lineage::find(&config, &question).await
+            }
+            _ => lineage::Answer::default(),
         };
-        let is_rewind_hopeless =
-            upstream.is_some_and(|peer| instance.memory().hopeless_rewind_to == Some(peer.node));
+        let is_rewind_hopeless = found.is_wal_gone
+            || upstream.is_some_and(|peer| instance.memory().hopeless_rewind_to == Some(peer.node));
         Sight {
-            observed: Observed { data, server, lineage, is_rewind_hopeless, memory: Default::default() },
+            observed: Observed {
+                data,
+                server,
+                lineage: found.lineage,
+                is_rewind_hopeless,
+                memory: Default::default(),
+            },
             upstream: answer
                 .as_ref()
                 .filter(|answer| answer.is_in_recovery)

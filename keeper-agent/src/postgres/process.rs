@@ -35,6 +35,13 @@ pub(super) fn cpu_ticks(pid: i32) -> Option<u64> {
     stat(pid).map(|stat| stat.cpu_ticks)
 }
 
+/// How often a process has given up the CPU by itself, to wait for something.
+pub(super) fn sleeps(pid: i32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let value = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?;
+    value.trim().parse().ok()
+}
+
 /// Bytes a process has sent to storage.
 pub(super) fn written_bytes(pid: i32) -> Option<u64> {
     let io = fs::read_to_string(format!("/proc/{pid}/io")).ok()?;

@@ -115,6 +115,21 @@ impl RemoteSession {
             .map_err(|error| PostgresError::Refused(format!("{what}: {error}")))
     }
 
+    /// It has the segment of WAL with this number, on any timeline.
+    pub(super) async fn has_segment(&self, segment: &str) -> Result<bool, PostgresError> {
+        let what = format!("node {}", self.peer);
+        let parameters: [&(dyn ToSql + Sync); 1] = [&segment];
+        let question = self.session.client.query_one(
+            "SELECT count(*) > 0 FROM pg_ls_dir('pg_wal', true, false) AS name \
+             WHERE length(name) = 24 AND right(name, 16) = $1::text",
+            &parameters,
+        );
+        let row = within(self.deadline, &what, question)
+            .await?
+            .map_err(PostgresError::sql("list the WAL of another node"))?;
+        Ok(row.get(0))
+    }
+
     /// Runs a checkpoint there.
     pub(super) async fn checkpoint(&self, deadline: Duration) -> Result<(), PostgresError> {
         let what = format!("a checkpoint on node {}", self.peer);

@@ -20,6 +20,7 @@ SELECT json_build_object(
               ELSE ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int END,
   'synchronous_standby_names', current_setting('synchronous_standby_names'),
   'primary_conninfo', CASE WHEN r THEN current_setting('primary_conninfo') ELSE '' END,
+  'has_archive', current_setting('restore_command') <> '',
   'is_replay_idle', r AND EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'startup'
                                   AND wait_event = 'RecoveryRetrieveRetryInterval'),
   'has_receiver', r AND EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'walreceiver'),
@@ -45,6 +46,7 @@ pub(super) struct Answer {
     timeline: Option<u32>,
     pub(super) synchronous_standby_names: String,
     primary_conninfo: String,
+    has_archive: bool,
     is_replay_idle: bool,
     has_receiver: bool,
     pub(super) receiver: Option<ReceiverRow>,
@@ -123,6 +125,11 @@ impl Answer {
         self.is_replay_idle && !self.has_receiver && self.primary_conninfo.is_empty()
     }
 
+    /// It has replayed what it has, and can get more from its upstream only.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.is_replay_idle && !self.has_archive
+    }
+
     fn receiver(&self) -> Receiver {
         match &self.receiver {
             Some(row) if row.is_streaming() => Receiver::Streaming,
@@ -175,7 +182,7 @@ mod tests {
         let text = format!(
             r#"{{"is_in_recovery":false,"is_in_template":false,"is_gated":false,"lsn":"0/3000060","replayed":"0/3000060",
                 "timeline":2,"synchronous_standby_names":"ANY 1 (x)","primary_conninfo":"",
-                "is_replay_idle":false,"has_receiver":false,"receiver":null,"standbys":[{standbys}],
+                "has_archive":false,"is_replay_idle":false,"has_receiver":false,"receiver":null,"standbys":[{standbys}],
                 "slots":["pgautofailover_standby_2"]}}"#
         );
         serde_json::from_str(&text).expect("an answer")

@@ -1,5 +1,7 @@
 //! Starts the server, open or gated, or opens the gate of one that runs.
 
+use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -103,12 +105,28 @@ async fn prepare(config: &Arc<InstanceConfig>, gate: Gate) -> Result<(), Postgre
         }
         // Nothing of Postgres runs here, as was just made sure; the number in the file may be a zombie's, or another
         // program's by now, and Postgres would not start beside it.
-        files::remove_if_there(&config.in_pgdata("postmaster.pid"))?;
+        remove_stale_locks(&config)?;
         history::complete(&config.pgdata)?;
         conninfo::write_passfile(&config)?;
         set_gate(&config, gate)
     })
     .await
+}
+
+/// The pid file, and the lock of the socket it names, if that is of this data directory.
+fn remove_stale_locks(config: &InstanceConfig) -> Result<(), PostgresError> {
+    if let Some(stale) = PidFile::read(&config.pgdata) {
+        let lock = Path::new(&stale.host).join(format!(".s.PGSQL.{}.lock", stale.port));
+        let owner = files::read_if_there(&lock)?.unwrap_or_default();
+        let is_ours = owner
+            .lines()
+            .nth(1)
+            .is_some_and(|pgdata| fs::canonicalize(pgdata).ok() == fs::canonicalize(&config.pgdata).ok());
+        if is_ours {
+            files::remove_if_there(&lock)?;
+        }
+    }
+    files::remove_if_there(&config.in_pgdata("postmaster.pid"))
 }
 
 fn set_gate(config: &InstanceConfig, gate: Gate) -> Result<(), PostgresError> {

@@ -13,7 +13,7 @@ use super::connection::{self, LocalSession};
 use super::error::PostgresError;
 use super::instance::Instance;
 use super::settings::{self, Changing};
-use super::{files, reload};
+use super::{files, process, reload};
 
 /// How long the slowest process may take.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -37,12 +37,13 @@ pub(super) async fn run(instance: &Instance, names: &str) -> Result<(), Postgres
         // Every process of the next postmaster reads it when it starts.
         return Ok(());
     };
-    reload::run_and_await(instance, "synchronous_standby_names", names).await?;
     let session = instance.any_session().await?;
+    let checkpointer = Checkpointer::look(&session).await?;
+    reload::run_and_await(instance, "synchronous_standby_names", names).await?;
     let give_up = Instant::now() + DEADLINE;
     await_walsenders(&session, give_up).await?;
     if !names.is_empty() {
-        await_checkpointer(&session, give_up).await?;
+        await_checkpointer(&session, checkpointer, give_up).await?;
     }
     instance.memory().followed_names = Some((postmaster.pid(), names.to_owned()));
     Ok(())
@@ -76,14 +77,17 @@ async fn await_walsenders(session: &LocalSession, give_up: Instant) -> Result<()
     }
 }
 
-async fn await_checkpointer(session: &LocalSession, give_up: Instant) -> Result<(), PostgresError> {
+/// It has slept since `before`, that is, it was woken by the reload; and it was seen asleep twice since.
+async fn await_checkpointer(
+    session: &LocalSession,
+    before: Checkpointer,
+    give_up: Instant,
+) -> Result<(), PostgresError> {
     let mut looks = 0;
     while looks < 2 {
-        if is_checkpointer_at_ease(session).await? {
-            looks += 1;
-        } else {
-            looks = 0;
-        }
+        let now = Checkpointer::look(session).await?;
+        let has_slept = now.pid != before.pid || now.sleeps > before.sleeps;
+        looks = if has_slept && now.is_at_ease { looks + 1 } else { 0 };
         if Instant::now() >= give_up {
             return Err(too_late("the checkpointer is busy"));
         }
@@ -94,15 +98,26 @@ async fn await_checkpointer(session: &LocalSession, give_up: Instant) -> Result<
     Ok(())
 }
 
-/// It waits at a place it reaches only after it has looked at its signals.
-async fn is_checkpointer_at_ease(session: &LocalSession) -> Result<bool, PostgresError> {
-    let row = connection::row(
-        session,
-        "look at the checkpointer",
-        "SELECT coalesce(bool_or(wait_event IN ('CheckpointerMain', 'CheckpointWriteDelay')), false) \
-         FROM pg_stat_activity WHERE backend_type = 'checkpointer'",
-        &[],
-    )
-    .await?;
-    Ok(row.get(0))
+/// The checkpointer at one moment.
+struct Checkpointer {
+    pid: i32,
+    /// It waits at a place it reaches only after it has looked at its signals.
+    is_at_ease: bool,
+    /// How often it has gone to sleep in its life.
+    sleeps: u64,
+}
+
+impl Checkpointer {
+    async fn look(session: &LocalSession) -> Result<Self, PostgresError> {
+        let row = connection::row(
+            session,
+            "look at the checkpointer",
+            "SELECT pid, coalesce(wait_event IN ('CheckpointerMain', 'CheckpointWriteDelay'), false) \
+             FROM pg_stat_activity WHERE backend_type = 'checkpointer'",
+            &[],
+        )
+        .await?;
+        let pid = row.get(0);
+        Ok(Self { pid, is_at_ease: row.get(1), sleeps: process::sleeps(pid).unwrap_or_default() })
+    }
 }

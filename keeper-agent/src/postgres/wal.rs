@@ -32,8 +32,18 @@ pub(super) fn has_record_at(pgdata: &Path, timeline: Timeline, position: Lsn, se
 }
 
 fn segment_name(timeline: Timeline, segment: u64, segment_bytes: u64) -> String {
+    format!("{:08X}{}", timeline.0, segment_number(segment, segment_bytes))
+}
+
+/// The name of the segment with this position, without the timeline it begins with.
+pub(super) fn segment_number_name(position: Lsn, segment_bytes: u64) -> String {
+    let segment_bytes = segment_bytes.max(1);
+    segment_number(position.0 / segment_bytes, segment_bytes)
+}
+
+fn segment_number(segment: u64, segment_bytes: u64) -> String {
     let per_file_id = 0x1_0000_0000 / segment_bytes;
-    format!("{:08X}{:08X}{:08X}", timeline.0, segment / per_file_id, segment % per_file_id)
+    format!("{:08X}{:08X}", segment / per_file_id, segment % per_file_id)
 }
 
 fn page_has_record(page: &[u8], position: Lsn, segment_bytes: u64) -> bool {

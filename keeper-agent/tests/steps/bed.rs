@@ -3,9 +3,11 @@
 use std::cell::RefCell;
 use std::net::TcpListener;
 use std::ops::Deref;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::rc::Rc;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use keeper_agent::client::{Secret, SslOptions};
@@ -112,10 +114,10 @@ impl Bed {
         Node { id, instance: Rc::new(Instance::new(config)) }
     }
 
-    /// A primary that runs, with its roles.
+    /// A primary that runs, with its roles. Its data is a copy of what initdb has made once.
     pub(crate) async fn primary(&self, id: i64) -> Result<Node, Box<dyn std::error::Error>> {
         let node = self.node(id);
-        node.initdb().await?;
+        node.copy_template().await?;
         node.execute(&Step::StartPostgres).await?;
         node.ensure_replication_roles().await?;
         Ok(node)
@@ -161,7 +163,42 @@ impl Deref for Node {
     }
 }
 
+/// A cluster that was never started, for this run of the tests.
+static TEMPLATE: OnceLock<PathBuf> = OnceLock::new();
+
+fn template() -> PathBuf {
+    std::env::temp_dir().join(format!("pgaf-step-template-{}", std::process::id()))
+}
+
+/// Removes the template.
+pub(crate) fn clean_up() {
+    if TEMPLATE.get().is_some() {
+        std::fs::remove_dir_all(template()).expect("removed");
+    }
+}
+
+fn make_template() -> PathBuf {
+    let path = template();
+    let made = Command::new(bin_dir().join("initdb"))
+        .args(["--username=postgres", "--encoding=UTF8", "--auth-local=trust", "--no-sync", "-D"])
+        .arg(&path)
+        .output()
+        .expect("initdb runs");
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    path
+}
+
 impl Node {
+    /// In the place of initdb, which takes longer.
+    async fn copy_template(&self) -> Outcome {
+        let template = TEMPLATE.get_or_init(make_template);
+        let copied = Command::new("cp").arg("-a").arg(template).arg(self.pgdata()).status()?;
+        check(copied.success(), "copied")?;
+        std::fs::set_permissions(self.pgdata(), std::fs::Permissions::from_mode(0o700))?;
+        self.write_settings().await?;
+        Ok(self.write_hba(&[]).await?)
+    }
+
     /// How the others connect to it.
     pub(crate) fn peer(&self) -> Peer {
         let config = self.config();
@@ -206,9 +243,11 @@ impl Node {
         Ok(self.execute(&Step::Follow { upstream }).await?)
     }
 
-    /// What it says of itself; an error when it does not answer.
+    /// What it says of itself, after recovery; an error when it does not answer.
     pub(crate) async fn running(&self) -> Result<Running, Box<dyn std::error::Error>> {
-        match self.observe(None).await.observed.server {
+        let sight =
+            self.until("the end of recovery", |sight| sight.observed.server != Server::Starting).await?;
+        match sight.observed.server {
             Server::Running(running) => Ok(running),
             other => Err(format!("node {} is {other:?}", self.id).into()),
         }
@@ -235,9 +274,12 @@ impl Node {
         Ok(())
     }
 
-    /// Runs a statement without a result.
+    /// Runs a statement without a result, as an application would: its commit waits for standbys.
     pub(crate) async fn sql(&self, statement: &str) -> Outcome {
-        Ok(self.session("postgres").await?.batch_execute(statement).await?)
+        let session = self.session("postgres").await?;
+        session.batch_execute("SET synchronous_commit = on").await?;
+        let done = session.batch_execute(statement).await;
+        done.map_err(|error| keeper_agent::client::describe(&error).into())
     }
 
     /// Asks for one text.

@@ -19,6 +19,7 @@ crate::tests![
     a_rewind_that_cannot_work_says_so,
     a_rewind_keeps_the_nodes_own_configuration,
     a_standby_of_an_old_timeline_finds_every_history,
+    a_standby_whose_wal_is_gone_is_copied_anew,
 ];
 
 async fn promote(node: &Node) -> Outcome {
@@ -171,22 +172,58 @@ async fn a_standby_of_an_old_timeline_finds_every_history(bed: &Bed) -> Outcome 
     one.admit(&[&two, &three]).await?;
     two.join(&one).await?;
     three.join(&one).await?;
-    // Three sleeps through two promotions; the last primary was copied after the first of them.
+    // Three sleeps through two promotions.
     three.stop(StopMode::Fast).await?;
-    two.catch_up(&one).await?;
+    switch_over(&one, &two, &three).await?;
+    switch_over(&two, &one, &three).await?;
+    // As in a copy, which brings the newest history only.
+    fs::remove_file(one.pgdata().join("pg_wal/00000002.history"))?;
     one.stop(StopMode::Fast).await?;
-    promote(&two).await?;
-    two.admit(&[&one, &three]).await?;
-    one.execute(&Step::BaseBackup { upstream: two.peer() }).await?;
     one.execute(&Step::StartPostgres).await?;
-    one.await_stream().await?;
-    two.stop(StopMode::Fast).await?;
-    promote(&one).await?;
-    one.admit(&[&two, &three]).await?;
     check(lineage(&three, &one).await == Some(Lineage::Behind), "behind")?;
     three.follow(Some(&one)).await?;
     three.execute(&Step::StartPostgres).await?;
     three.await_stream().await?;
     three.catch_up(&one).await?;
     check(three.running().await?.timeline == Timeline(3), "two timelines later")
+}
+
+async fn switch_over(from: &Node, to: &Node, third: &Node) -> Outcome {
+    to.catch_up(from).await?;
+    from.stop(StopMode::Fast).await?;
+    promote(to).await?;
+    to.admit(&[from, third]).await?;
+    from.follow(Some(to)).await?;
+    from.execute(&Step::StartPostgres).await?;
+    from.await_stream().await
+}
+
+async fn a_standby_whose_wal_is_gone_is_copied_anew(bed: &Bed) -> Outcome {
+    let primary = bed.primary(1).await?;
+    let standby = bed.standby(2, &primary).await?;
+    standby.stop(StopMode::Fast).await?;
+    // Away for so long that its slot was given up.
+    primary.sql("SELECT pg_drop_replication_slot('pgautofailover_standby_2')").await?;
+    primary.sql("ALTER SYSTEM SET wal_keep_size = 0").await?;
+    primary.reload().await?;
+    for _ in 0..3 {
+        primary.sql("CREATE TABLE t (); DROP TABLE t; SELECT pg_switch_wal()").await?;
+        primary.execute(&Step::Checkpoint).await?;
+    }
+    primary.admit(&[&standby]).await?;
+    standby.execute(&Step::StartPostgres).await?;
+    let peer = primary.peer();
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    loop {
+        let observed = standby.observe(Some(&peer)).await.observed;
+        if observed.lineage == Some(Lineage::Forked) && observed.is_rewind_hopeless {
+            break;
+        }
+        check(std::time::Instant::now() < deadline, "it is seen that only a copy helps")?;
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    standby.stop(StopMode::Fast).await?;
+    standby.join(&primary).await?;
+    let observed = standby.observe(Some(&peer)).await.observed;
+    check(observed.lineage == Some(Lineage::Behind) && !observed.is_rewind_hopeless, "and then it is well")
 }

@@ -58,5 +58,7 @@ fn main() -> ExitCode {
     let trials = groups.into_iter().flat_map(|(group, tests)| {
         tests.into_iter().map(move |test| Trial::test(format!("{group}::{}", test.name), test.run))
     });
-    libtest_mimic::run(&arguments, trials.collect()).exit_code()
+    let conclusion = libtest_mimic::run(&arguments, trials.collect());
+    bed::clean_up();
+    conclusion.exit_code()
 }
