@@ -67,6 +67,12 @@ impl Authority {
         self.monitor.is_some_and(|sent| sent.elapsed() < within)
     }
 
+    /// How long until both have been silent for the limit.
+    pub(super) fn time_to_fence(&self, limit: Duration) -> Duration {
+        let of_monitor = self.monitor.map_or(Duration::ZERO, |sent| limit.saturating_sub(sent.elapsed()));
+        of_monitor.max(limit.saturating_sub(self.standbys.elapsed()))
+    }
+
     /// For the plan without a monitor.
     pub(super) fn silence(&self, limit: Duration) -> Silence {
         let monitor = self.monitor.filter(|_| self.may_start_writer()).map(BootTime::elapsed);

@@ -4,14 +4,16 @@ use std::time::{Duration, Instant};
 
 use pgaf_core::keeper::{self, Plan, Server, Step, StopMode};
 use pgaf_core::{Assignment, ReplicationState};
-use tracing::{debug, error, info, warn};
+use tracing::{debug, error, info};
 
 use super::Keeper;
 use crate::agent::shutdown::Shutdown;
 use crate::agent::work::Purpose;
 
-/// The local Postgres is looked at this often while the plan waits for something.
+/// The local Postgres is looked at this often when the plan has begun to wait for something.
 const WAITING_LOOK_PERIOD: Duration = Duration::from_millis(50);
+/// What takes longer is no longer worth looking that often.
+const IMPATIENT_FOR: Duration = Duration::from_secs(5);
 /// A Postgres that answers nothing for this long is taken for hung.
 const HUNG_AFTER: Duration = Duration::from_secs(10);
 
@@ -23,13 +25,6 @@ impl Keeper {
     pub(super) fn is_synchronous_writer(&self) -> bool {
         self.assignment()
             .is_some_and(|assignment| assignment.goal.is_writer() && assignment.commit_rule.is_synchronous())
-    }
-
-    /// After how long without a word of the monitor and the standbys a primary fences itself.
-    pub(super) fn fence_limit(&self) -> Duration {
-        let of_monitor = self.assignment().and_then(|assignment| assignment.network_partition_timeout_ms);
-        let own = self.config.timeout.network_partition;
-        of_monitor.map_or(own, |limit| own.min(Duration::from_millis(limit)))
     }
 
     pub(super) fn consider(&mut self) {
@@ -78,16 +73,16 @@ impl Keeper {
     }
 
     pub(super) fn follow(&mut self, plan: Plan) {
-        let must_fence = self.authority.is_isolated(self.fence_limit())
-            && plan == Plan::Steps(vec![Step::StopPostgres(StopMode::Immediate)]);
-        if self.work.is_fencing() || (self.work.is_busy() && !must_fence) {
+        if self.work.is_busy() {
             return;
         }
         match plan {
             Plan::Reached => self.on_reached(),
             Plan::Wait(reason) => {
-                self.next_look = self.next_look.min(Instant::now() + WAITING_LOOK_PERIOD);
                 self.tell_progress(reason);
+                if self.waiting_since.elapsed() < IMPATIENT_FOR {
+                    self.next_look = self.next_look.min(Instant::now() + WAITING_LOOK_PERIOD);
+                }
             }
             Plan::Blocked(reason) => {
                 if self.progress.as_deref() != Some(reason) {
@@ -96,10 +91,7 @@ impl Keeper {
                 self.progress = Some(reason.to_owned());
             }
             Plan::Steps(steps) => {
-                if must_fence {
-                    warn!("neither the monitor nor the standbys answer: this primary fences itself");
-                    self.work.give_up();
-                } else if self.work.not_before().is_some() {
+                if self.work.not_before().is_some() {
                     return;
                 }
                 self.begin_for_goal(steps);
@@ -116,6 +108,7 @@ impl Keeper {
     pub(super) fn tell_progress(&mut self, reason: &str) {
         if self.progress.as_deref() != Some(reason) {
             debug!("waiting: {reason}");
+            self.waiting_since = Instant::now();
             self.progress = Some(reason.to_owned());
         }
     }

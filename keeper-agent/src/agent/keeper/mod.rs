@@ -2,6 +2,7 @@
 
 mod consider;
 mod end;
+mod fence;
 mod look;
 mod reload;
 mod save;
@@ -56,6 +57,7 @@ pub(super) struct Keeper {
     last_report: Option<Report>,
     is_monitor_failing: bool,
     progress: Option<String>,
+    waiting_since: Instant,
     quick_restart: Option<Instant>,
     is_ready: bool,
 }
@@ -92,6 +94,7 @@ impl Keeper {
             last_report: None,
             is_monitor_failing: false,
             progress: None,
+            waiting_since: now,
             quick_restart: None,
             is_ready: false,
         })
@@ -101,6 +104,7 @@ impl Keeper {
         info!("keeper of node {} \"{}\" starts", self.state.node, self.config.name);
         loop {
             self.look();
+            self.fence_if_due();
             self.consider();
             self.speak();
             if let Some(exit) = self.ended() {
@@ -128,7 +132,8 @@ impl Keeper {
         let now = Instant::now();
         let look = (!self.observing.is_busy()).then_some(self.next_look);
         let report = (!self.contacting.is_busy() && !self.is_sight_stale).then_some(self.next_report);
-        let due = [look, report, self.work.not_before()].into_iter().flatten().min();
+        let fence = self.time_to_fence().filter(|left| !left.is_zero()).map(|left| now + left);
+        let due = [look, report, fence, self.work.not_before()].into_iter().flatten().min();
         due.unwrap_or(now + REPORT_PERIOD).max(now)
     }
 }

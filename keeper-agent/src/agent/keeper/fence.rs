@@ -1,0 +1,42 @@
+//! Fencing: a primary that nobody vouches for stops at once, whatever else is under way.
+
+use std::time::Duration;
+
+use pgaf_core::keeper::{Plan, Step, StopMode, plan_isolated};
+use tracing::warn;
+
+use super::Keeper;
+
+impl Keeper {
+    /// After how long without a word of the monitor and the standbys a primary fences itself.
+    pub(super) fn fence_limit(&self) -> Duration {
+        let of_monitor = self.assignment().and_then(|assignment| assignment.network_partition_timeout_ms);
+        let own = self.config.timeout.network_partition;
+        of_monitor.map_or(own, |limit| own.min(Duration::from_millis(limit)))
+    }
+
+    /// How long until this node would have to fence itself; `None` when it never has to.
+    pub(super) fn time_to_fence(&self) -> Option<Duration> {
+        let is_concerned = self.is_synchronous_writer() && !self.work.is_fencing();
+        is_concerned.then(|| self.authority.time_to_fence(self.fence_limit()))
+    }
+
+    /// Stops Postgres when the time has come, judged by the last look, however old: a server that hangs is no reason
+    /// to wait.
+    pub(super) fn fence_if_due(&mut self) {
+        if !self.time_to_fence().is_some_and(|left| left.is_zero()) {
+            return;
+        }
+        let just_changed = self.is_sight_stale && !self.work.is_busy();
+        let (Some(sight), Some(assignment), false) = (&self.sight, self.assignment(), just_changed) else {
+            return;
+        };
+        let silence = self.authority.silence(self.fence_limit());
+        let stop = vec![Step::StopPostgres(StopMode::Immediate)];
+        if plan_isolated(assignment, &sight.observed, silence) == Plan::Steps(stop.clone()) {
+            warn!("neither the monitor nor the standbys answer: this primary fences itself");
+            self.work.give_up();
+            self.begin_for_goal(stop);
+        }
+    }
+}
