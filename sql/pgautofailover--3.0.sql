@@ -334,25 +334,8 @@ RETURNS record LANGUAGE c STRICT SECURITY DEFINER SET search_path = pg_catalog, 
 AS 'MODULE_PATHNAME', 'create_formation_wrapper';
 
 CREATE FUNCTION pgautofailover.drop_formation(formation_id text)
-RETURNS void LANGUAGE plpgsql STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    nodes bigint;
-BEGIN
-    DELETE FROM pgautofailover.commit_rule
-          WHERE formationid = $1
-            AND NOT EXISTS (SELECT FROM pgautofailover.node WHERE node.formationid = $1);
-    DELETE FROM pgautofailover.formation WHERE formationid = $1;
-
-    IF NOT FOUND THEN
-        PERFORM pgautofailover.require_formation($1);
-    END IF;
-EXCEPTION WHEN foreign_key_violation THEN
-    SELECT count(*) INTO nodes FROM pgautofailover.node WHERE formationid = $1;
-    RAISE EXCEPTION 'formation "%" still has nodes: %', $1, nodes
-          USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Drop its nodes first, with "pg_autoctl drop node".';
-END
-$$;
+RETURNS void LANGUAGE c STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'drop_formation_wrapper';
 
 CREATE FUNCTION pgautofailover.update_secondary_check()
 RETURNS trigger LANGUAGE plpgsql

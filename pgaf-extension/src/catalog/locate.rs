@@ -29,30 +29,66 @@ pub(crate) struct Place {
 
 /// By its id.
 pub(crate) fn by_id(client: &mut SpiClient<'_>, node: NodeId) -> Result<Place, Error> {
-    BY_ID.with(|plan| find(client, plan, &[node.0.into()]))?.ok_or(Error::UnknownNode(node))
+    find_by_id(client, node)?.ok_or(Error::UnknownNode(node))
+}
+
+/// By its id, if it is there.
+pub(crate) fn find_by_id(client: &mut SpiClient<'_>, node: NodeId) -> Result<Option<Place>, Error> {
+    BY_ID.with(|plan| find(client, plan, &[node.0.into()]))
 }
 
 /// By its host and port.
 pub(crate) fn by_address(client: &mut SpiClient<'_>, host: &str, port: i32) -> Result<Place, Error> {
-    let found = BY_ADDRESS.with(|plan| find(client, plan, &[host.into(), port.into()]))?;
-    found.ok_or_else(|| Error::UnknownAddress { host: host.to_owned(), port })
+    let unknown = || Error::UnknownAddress { host: host.to_owned(), port };
+    find_by_address(client, host, port)?.ok_or_else(unknown)
+}
+
+/// By its host and port, if it is there.
+pub(crate) fn find_by_address(
+    client: &mut SpiClient<'_>,
+    host: &str,
+    port: i32,
+) -> Result<Option<Place>, Error> {
+    BY_ADDRESS.with(|plan| find(client, plan, &[host.into(), port.into()]))
 }
 
 /// By its name in a formation.
 pub(crate) fn by_name(client: &mut SpiClient<'_>, formation: &str, name: &str) -> Result<Place, Error> {
-    if let Some(place) = BY_NAME.with(|plan| find(client, plan, &[formation.into(), name.into()]))? {
+    if let Some(place) = find_by_name(client, formation, name)? {
         return Ok(place);
     }
     self::formation(client, formation)?;
     Err(Error::UnknownName { formation: formation.to_owned(), name: name.to_owned() })
 }
 
-/// The database and the kind of a formation.
-pub(crate) fn formation(client: &mut SpiClient<'_>, name: &str) -> Result<(String, String), Error> {
-    let mut rows = FORMATION.with(|plan| plan.run(client, &[name.into()]))?;
-    let row = rows.next().ok_or_else(|| Error::UnknownFormation(name.to_owned()))?;
+/// By its name in a formation, if both are there.
+pub(crate) fn find_by_name(
+    client: &mut SpiClient<'_>,
+    formation: &str,
+    name: &str,
+) -> Result<Option<Place>, Error> {
+    BY_NAME.with(|plan| find(client, plan, &[formation.into(), name.into()]))
+}
+
+/// What nodes have to agree with when they join.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Formation {
+    pub(crate) dbname: String,
+    pub(crate) kind: String,
+}
+
+/// A formation by its name.
+pub(crate) fn formation(client: &mut SpiClient<'_>, name: &str) -> Result<Formation, Error> {
+    find_formation(client, name)?.ok_or_else(|| Error::UnknownFormation(name.to_owned()))
+}
+
+/// A formation by its name, if it is there.
+pub(crate) fn find_formation(client: &mut SpiClient<'_>, name: &str) -> Result<Option<Formation>, Error> {
+    let Some(row) = FORMATION.with(|plan| plan.run(client, &[name.into()]))?.next() else {
+        return Ok(None);
+    };
     let row = Row { row, what: "the formation" };
-    Ok((row.get(1)?, row.get(2)?))
+    Ok(Some(Formation { dbname: row.get(1)?, kind: row.get(2)? }))
 }
 
 fn find(

@@ -1,4 +1,4 @@
-//! `create_formation`: a place for nodes that serve one database.
+//! `create_formation` and `drop_formation`: a place for nodes that serve one database.
 
 use std::ffi::CStr;
 
@@ -6,7 +6,7 @@ use pgaf_core::FormationKind;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
-use crate::catalog::locate;
+use crate::catalog::{load, locate};
 use crate::error::Error;
 use crate::lock;
 use crate::plan::plans;
@@ -17,6 +17,10 @@ plans! {
     INSERT(TEXTOID, TEXTOID, TEXTOID, BOOLOID, INT4OID) = "
         INSERT INTO pgautofailover.formation (formationid, kind, dbname, opt_secondary, number_sync_standbys)
              VALUES ($1, $2, $3, $4, $5)";
+    DELETE_RULES(TEXTOID) = "
+        DELETE FROM pgautofailover.commit_rule WHERE formationid = $1";
+    DELETE(TEXTOID) = "
+        DELETE FROM pgautofailover.formation WHERE formationid = $1";
 }
 
 /// As long as a name in Postgres.
@@ -35,7 +39,7 @@ fn create_formation(
     step::run(|client| {
         check(formation_id, kind, &dbname, number_sync_standbys)?;
         lock::formation(formation_id);
-        if locate::formation(client, formation_id).is_ok() {
+        if locate::find_formation(client, formation_id)?.is_some() {
             return Err(Error::Duplicate {
                 what: format!("formation \"{formation_id}\" exists already"),
                 hint: "Choose another name, or drop that formation first.",
@@ -59,6 +63,23 @@ fn create_formation(
         number_sync_standbys.to_string(),
     ];
     Ok(Record::new(fcinfo, &columns.map(Some))?)
+}
+
+#[pg_extern(sql = false)]
+fn drop_formation(formation_id: &str) -> Result<(), ErrorReport> {
+    step::run(|client| {
+        lock::formation(formation_id);
+        locate::formation(client, formation_id)?;
+        if !load::groups(client, formation_id)?.is_empty() {
+            return Err(Error::WrongState {
+                what: format!("formation \"{formation_id}\" still has nodes"),
+                hint: "Drop its nodes first, with \"pg_autoctl drop node\".",
+            });
+        }
+        DELETE_RULES.with(|plan| plan.run(client, &[formation_id.into()]))?;
+        DELETE.with(|plan| plan.run(client, &[formation_id.into()]))?;
+        Ok(())
+    })
 }
 
 fn check(name: &str, kind: &str, dbname: &str, number_sync_standbys: i32) -> Result<(), Error> {

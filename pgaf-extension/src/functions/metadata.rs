@@ -98,14 +98,14 @@ fn check_not_taken(
     port: i32,
 ) -> Result<(), Error> {
     const HINT: &str = "Choose another, or change that node first.";
-    let named = locate::by_name(client, &place.formation, name).ok();
+    let named = locate::find_by_name(client, &place.formation, name)?;
     if let Some(other) = named.filter(|other| other.node != place.node) {
         return Err(Error::Duplicate {
             what: format!("node {} is called \"{name}\"", other.node),
             hint: HINT,
         });
     }
-    let there = locate::by_address(client, host, port).ok();
+    let there = locate::find_by_address(client, host, port)?;
     if let Some(other) = there.filter(|other| other.node != place.node) {
         return Err(Error::Duplicate {
             what: format!("node {} is at {host}:{port}", other.node),

@@ -152,7 +152,7 @@ fn check_values(request: &Request<'_>) -> Result<(), Error> {
 }
 
 fn choose_group(client: &mut SpiClient<'_>, request: &Request<'_>) -> Result<GroupId, Error> {
-    let (_, formation_kind) = locate::formation(client, request.formation)?;
+    let formation_kind = locate::formation(client, request.formation)?.kind;
     if formation_kind == "citus" {
         return Err(Error::NotSupported("formations of kind \"citus\" are not supported yet"));
     }
@@ -183,7 +183,7 @@ fn agree_on_database(client: &mut SpiClient<'_>, request: &Request<'_>) -> Resul
         return Ok(());
     }
     DATABASE.with(|plan| plan.run(client, &[request.formation.into(), request.dbname.into()]))?;
-    let (dbname, _) = locate::formation(client, request.formation)?;
+    let dbname = locate::formation(client, request.formation)?.dbname;
     if dbname == request.dbname {
         return Ok(());
     }
@@ -251,7 +251,7 @@ fn choose_id(client: &mut SpiClient<'_>, request: &Request<'_>) -> Result<NodeId
         return Ok(NodeId(Row { row, what: "the sequence of node ids" }.get(1)?));
     }
     let id = NodeId(request.desired_id);
-    if let Ok(place) = locate::by_id(client, id) {
+    if let Some(place) = locate::find_by_id(client, id)? {
         return Err(Error::Duplicate {
             what: format!("node {id} exists already, in formation \"{}\"", place.formation),
             hint: "Choose another id, or none: the monitor then chooses one.",
@@ -262,7 +262,7 @@ fn choose_id(client: &mut SpiClient<'_>, request: &Request<'_>) -> Result<NodeId
 }
 
 fn check_not_taken(client: &mut SpiClient<'_>, request: &Request<'_>, name: &str) -> Result<(), Error> {
-    if let Ok(place) = locate::by_name(client, request.formation, name) {
+    if let Some(place) = locate::find_by_name(client, request.formation, name)? {
         return Err(Error::Duplicate {
             what: format!(
                 "formation \"{}\" has a node \"{name}\" already, node {}",
@@ -271,7 +271,7 @@ fn check_not_taken(client: &mut SpiClient<'_>, request: &Request<'_>, name: &str
             hint: "Choose another name with --name, or drop that node first.",
         });
     }
-    if let Ok(place) = locate::by_address(client, request.host, request.port) {
+    if let Some(place) = locate::find_by_address(client, request.host, request.port)? {
         return Err(Error::Duplicate {
             what: format!(
                 "{}:{} is registered already, as node {} of formation \"{}\"",
