@@ -19,13 +19,15 @@ pub(crate) struct NodeRow {
     pub(crate) goal: String,
     pub(crate) reported: String,
     pub(crate) health: i32,
+    /// It has reported since the monitor was started.
+    pub(crate) is_fresh: bool,
     pub(crate) timeline: u32,
 }
 
 impl NodeRow {
-    /// The state, when goal and report agree on it.
+    /// The state, when goal and report agree on it and the report is no old one.
     pub(crate) fn settled(&self) -> Option<&str> {
-        (self.goal == self.reported).then_some(self.goal.as_str())
+        (self.goal == self.reported && self.is_fresh).then_some(self.goal.as_str())
     }
 }
 
@@ -50,7 +52,8 @@ impl Cluster {
 
     /// What the monitor says of its nodes, by id.
     pub(crate) fn rows(&self) -> Result<Vec<NodeRow>> {
-        let sql = "select nodeid, nodename, goalstate, reportedstate, health, reportedtli \
+        let sql = "select nodeid, nodename, goalstate, reportedstate, health, reportedtli, \
+                   reporttime > pg_postmaster_start_time() \
                    from pgautofailover.node order by nodeid";
         let rows = self.on_monitor(|monitor| monitor.rows(sql))?;
         rows.into_iter().map(node_row).collect()
@@ -108,7 +111,7 @@ impl Cluster {
 
 fn node_row(row: Vec<Option<String>>) -> Result<NodeRow> {
     let values: Vec<String> = row.into_iter().map(Option::unwrap_or_default).collect();
-    let [id, name, goal, reported, health, timeline] = values.as_slice() else {
+    let [id, name, goal, reported, health, timeline, is_fresh] = values.as_slice() else {
         bail!("a node's row has {} columns", values.len());
     };
     Ok(NodeRow {
@@ -118,6 +121,7 @@ fn node_row(row: Vec<Option<String>>) -> Result<NodeRow> {
         reported: reported.clone(),
         health: health.parse()?,
         timeline: timeline.parse()?,
+        is_fresh: is_fresh == "t",
     })
 }
 
