@@ -1,5 +1,6 @@
 //! What a background process needs that a backend has from Postgres: transactions that survive an error, reloads.
 
+use std::ffi::CStr;
 use std::panic::AssertUnwindSafe;
 
 use pgrx::bgworkers::BackgroundWorker;
@@ -56,5 +57,18 @@ pub(super) fn reload_if_asked() {
     if BackgroundWorker::sighup_received() {
         // SAFETY: outside of any transaction, in the main loop, where Postgres's own workers do it.
         unsafe { pg_sys::ProcessConfigFile(pg_sys::GucContext::PGC_SIGHUP) };
+    }
+}
+
+/// Fixes a setting for the life of this process.
+pub(super) fn set(name: &CStr, value: &CStr) {
+    // SAFETY: two strings that end with a zero byte, which Postgres copies.
+    unsafe {
+        pg_sys::SetConfigOption(
+            name.as_ptr(),
+            value.as_ptr(),
+            pg_sys::GucContext::PGC_SUSET,
+            pg_sys::GucSource::PGC_S_OVERRIDE,
+        );
     }
 }

@@ -30,15 +30,9 @@ pub extern "C-unwind" fn pgautofailover_worker_main(database: pg_sys::Datum) {
     let database = unsafe { pg_sys::Oid::from_datum(database, false) };
     BackgroundWorker::connect_worker_to_spi_by_oid(database, None);
     // A row that somebody holds locked must not keep all other groups waiting.
-    // SAFETY: constant strings.
-    unsafe {
-        pg_sys::SetConfigOption(
-            c"lock_timeout".as_ptr(),
-            c"500ms".as_ptr(),
-            pg_sys::GucContext::PGC_SUSET,
-            pg_sys::GucSource::PGC_S_OVERRIDE,
-        );
-    }
+    session::set(c"lock_timeout", c"500ms");
+    // A superuser's queries mean what they say, whatever functions and operators there are in other schemas.
+    session::set(c"search_path", c"pg_catalog, pg_temp");
     match Prober::new(gucs::probing()) {
         Ok(prober) => Worker::new(prober).run(),
         Err(error) => server_log::line(&format!("The nodes cannot be probed: {error}; it is tried again")),
