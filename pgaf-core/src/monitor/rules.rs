@@ -38,6 +38,8 @@ pub enum Fact {
     Reports(Who),
     /// Its keeper reports and its Postgres runs.
     Alive(Who),
+    /// Its keeper has reported just now, and its Postgres runs: it will learn a new goal.
+    Heard(Who),
     /// Its keeper reports that Postgres does not run.
     Down(Who),
     /// Nobody hears of it any more.
@@ -195,19 +197,19 @@ pub const RULES: &[Rule] = &[
     // A standby comes and goes.
     Rule {
         name: "standby_is_down",
-        when: &[Goal(Subject, &[Secondary]), Down(Subject), Goal(Writer, WRITER), Alive(Writer)],
+        when: &[Goal(Subject, &[Secondary]), Down(Subject), Goal(Writer, WRITER), Heard(Writer)],
         then: &[(Subject, CatchingUp)],
         why: "its Postgres does not run",
     },
     Rule {
         name: "standby_is_lost",
-        when: &[Goal(Subject, &[Secondary]), Lost(Subject), Goal(Writer, WRITER), Alive(Writer)],
+        when: &[Goal(Subject, &[Secondary]), Lost(Subject), Goal(Writer, WRITER), Heard(Writer)],
         then: &[(Subject, CatchingUp)],
         why: "it is silent and unreachable",
     },
     Rule {
         name: "standby_is_cut_off",
-        when: &[Goal(Subject, &[Secondary]), CutFromUpstream, Goal(Writer, WRITER), Alive(Writer)],
+        when: &[Goal(Subject, &[Secondary]), CutFromUpstream, Goal(Writer, WRITER), Heard(Writer)],
         then: &[(Subject, CatchingUp)],
         why: "it receives nothing from the primary",
     },
@@ -289,6 +291,7 @@ impl Fact {
             Reached(who) => any(who, &Node::has_reached_goal),
             Reports(who) => any(who, &|node| node.has_reported && !group.is_silent(node)),
             Alive(who) => any(who, &|node| group.is_alive(node)),
+            Heard(who) => any(who, &|node| group.is_heard(node)),
             Down(who) => any(who, &|node| group.is_down(node)),
             Lost(who) => any(who, &|node| group.is_lost(node)),
             Stopping(who) => any(who, &|node| node.is_stopping),

@@ -55,9 +55,20 @@ impl Group {
         node.has_reported && !node.is_running && !self.is_silent(node)
     }
 
-    /// Its keeper reports and its Postgres runs.
+    /// Its keeper reports and its Postgres answers.
     pub fn is_alive(&self, node: &Node) -> bool {
-        node.has_reported && node.is_running && !self.is_silent(node)
+        node.has_reported && node.is_running && !node.is_hung && !self.is_silent(node)
+    }
+
+    /// It is alive, and it said so lately: after whatever made another node silent for long.
+    pub fn is_fresh(&self, node: &Node) -> bool {
+        self.is_alive(node) && node.silent_for < self.timeouts.unhealthy_after / 2
+    }
+
+    /// It is alive, and so lately was that it will most likely hear what is decided now. A primary that died a
+    /// moment ago must not be told to go on alone: it would never say whether it has, and could not be succeeded.
+    pub fn is_heard(&self, node: &Node) -> bool {
+        self.is_alive(node) && node.silent_for < self.timeouts.unhealthy_after * 2 / 5
     }
 
     /// Some standby that reports has lately received something from this node.
