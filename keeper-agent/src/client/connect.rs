@@ -2,8 +2,10 @@
 
 use std::error::Error as _;
 use std::future::{Future, poll_fn};
+use std::io;
 use std::time::Duration;
 
+use rustls::CertificateError;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_postgres::config::{SslMode as WireSslMode, TargetSessionAttrs};
 use tokio_postgres::error::SqlState;
@@ -61,6 +63,14 @@ pub enum ConnectError {
         sqlstate: SqlState,
         /// The error's text.
         message: String,
+    },
+    /// The server's certificate is not one that the options accept.
+    #[error("the certificate of {server} is not accepted: {reason}")]
+    Untrusted {
+        /// `host:port`.
+        server: String,
+        /// Why not.
+        reason: String,
     },
     /// The options make no sense.
     #[error("{0}")]
@@ -142,17 +152,15 @@ async fn connect_to(target: &ConnectionString, host: &Host) -> Result<Session, C
     let attempts = if host.is_socket_directory() { &[WireSslMode::Disable] } else { attempts };
     let mut first_error = None;
     for mode in attempts {
-        match open(target, host, *mode).await {
+        let error = match open(target, host, *mode).await {
             Ok(session) => return Ok(session),
-            Err(error) => {
-                let is_last = !may_succeed_otherwise(&error);
-                let error = explain(host, &error);
-                let error = first_error.get_or_insert(error);
-                if is_last {
-                    tracing::trace!("{error}");
-                    break;
-                }
-            }
+            Err(error) => error,
+        };
+        let goes_on = may_succeed_otherwise(&error);
+        // The first way is the one that was asked for.
+        first_error.get_or_insert_with(|| explain(host, &error));
+        if !goes_on {
+            break;
         }
     }
     Err(first_error.unwrap_or_else(|| ConnectError::Options("no way to connect was tried".to_owned())))
@@ -181,9 +189,45 @@ fn explain(host: &Host, error: &OpenError) -> ConnectError {
                 sqlstate: refusal.code().clone(),
                 message: refusal.message().to_owned(),
             },
-            None => ConnectError::Unreachable { server, reason: describe(error) },
+            None if is_password_missing(error) => ConnectError::Options(format!(
+                "{server} asks for a password: give it in the URI, as in postgres://role:password@host"
+            )),
+            None => match certificate_problem(error) {
+                Some(reason) => ConnectError::Untrusted { server, reason },
+                None => ConnectError::Unreachable { server, reason: describe(error) },
+            },
         },
     }
+}
+
+fn is_password_missing(error: &tokio_postgres::Error) -> bool {
+    error.source().is_some_and(|cause| cause.to_string() == "password missing")
+}
+
+/// What is wrong with the server's certificate, when that is why there is no connection.
+fn certificate_problem(error: &tokio_postgres::Error) -> Option<String> {
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let inner = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        let found = cause.downcast_ref().or_else(|| inner?.downcast_ref());
+        if let Some(rustls::Error::InvalidCertificate(problem)) = found {
+            return Some(match problem {
+                CertificateError::UnknownIssuer => {
+                    "no authority in the file of sslrootcert has signed it".to_owned()
+                }
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                    "it is for another host name, and sslmode is verify-full".to_owned()
+                }
+                CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+                    "it has expired".to_owned()
+                }
+                CertificateError::Revoked => "it was revoked".to_owned(),
+                other => other.to_string(),
+            });
+        }
+        source = cause.source();
+    }
+    None
 }
 
 async fn open(target: &ConnectionString, host: &Host, mode: WireSslMode) -> Result<Session, OpenError> {

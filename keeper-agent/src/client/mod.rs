@@ -10,6 +10,7 @@ mod secret;
 mod ssl;
 mod tls;
 mod verifier;
+mod version1;
 
 pub use connect::{ConnectError, Session, connect, describe, within};
 pub use connection_string::{ConnectionString, Host, InvalidConnectionString};

@@ -76,16 +76,16 @@ fn known_authority(
         store.add(certificate.clone()).map_err(|error| file_error("the root certificate", root, &error))?;
     }
     let crl = options.crl.clone().or_else(|| default_file("root.crl"));
-    let revoked = match &crl {
+    let revocations = match &crl {
         None => Vec::new(),
         Some(path) => read_revocations(path)?,
     };
-    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(store), Arc::clone(&provider))
-        .with_crls(revoked)
+    let chain = WebPkiServerVerifier::builder_with_provider(Arc::new(store), Arc::clone(&provider))
+        .with_crls(revocations.clone())
         .build()
         .map_err(|error| file_error("the root certificate", root, &error))?;
     let checks_name = options.mode == SslMode::VerifyFull;
-    Ok(KnownAuthority::new(verifier, certificates, checks_name))
+    Ok(KnownAuthority { provider, chain, roots: certificates, revocations, checks_name })
 }
 
 type ClientCertificate = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);

@@ -2,16 +2,21 @@
 
 use std::sync::Arc;
 
+use rustls::CertificateError::{NotValidForName, NotValidForNameContext, Revoked};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_name};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::crypto::{
+    CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
+};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
+use rustls::{DigitallySignedStruct, Error, SignatureScheme};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer;
 use x509_parser::time::ASN1Time;
+
+use super::version1;
 
 /// Any certificate will do; that the server has its key is still verified.
 #[derive(Debug)]
@@ -44,7 +49,7 @@ impl ServerCertVerifier for AnyCertificate {
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
         let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls12_signature(message, cert, dss, algorithms)
+        tls12_signature(message, cert, dss, algorithms)
     }
 
     fn verify_tls13_signature(
@@ -54,7 +59,7 @@ impl ServerCertVerifier for AnyCertificate {
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
         let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls13_signature(message, cert, dss, algorithms)
+        tls13_signature(message, cert, dss, algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -65,20 +70,14 @@ impl ServerCertVerifier for AnyCertificate {
 /// The certificate is signed by one of these authorities, or is one of them; with `verify-full` it is for this host.
 #[derive(Debug)]
 pub(super) struct KnownAuthority {
-    chain: Arc<WebPkiServerVerifier>,
-    roots: Vec<CertificateDer<'static>>,
-    checks_name: bool,
+    pub(super) provider: Arc<CryptoProvider>,
+    pub(super) chain: Arc<WebPkiServerVerifier>,
+    pub(super) roots: Vec<CertificateDer<'static>>,
+    pub(super) revocations: Vec<CertificateRevocationListDer<'static>>,
+    pub(super) checks_name: bool,
 }
 
 impl KnownAuthority {
-    pub(super) fn new(
-        chain: Arc<WebPkiServerVerifier>,
-        roots: Vec<CertificateDer<'static>>,
-        checks_name: bool,
-    ) -> Self {
-        Self { chain, roots, checks_name }
-    }
-
     /// A certificate that is itself in the file of authorities is trusted while it is valid, also when it is marked
     /// as an authority: self-signed certificates often are.
     fn is_trusted_itself(&self, certificate: &CertificateDer<'_>, now: UnixTime) -> bool {
@@ -96,22 +95,24 @@ impl ServerCertVerifier for KnownAuthority {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let verified =
-            self.chain.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+        let verified = if version1::is_version_1(end_entity) {
+            version1::verify_chain(end_entity, &self.roots, &self.revocations, now)
+        } else {
+            let chain = &self.chain;
+            chain.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now).map(|_| ())
+        };
         match verified {
-            Ok(verified) => return Ok(verified),
             // The name is looked at last: the chain is good.
-            Err(Error::InvalidCertificate(
-                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-            )) => {}
+            Ok(()) | Err(Error::InvalidCertificate(NotValidForName | NotValidForNameContext { .. })) => {}
+            Err(error @ Error::InvalidCertificate(Revoked)) => return Err(error),
             Err(_) if self.is_trusted_itself(end_entity, now) => {}
             Err(error) => return Err(error),
         }
-        if self.checks_name {
-            let parsed = ParsedCertificate::try_from(end_entity)?;
-            verify_server_name(&parsed, server_name).or_else(|error| {
-                if has_common_name(end_entity, server_name) { Ok(()) } else { Err(error) }
-            })?;
+        if self.checks_name && !has_common_name(end_entity, server_name) {
+            if version1::is_version_1(end_entity) {
+                return Err(Error::InvalidCertificate(NotValidForName));
+            }
+            verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
         }
         Ok(ServerCertVerified::assertion())
     }
@@ -122,7 +123,8 @@ impl ServerCertVerifier for KnownAuthority {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.chain.verify_tls12_signature(message, cert, dss)
+        let algorithms = &self.provider.signature_verification_algorithms;
+        tls12_signature(message, cert, dss, algorithms)
     }
 
     fn verify_tls13_signature(
@@ -131,11 +133,38 @@ impl ServerCertVerifier for KnownAuthority {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.chain.verify_tls13_signature(message, cert, dss)
+        let algorithms = &self.provider.signature_verification_algorithms;
+        tls13_signature(message, cert, dss, algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.chain.supported_verify_schemes()
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+fn tls12_signature(
+    message: &[u8],
+    certificate: &CertificateDer<'_>,
+    signed: &DigitallySignedStruct,
+    algorithms: &WebPkiSupportedAlgorithms,
+) -> Result<HandshakeSignatureValid, Error> {
+    if version1::is_version_1(certificate) {
+        version1::verify_tls12(message, certificate, signed, algorithms)
+    } else {
+        verify_tls12_signature(message, certificate, signed, algorithms)
+    }
+}
+
+fn tls13_signature(
+    message: &[u8],
+    certificate: &CertificateDer<'_>,
+    signed: &DigitallySignedStruct,
+    algorithms: &WebPkiSupportedAlgorithms,
+) -> Result<HandshakeSignatureValid, Error> {
+    if version1::is_version_1(certificate) {
+        version1::verify_tls13(message, certificate, signed, algorithms)
+    } else {
+        verify_tls13_signature(message, certificate, signed, algorithms)
     }
 }
 

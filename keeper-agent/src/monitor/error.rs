@@ -91,7 +91,7 @@ impl MonitorError {
     /// Asking again later may help, without anybody doing anything.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Unreachable(ConnectError::Options(_)) => false,
+            Self::Unreachable(ConnectError::Options(_) | ConnectError::Untrusted { .. }) => false,
             Self::Unreachable(_) | Self::Lost(_) | Self::TimedOut { .. } => true,
             // Serialization failures, deadlocks, lock time-outs, too few resources.
             Self::Refused { sqlstate, .. } => {
@@ -111,7 +111,7 @@ impl MonitorError {
                 "3D000" => Some("give the database of the monitor in its URI, which is pg_auto_failover"),
                 _ => None,
             },
-            Self::Unreachable(ConnectError::Options(_)) => None,
+            Self::Unreachable(ConnectError::Options(_) | ConnectError::Untrusted { .. }) => None,
             Self::Unreachable(_) | Self::TimedOut { .. } => {
                 Some("check that the monitor runs, and that its URI is right")
             }
