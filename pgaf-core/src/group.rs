@@ -77,6 +77,8 @@ pub struct Node {
     pub upstream: Option<Upstream>,
     /// It was told to stop and asks for a hand-over.
     pub is_stopping: bool,
+    /// Its Postgres runs and does not answer.
+    pub is_hung: bool,
     /// How long ago it reported; counted from the monitor's start when that is later.
     pub silent_for: Duration,
     /// It has reported since the monitor started.

@@ -41,6 +41,9 @@ pub struct ReportDetail {
     /// The keeper was told to stop this node and asks for a hand-over first.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub is_stopping: bool,
+    /// Postgres runs and does not answer.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_hung: bool,
     /// The step that the keeper is busy with or that failed, in words for the operator.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub progress: Option<String>,

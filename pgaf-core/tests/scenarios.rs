@@ -6,7 +6,7 @@
 //! node 1 primary                     a node that has reached this state (before the first event)
 //! number_sync_standbys 1             the formation's setting (before the first event)
 //! register 2                         a node registers
-//! report 2 [STATE] [down] [stopping] [lsn X] [tli N] [cut SECONDS] [old] [epoch N]
+//! report 2 [STATE] [down] [hung] [stopping] [lsn X] [tli N] [cut SECONDS] [old] [epoch N]
 //!                                    a report; without a state: its goal, reached. `old`: not under the newest
 //!                                    assignment. `cut`: it receives nothing since then
 //! silent 1 6                         its keeper has been silent for so many seconds, and its probes fail
@@ -120,6 +120,7 @@ impl World {
             lsn: Lsn(0x300_0000),
             upstream: is_standby.then_some(Upstream { is_streaming: true, silent_ms: 0 }),
             is_stopping: false,
+            is_hung: false,
             silent_for: Duration::ZERO,
             has_reported: true,
             health: Health::Good,
@@ -140,6 +141,7 @@ impl World {
         node.reported_epoch = node.goal_epoch;
         node.is_running = !goal.is_retiring() && goal != ReplicationState::WaitStandby;
         node.is_stopping = false;
+        node.is_hung = false;
         node.silent_for = Duration::ZERO;
         node.has_reported = true;
         node.health = Health::Good;
@@ -152,6 +154,7 @@ impl World {
             match *word {
                 "down" => node.is_running = false,
                 "stopping" => node.is_stopping = true,
+                "hung" => node.is_hung = true,
                 "old" => node.reported_epoch = Epoch(node.goal_epoch.0 - 1),
                 "lsn" => node.lsn = value()?.parse().map_err(|error| format!("{error}"))?,
                 "tli" => node.timeline = Timeline(number(value()?)?),

@@ -40,6 +40,7 @@ pub(super) fn compose(state: &KeeperState, sight: &Sight, circumstances: Circums
             goal: state.assignment.as_ref().map(|assignment| assignment.goal),
             upstream: sight.upstream,
             is_stopping: circumstances.is_stopping,
+            is_hung: observed.server == Server::Unresponsive,
             progress: circumstances.progress.map(str::to_owned),
         },
     }
@@ -54,5 +55,6 @@ pub(super) fn is_news(old: &Report, new: &Report) -> bool {
         || old.timeline != new.timeline
         || old.sync_state != new.sync_state
         || old.detail.is_stopping != new.detail.is_stopping
+        || old.detail.is_hung != new.detail.is_hung
         || streams(old) != streams(new)
 }

@@ -163,6 +163,9 @@ fn replication(config: &InstanceConfig, lines: &mut Lines) {
     lines.set("hot_standby", "on");
     lines.set("hot_standby_feedback", "on");
     lines.set("synchronous_commit", "on");
+    // A commit that waits for a standby becomes visible when the server recovers by itself. So it ends instead, and
+    // the monitor says who goes on.
+    lines.set("restart_after_crash", "off");
     lines.set("wal_sender_timeout", "5s");
     lines.set("wal_receiver_timeout", "3s");
     lines.set("wal_receiver_status_interval", "1s");

@@ -60,11 +60,6 @@ impl Group {
         node.has_reported && node.is_running && !node.is_hung && !self.is_silent(node)
     }
 
-    /// It is alive, and it said so lately: after whatever made another node silent for long.
-    pub fn is_fresh(&self, node: &Node) -> bool {
-        self.is_alive(node) && node.silent_for < self.timeouts.unhealthy_after / 2
-    }
-
     /// It is alive, and so lately was that it will most likely hear what is decided now. A primary that died a
     /// moment ago must not be told to go on alone: it would never say whether it has, and could not be succeeded.
     pub fn is_heard(&self, node: &Node) -> bool {

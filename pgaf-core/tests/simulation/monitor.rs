@@ -62,6 +62,7 @@ impl Monitor {
             lsn: Lsn::ZERO,
             upstream: None,
             is_stopping: false,
+            is_hung: false,
             silent_for: Duration::ZERO,
             has_reported: true,
             health: Health::Unknown,

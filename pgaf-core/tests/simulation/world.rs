@@ -204,6 +204,8 @@ impl World {
             }
             let now = self.now;
             let is_late = self.random.per_mille(200);
+            // An idle stream is heard at long intervals.
+            let is_heard = self.random.per_mille(60);
             let [first, second] = &mut self.hosts;
             let (standby, primary) = if index == 0 { (first, second) } else { (second, first) };
             let (standby, primary) = (&mut standby.postgres, &mut primary.postgres);
@@ -211,7 +213,9 @@ impl World {
             let sends = matches!(primary.mode, Mode::Writer | Mode::Gated);
             if is_reachable && follows && sends && standby.is_behind(primary) {
                 standby.is_streaming = true;
-                standby.heard_at = now;
+                if is_heard {
+                    standby.heard_at = now;
+                }
                 if !is_late {
                     standby.receive_from(primary);
                     standby.timeline = primary.timeline;

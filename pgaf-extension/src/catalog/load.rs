@@ -107,6 +107,7 @@ fn node(row: &Row<'_>, clocks: Clocks) -> Result<Node, Error> {
         lsn: row.get::<String>(11)?.parse::<Lsn>().map_err(|error| damaged("a node", error))?,
         upstream: detail.upstream.map(|upstream| aged(upstream, silent_for)),
         is_stopping: detail.is_stopping,
+        is_hung: detail.is_hung,
         silent_for,
         has_reported: reported_at.is_some(),
         health: Health::from_i32(row.get(15)?),

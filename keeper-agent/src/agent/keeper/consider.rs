@@ -14,8 +14,10 @@ use crate::agent::work::Purpose;
 const WAITING_LOOK_PERIOD: Duration = Duration::from_millis(50);
 /// What takes longer is no longer worth looking that often.
 const IMPATIENT_FOR: Duration = Duration::from_secs(5);
-/// A Postgres that answers nothing for this long is taken for hung.
-const HUNG_AFTER: Duration = Duration::from_secs(10);
+/// A Postgres that answers nothing for this long is ended, when a standby can take over,
+const HUNG_AFTER: Duration = Duration::from_secs(4);
+/// or for this long, when there is nobody who could.
+const HUNG_ALONE_AFTER: Duration = Duration::from_secs(30);
 
 impl Keeper {
     pub(super) fn assignment(&self) -> Option<&Assignment> {
@@ -59,7 +61,8 @@ impl Keeper {
         if self.authority.is_isolated(limit) {
             return Some(keeper::plan_isolated(&assignment, &observed, self.authority.silence(limit)));
         }
-        if self.unresponsive_since.is_some_and(|since| since.elapsed() < HUNG_AFTER) {
+        let patience = if self.is_synchronous_writer() { HUNG_AFTER } else { HUNG_ALONE_AFTER };
+        if self.unresponsive_since.is_some_and(|since| since.elapsed() < patience) {
             return Some(Plan::Wait("Postgres does not answer"));
         }
         let needs_answer = assignment.goal.is_writer()
