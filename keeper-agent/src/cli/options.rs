@@ -105,6 +105,7 @@ impl Wait {
 
 /// TLS.
 #[derive(Args, Clone, Debug, Default)]
+#[group(skip)]
 pub(super) struct Ssl {
     /// Encrypt with a certificate that is made here and that nobody can verify
     #[arg(long, env = "PG_AUTOCTL_SSL_SELF_SIGNED")]
