@@ -21,11 +21,14 @@ impl Cluster {
         }
         line(&mut text, &self.events());
         for host in std::iter::once(&self.monitor).chain(&self.nodes) {
-            self.append_log(&mut text, &host.keeper_log());
-            self.append_log(&mut text, &host.pgdata().join("startup.log"));
-            let logs = host.pgdata().join("log");
-            for entry in fs::read_dir(&logs).into_iter().flatten().flatten() {
-                self.append_log(&mut text, &entry.path());
+            for directory in [&host.directory, &host.pgdata().join("log")] {
+                let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+                let mut logs: Vec<_> =
+                    entries.map(|entry| entry.path()).filter(|path| is_log(path)).collect();
+                logs.sort();
+                for log in logs {
+                    self.append_log(&mut text, &log);
+                }
             }
         }
         let kept = if is_kept() {
@@ -56,6 +59,10 @@ impl Cluster {
             line(text, last);
         }
     }
+}
+
+fn is_log(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "log")
 }
 
 fn line(text: &mut String, content: &str) {

@@ -49,7 +49,7 @@ fn options_and_uris_that_are_wrong(cluster: &mut Cluster) -> Result<()> {
     cluster.add_host("n1")?;
     let unknown = cluster.host("n1")?.autoctl(&["create", "postgres", "--no-such-option"])?;
     ensure!(unknown.code() == 1 && unknown.stderr.contains("--no-such-option"), "{unknown:?}");
-    refused(cluster, "n1", &[("--monitor", "this is no URI")], 1, &["this is no URI"])?;
+    refused(cluster, "n1", &[("--monitor", "this is no URI")], 1, &["connection string"])?;
     let nobody = "postgres://autoctl_node@10.213.7.99:5432/pg_auto_failover";
     refused(cluster, "n1", &[("--monitor", nobody)], 6, &["10.213.7.99"])?;
     let closed = "postgres://autoctl_node@10.213.7.1:5999/pg_auto_failover";
@@ -136,7 +136,7 @@ fn functions_given_nonsense_change_nothing(cluster: &mut Cluster) -> Result<()> 
         "start_maintenance(4711)",
         "node_active('default', 4711, 0)",
         "node_active('nowhere', 1, 0)",
-        "update_node_metadata(1, null, null, null)",
+        "update_node_metadata(null, 'n1', null, null)",
         "create_formation('f', 'no kind', 'postgres', true, 0)",
         "drop_formation('default')",
         "register_node('nowhere', 'h', 5432, 'postgres')",

@@ -97,10 +97,10 @@ fn a_replication_slot_of_the_user_survives_a_failover(cluster: &mut Cluster) -> 
 }
 
 fn a_rewind_does_not_need_the_database_postgres(cluster: &mut Cluster) -> Result<()> {
-    let options = ["--dbname", "app", "--username", "app"];
+    let options = ["--dbname", "app"];
     cluster.add_node("n1", &options)?;
     cluster.wait_states(&[("n1", "single")], WHOLE)?;
-    cluster.host("n1")?.psql("app", "drop database postgres")?;
+    cluster.host("n1")?.psql("app", "drop database postgres with (force)")?;
     cluster.add_node("n2", &options)?;
     cluster.wait_whole(WHOLE)?;
     let copy = cluster.host("n1")?.identity_of_copy()?;

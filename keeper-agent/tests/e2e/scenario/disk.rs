@@ -34,11 +34,11 @@ fn free(cluster: &Cluster, name: &str) -> Result<()> {
     Ok(fs::remove_file(cluster.host(name)?.pgdata().join("ballast"))?)
 }
 
-/// Writes until the disk is full: WAL first fills the segments that are there.
+/// Writes more WAL than there is room for.
 fn write_much(cluster: &Cluster, name: &str) -> Result<()> {
-    let sql = "create table if not exists bulk(line text); \
-               insert into bulk select repeat('x', 1000) from generate_series(1, 60000)";
-    // It fails when the disk is full on the node itself, and waits when it is full on the standby.
+    let sql =
+        "select pg_logical_emit_message(false, 'bulk', repeat('x', 1000000)) from generate_series(1, 200)";
+    // It fails when the disk is full on the node itself, and is done when it is full on the standby.
     let _either = cluster.host(name)?.psql("postgres", sql);
     Ok(())
 }
