@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use pgaf_core::keeper::DataDirectory;
 use tracing::{error, info};
 
 use super::Keeper;
@@ -21,14 +22,22 @@ impl Keeper {
                 self.config = config;
                 self.recall.forget_admitted();
                 self.look_again();
-                let instance = Rc::clone(&self.instance);
-                self.reloading.start(async move {
-                    instance.write_settings().await?;
-                    instance.reload().await
-                });
+                // Without data there is nothing to write settings to: they are written when there is.
+                if self.has_data() {
+                    let instance = Rc::clone(&self.instance);
+                    self.reloading.start(async move {
+                        instance.write_settings().await?;
+                        instance.reload().await
+                    });
+                }
             }
             Err(error) => error!("the configuration was not changed: {error}"),
         }
+    }
+
+    fn has_data(&self) -> bool {
+        let sight = self.sight.as_ref();
+        sight.is_some_and(|sight| matches!(sight.observed.data, DataDirectory::Present(_)))
     }
 }
 
