@@ -25,7 +25,7 @@ pub(super) async fn run(instance: &Instance, peers: &[Peer]) -> Result<(), Postg
     let entries = hba::peer_entries(&config, peers).await;
     let files_of = Arc::clone(&config);
     let has_changed = files::blocking("writing pg_hba.conf", move || {
-        hba::update(&files_of, |managed| managed.peers = entries)
+        hba::update(&files_of, |managed| entries.apply(managed))
     })
     .await?;
     if instance.postmaster()?.is_none() {

@@ -28,6 +28,7 @@ pub(super) async fn run(instance: &Instance, upstream: &Peer) -> Result<(), Post
     let before = Arc::clone(&config);
     let wal = files::blocking("preparing the copy", move || prepare(&before)).await?;
     let mut program = Program::new(&config.bin_dir, "pg_basebackup")
+        .writes_to(&config.pgdata)
         .arg("--pgdata")
         .arg(assemble::copy_directory(&config.pgdata))
         .arg("--dbname")

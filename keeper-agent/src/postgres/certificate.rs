@@ -5,6 +5,7 @@ use std::sync::Arc;
 use rcgen::{CertificateParams, DnType, KeyPair, date_time_ymd};
 
 use super::config::{InstanceConfig, ServerSsl};
+use super::conninfo::make_private_directory;
 use super::error::PostgresError;
 use super::files;
 use super::instance::Instance;
@@ -14,7 +15,8 @@ const KEY: &str = "server.key";
 
 impl Instance {
     /// Makes `server.crt` and `server.key` for this node's host name; those that are there stay. They are outside of
-    /// PGDATA, which a copy of the upstream's replaces. The configuration is not changed: the result is what to put into it.
+    /// PGDATA, which a copy of the upstream's replaces. The configuration is not changed: the result is what to put
+    /// into it.
     ///
     /// # Errors
     /// A file cannot be written.
@@ -46,6 +48,7 @@ fn make(config: &InstanceConfig) -> Result<(), PostgresError> {
     params.not_after = date_time_ymd(2050, 1, 1);
     let pair = KeyPair::generate().map_err(failed)?;
     let signed = params.self_signed(&pair).map_err(failed)?;
+    make_private_directory(&config.state_dir)?;
     files::replace(&key, pair.serialize_pem().as_bytes(), 0o600)?;
     files::replace(&certificate, signed.pem().as_bytes(), 0o644)
 }
@@ -60,11 +63,11 @@ mod tests {
     #[test]
     fn a_certificate_is_made_once() {
         let directory = tempfile::tempdir().expect("a directory");
-        let config = config(directory.path());
+        let config = config(&directory.path().join("data"));
         make(&config).expect("made");
-        let read = |name: &str| std::fs::read(directory.path().join(name)).expect("read");
+        let read = |name: &str| std::fs::read(config.state_dir.join(name)).expect("read");
         let (certificate, key) = (read(CERTIFICATE), read(KEY));
-        let mode = std::fs::metadata(directory.path().join(KEY)).expect("metadata").mode();
+        let mode = std::fs::metadata(config.state_dir.join(KEY)).expect("metadata").mode();
         assert_eq!(mode & 0o777, 0o600);
         make(&config).expect("kept");
         assert_eq!((certificate, key), (read(CERTIFICATE), read(KEY)));

@@ -145,26 +145,57 @@ fn keeper_entries(config: &InstanceConfig, is_gated: bool) -> Vec<String> {
 }
 
 /// The entries for the other nodes, and for the monitor.
-pub(super) async fn peer_entries(config: &InstanceConfig, peers: &[Peer]) -> Vec<String> {
-    if is_left_to_the_user(config) {
-        return Vec::new();
+#[derive(Debug, Default)]
+pub(super) struct PeerEntries {
+    lines: Vec<String>,
+    /// Host names that do not resolve now.
+    unresolved: Vec<String>,
+}
+
+impl PeerEntries {
+    /// Replaces those of before. What a name resolved to then stays for as long as it does not resolve now: a name
+    /// service that is away must not lock a standby out.
+    pub(super) fn apply(self, managed: &mut Managed) {
+        let is_needed = |line: &String| self.unresolved.iter().any(|host| line.ends_with(&comment(host)));
+        let mut lines = self.lines.clone();
+        lines.extend(managed.peers.iter().filter(|line| is_needed(line)).cloned());
+        managed.peers = lines;
     }
-    let mut lines = Vec::new();
+
+    fn add(&mut self, host: &str, addresses: &Addresses, line_for: impl Fn(&str) -> String) {
+        self.lines.extend(addresses.given.iter().map(|address| line_for(address)));
+        let resolved = addresses.resolved.iter();
+        self.lines.extend(resolved.map(|address| line_for(address) + &comment(host)));
+    }
+}
+
+/// Says which name an address is of.
+fn comment(host: &str) -> String {
+    format!(" # {host}")
+}
+
+/// The entries that let these nodes replicate from here.
+pub(super) async fn peer_entries(config: &InstanceConfig, peers: &[Peer]) -> PeerEntries {
+    let mut entries = PeerEntries::default();
+    if is_left_to_the_user(config) {
+        return entries;
+    }
     for peer in peers {
-        for address in addresses(&peer.host).await {
-            for database in ["replication", "all"] {
-                let user = quote(REPLICATION_ROLE);
-                lines.push(host_line(config, database, &user, &address, config.auth));
-            }
+        let addresses = addresses(&peer.host).await;
+        for database in ["replication", "all"] {
+            let user = quote(REPLICATION_ROLE);
+            let line = |address: &str| host_line(config, database, &user, address, config.auth);
+            entries.add(&peer.host, &addresses, line);
         }
+        entries.unresolved.extend(addresses.is_unresolved().then(|| peer.host.clone()));
     }
     if let Some(monitor) = &config.monitor_host {
-        for address in addresses(monitor).await {
-            let (database, user) = (quote("postgres"), quote(MONITOR_ROLE));
-            lines.push(format!("host {database} {user} {address} trust"));
-        }
+        let addresses = addresses(monitor).await;
+        let (database, user) = (quote("postgres"), quote(MONITOR_ROLE));
+        entries.add(monitor, &addresses, |address| format!("host {database} {user} {address} trust"));
+        entries.unresolved.extend(addresses.is_unresolved().then(|| monitor.clone()));
     }
-    lines
+    entries
 }
 
 /// The lines for entries that the user's own may narrow.
@@ -178,7 +209,7 @@ pub(super) async fn access_entries(
     let mut lines = Vec::new();
     for entry in entries {
         let found = match &entry.address {
-            HbaAddress::Host(host) => addresses(host).await,
+            HbaAddress::Host(host) => addresses(host).await.into_all(),
             HbaAddress::Anywhere => vec!["all".to_owned()],
             HbaAddress::Lan => vec![local_network(config).await?],
         };
@@ -220,13 +251,30 @@ fn host_line(
 
 /// A name is written as it is, and as what it resolves to now: Postgres takes a name only when the client's address
 /// resolves back to it, which many networks do not provide.
-async fn addresses(host: &str) -> Vec<String> {
-    if host.contains('/') || host.parse::<IpAddr>().is_ok() {
-        return vec![with_bits(host)];
+struct Addresses {
+    given: Vec<String>,
+    resolved: Vec<String>,
+}
+
+impl Addresses {
+    fn is_unresolved(&self) -> bool {
+        self.resolved.is_empty() && self.given.iter().any(|given| given.starts_with('"'))
     }
-    let mut found = vec![quote(host)];
-    found.extend(resolve(host).await.iter().map(|address| with_bits(&address.to_string())));
-    found
+
+    fn into_all(self) -> Vec<String> {
+        [self.given, self.resolved].concat()
+    }
+}
+
+async fn addresses(host: &str) -> Addresses {
+    if host.contains('/') || host.parse::<IpAddr>().is_ok() {
+        return Addresses { given: vec![with_bits(host)], resolved: Vec::new() };
+    }
+    let resolved = resolve(host).await;
+    Addresses {
+        given: vec![quote(host)],
+        resolved: resolved.iter().map(|address| with_bits(&address.to_string())).collect(),
+    }
 }
 
 fn with_bits(address: &str) -> String {
@@ -316,8 +364,21 @@ mod tests {
 
     #[tokio::test]
     async fn an_address_is_one_host() {
-        assert_eq!(addresses("192.0.2.3").await, ["192.0.2.3/32"]);
-        assert_eq!(addresses("2001:db8::1").await, ["2001:db8::1/128"]);
-        assert_eq!(addresses("192.0.2.0/24").await, ["192.0.2.0/24"]);
+        let all = async |host: &str| addresses(host).await.into_all();
+        assert_eq!(all("192.0.2.3").await, ["192.0.2.3/32"]);
+        assert_eq!(all("2001:db8::1").await, ["2001:db8::1/128"]);
+        assert_eq!(all("192.0.2.0/24").await, ["192.0.2.0/24"]);
+        assert!(all("localhost").await.contains(&"127.0.0.1/32".to_owned()));
+    }
+
+    #[test]
+    fn a_name_that_does_not_resolve_keeps_its_addresses() {
+        let known = "host all \"r\" 192.0.2.3/32 trust # n2".to_owned();
+        let mut managed = Managed { peers: vec![known.clone(), "old".to_owned()], ..Managed::default() };
+        let lines = vec!["new".to_owned()];
+        PeerEntries { lines, unresolved: vec!["n2".to_owned()] }.apply(&mut managed);
+        assert_eq!(managed.peers, ["new".to_owned(), known]);
+        PeerEntries::default().apply(&mut managed);
+        assert_eq!(managed.peers, Vec::<String>::new());
     }
 }

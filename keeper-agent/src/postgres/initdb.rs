@@ -39,6 +39,7 @@ impl Instance {
             AuthMethod::Trust | AuthMethod::Cert | AuthMethod::Skip => "trust",
         };
         Program::new(&config.bin_dir, "initdb")
+            .writes_to(&config.pgdata)
             .arg("-D")
             .arg(assemble::copy_directory(&config.pgdata))
             .arg("--username")

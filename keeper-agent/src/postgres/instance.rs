@@ -20,7 +20,7 @@ use super::observe::{Observer, Sight};
 use super::postmaster::{Exit, Postmaster};
 use super::settings::{self, Changing};
 use super::{
-    admit, base_backup, checkpoint, conninfo, files, follow, process, promote, rewind, start, stop,
+    admit, base_backup, checkpoint, conninfo, files, follow, marker, process, promote, rewind, start, stop,
     synchronous_standby_names,
 };
 
@@ -189,7 +189,8 @@ impl Instance {
         ControlData::read(&self.config()).await
     }
 
-    /// Writes the included files, their include lines, and the passfile; a running server is not told.
+    /// Writes the included files, their include lines, and the passfile; a running server is not told. Without a
+    /// cluster there is nothing to configure yet: a start does it.
     ///
     /// # Errors
     /// A file cannot be written.
@@ -197,6 +198,9 @@ impl Instance {
         let config = self.config();
         files::blocking("writing the settings", move || {
             conninfo::write_passfile(&config)?;
+            if marker::is_set(&config) || !config.in_pgdata("PG_VERSION").exists() {
+                return Ok(());
+            }
             settings::write(&config, &Changing::read(&config.pgdata)?)
         })
         .await

@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{
     Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid,
 };
@@ -156,7 +157,10 @@ impl Postmaster {
 
     /// Whose child it is gets its status; what we can see is that a postmaster that was killed leaves its pid file.
     fn look(&self) -> Option<Exit> {
-        if process::is_postgres_of(self.pid(), &self.pgdata) {
+        let mut fds = [PollFd::new(&self.fd, PollFlags::IN)];
+        // A process file descriptor becomes readable when the process ends.
+        let has_ended = poll(&mut fds, Some(&Timespec::default())).is_ok_and(|ready| ready > 0);
+        if !has_ended {
             return None;
         }
         let is_left = self.pgdata.join("postmaster.pid").exists();

@@ -30,6 +30,8 @@ pub(super) enum Limit {
 pub(super) struct Program {
     name: String,
     path: PathBuf,
+    /// Where it writes, if that is known.
+    target: PathBuf,
     command: Command,
 }
 
@@ -65,7 +67,13 @@ impl Program {
             .process_group(0)
             .kill_on_drop(true);
         die_with_the_keeper(&mut command);
-        Self { name: name.to_owned(), path, command }
+        Self { name: name.to_owned(), target: path.clone(), path, command }
+    }
+
+    /// Says where it writes, for the error when that is full.
+    pub(super) fn writes_to(mut self, target: &Path) -> Self {
+        target.clone_into(&mut self.target);
+        self
     }
 
     /// Adds an argument. Never a password: everybody on this machine can read it.
@@ -85,12 +93,12 @@ impl Program {
     /// # Errors
     /// It cannot be started, ends with an error, or exceeds the limit.
     pub(super) async fn run(self, limit: Limit) -> Result<Printed, PostgresError> {
-        let (name, path) = (self.name.clone(), self.path.clone());
+        let (name, target) = (self.name.clone(), self.target.clone());
         let ended = self.finish(limit).await?;
         if ended.status.success() {
             return Ok(ended.printed);
         }
-        Err(failure(&name, &path, &ended))
+        Err(failure(&name, &target, &ended))
     }
 
     /// Runs it to any end.
@@ -127,11 +135,11 @@ impl Program {
     }
 }
 
-/// The error for a program that ended badly.
-pub(super) fn failure(name: &str, path: &Path, ended: &Ended) -> PostgresError {
+/// The error for a program that ended badly; `target` is where it writes.
+pub(super) fn failure(name: &str, target: &Path, ended: &Ended) -> PostgresError {
     let stderr = &ended.printed.stderr;
     if says_disk_full(stderr) {
-        return PostgresError::DiskFull { path: path.to_owned() };
+        return PostgresError::DiskFull { path: target.to_owned() };
     }
     let message = match last_messages(stderr) {
         message if message.is_empty() => ended.status.to_string(),

@@ -19,8 +19,6 @@ const SOURCE_FUNCTIONS: [&str; 4] = [
     "pg_catalog.pg_read_binary_file(text)",
     "pg_catalog.pg_read_binary_file(text, bigint, bigint, boolean)",
 ];
-/// The first version whose checkpoints can be left to a role.
-const CHECKPOINT_ROLE_VERSION: i32 = 150_000;
 
 /// What a role may do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -124,14 +122,13 @@ async fn grant(session: &LocalSession) -> Result<(), PostgresError> {
         .iter()
         .map(|function| format!("GRANT EXECUTE ON FUNCTION {function} TO {role}"))
         .collect();
-    let row = connection::row(
-        session,
-        "ask for the version",
-        "SELECT current_setting('server_version_num')::int",
-        &[],
-    )
-    .await?;
-    if row.get::<_, i32>(0) >= CHECKPOINT_ROLE_VERSION {
+    let question = "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = 'pg_checkpoint') \
+        AND NOT EXISTS (SELECT FROM pg_auth_members \
+            WHERE roleid = (SELECT oid FROM pg_roles WHERE rolname = 'pg_checkpoint') \
+            AND member = (SELECT oid FROM pg_roles WHERE rolname = $1::text))";
+    // Since Postgres 15, checkpoints can be left to a role.
+    let row = connection::row(session, "look for a role", question, &[&REPLICATION_ROLE]).await?;
+    if row.get(0) {
         statements.push(format!("GRANT pg_checkpoint TO {role}"));
     }
     connection::run(session, "grant rights for replication", &statements.join("; ")).await

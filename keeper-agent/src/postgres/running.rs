@@ -102,9 +102,6 @@ pub(super) struct Context<'a> {
 impl Answer {
     /// The answer as a plan sees it.
     pub(super) fn running(&self, context: &Context<'_>) -> Running {
-        let names = &self.synchronous_standby_names;
-        // An empty value needs no proof: who does not follow it yet waits in vain, and loses nothing.
-        let is_followed = names.is_empty() || context.followed_names == Some(names.as_str());
         Running {
             is_in_recovery: self.is_in_recovery,
             is_gated: self.is_gated,
@@ -112,12 +109,22 @@ impl Answer {
             // The last record may have come in part only: such a part is no reason to wait, and no vote.
             lsn: if context.is_replay_over { self.replayed } else { self.lsn }.unwrap_or_default(),
             replayed: self.replayed.unwrap_or_default(),
-            synchronous_standby_names: if is_followed { names.clone() } else { String::new() },
+            synchronous_standby_names: self.names_in_force(context),
             follows: conninfo::following(&self.primary_conninfo),
             receiver: self.receiver(),
             standbys: self.standbys(context),
             slots: self.slots.iter().filter_map(|name| node_of(name)).collect(),
         }
+    }
+
+    /// The value that all follow. One that perhaps not all follow yet equals no value that could be wanted, so that it
+    /// is set again, which proves it. An empty one needs no proof: who does not follow it waits, and loses nothing.
+    fn names_in_force(&self, context: &Context<'_>) -> String {
+        let names = &self.synchronous_standby_names;
+        if names.is_empty() || context.followed_names == Some(names.as_str()) {
+            return names.clone();
+        }
+        format!("{names} (perhaps not yet in force)")
     }
 
     /// Nothing is received, nor will be, and replay has found nothing more at its last attempt.
@@ -205,8 +212,9 @@ mod tests {
             let running = answer("").running(&context(&|_| true, followed));
             running.synchronous_standby_names
         };
-        assert_eq!(names(None), "");
-        assert_eq!(names(Some("ANY 1 (y)")), "");
+        for unproven in [names(None), names(Some("ANY 1 (y)"))] {
+            assert!(unproven != "ANY 1 (x)" && !unproven.is_empty(), "{unproven}");
+        }
         assert_eq!(names(Some("ANY 1 (x)")), "ANY 1 (x)");
     }
 
