@@ -27,7 +27,7 @@ SELECT count(*) FROM workers WHERE datname IS NOT NULL;
 ALTER SYSTEM SET pgautofailover.monitor_database = 'regress_monitor';
 ALTER SYSTEM SET pgautofailover.health_check_period = '100ms';
 ALTER SYSTEM SET pgautofailover.health_check_retry_delay = '10ms';
-ALTER SYSTEM SET pgautofailover.node_considered_unhealthy_timeout = '2s';
+ALTER SYSTEM SET pgautofailover.node_considered_unhealthy_timeout = '4s';
 SELECT pg_reload_conf();
 CREATE DATABASE regress_monitor;
 SELECT wait_until($$(SELECT count(*) = 1 FROM workers WHERE datname = 'regress_monitor')$$);
@@ -55,8 +55,8 @@ INSERT INTO pgautofailover.node (formationid, nodeid, groupid, nodename, nodehos
 
 -- Time: the primary is silent and its standby does not stream; a second later it has heard nothing for too long,
 -- and it is the worker that notices.
-SELECT report(2, 'secondary', detail => '{"upstream": {"is_streaming": false, "silent_ms": 1000}}');
-UPDATE pgautofailover.node SET reportclock = reportclock - 3000 WHERE nodeid = 1;
+SELECT report(2, 'secondary', detail => '{"upstream": {"is_streaming": false, "silent_ms": 3000}}');
+UPDATE pgautofailover.node SET reportclock = reportclock - 5000 WHERE nodeid = 1;
 TABLE states;
 SELECT wait_until($$(SELECT goalstate = 'prepare_promotion' FROM pgautofailover.node WHERE nodeid = 2)$$);
 TABLE states;
