@@ -7,6 +7,9 @@
 SELECT * FROM pgautofailover.register_node('default', 'localhost', 5501, 'postgres');
 SELECT nodename, nodehost, nodeport, sysidentifier, goalstate, reportedstate, health FROM pgautofailover.node;
 
+-- A node that did not hear the answer asks again, and gets the same one.
+SELECT * FROM pgautofailover.register_node('default', 'localhost', 5501, 'postgres');
+
 -- What is taken is refused, with nothing written.
 SELECT * FROM pgautofailover.register_node('default', 'localhost', 5501, 'postgres', 'other');
 SELECT * FROM pgautofailover.register_node('default', 'localhost', 5502, 'postgres', 'node_1');
@@ -33,6 +36,7 @@ SELECT count(*) FROM pgautofailover.event WHERE nodeid <> 1;
 SELECT * FROM pgautofailover.set_node_system_identifier(1, 7000000000000000001);
 SELECT * FROM pgautofailover.register_node('default', 'localhost', 5502, 'postgres', sysidentifier => 7000000000000000002);
 SELECT settle() > 0;
+SELECT * FROM pgautofailover.register_node('default', 'localhost', 5501, 'postgres');
 SELECT * FROM pgautofailover.register_node('default', 'localhost', 5502, 'postgres', 'second', desired_node_id => 20);
 SELECT * FROM pgautofailover.set_node_system_identifier(20, 7000000000000000002);
 SELECT * FROM pgautofailover.set_group_system_identifier(0, 7000000000000000001);

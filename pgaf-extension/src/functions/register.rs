@@ -30,6 +30,11 @@ plans! {
                      reportedstate, candidatepriority, replicationquorum, nodecluster)
              VALUES ($1, $2, $3, $4, $5, $6, nullif($7, 0), 'init', $8::pgautofailover.replication_state,
                      $9, $10, $11)";
+    UNREPORTED(TEXTOID, INT4OID, TEXTOID, TEXTOID, INT4OID, INT8OID) = "
+        SELECT nodeid, nodename
+          FROM pgautofailover.node
+         WHERE formationid = $1 AND groupid = $2 AND (nodename = $3 OR $3 = '') AND nodehost = $4 AND nodeport = $5
+           AND (sysidentifier IS NULL OR sysidentifier = $6) AND reportclock IS NULL";
     OTHER_SYSTEM(TEXTOID, INT4OID, INT8OID) = "
         SELECT sysidentifier
           FROM pgautofailover.node
@@ -103,31 +108,56 @@ fn register(client: &mut SpiClient<'_>, request: &Request<'_>) -> Result<Vec<Opt
     lock::formation(request.formation);
     let group = choose_group(client, request)?;
     agree_on_database(client, request)?;
-    check_initial_state(request, &load::group(client, request.formation, group)?)?;
+    let before = load::group(client, request.formation, group)?;
+    if let Some((id, name)) = find_unreported(client, request, group)? {
+        return answer(&before, id, name);
+    }
+    check_initial_state(request, &before)?;
     check_system_identifier(client, request, group)?;
     let id = choose_id(client, request)?;
     let name = if request.name.is_empty() { format!("node_{id}") } else { request.name.to_owned() };
     check_not_taken(client, request, &name)?;
     insert(client, request, group, id, &name)?;
-    store::event(
-        client,
-        id,
-        &format!(
-            "Node {id} \"{name}\" ({}:{}) joins group {group} of formation \"{}\"",
-            request.host, request.port, request.formation
-        ),
-    )?;
-    let step = step::load_and_decide(client, request.formation, group, &Event::Registered(id))?;
-    let assignment = assignment_for(&step.group, id).ok_or(Error::UnknownNode(id))?;
+    let (host, port, formation) = (request.host, request.port, request.formation);
+    let joined =
+        format!("Node {id} \"{name}\" ({host}:{port}) joins group {group} of formation \"{formation}\"");
+    store::event(client, id, &joined)?;
+    let step = step::load_and_decide(client, formation, group, &Event::Registered(id))?;
+    answer(&step.group, id, name)
+}
+
+fn answer(group: &Group, id: NodeId, name: String) -> Result<Vec<Option<String>>, Error> {
+    let assignment = assignment_for(group, id).ok_or(Error::UnknownNode(id))?;
     let columns = [
         id.to_string(),
-        group.to_string(),
+        group.id.to_string(),
         assignment.goal.to_string(),
         assignment.candidate_priority.to_string(),
         assignment.replication_quorum.to_string(),
         name,
     ];
     Ok(columns.into_iter().map(Some).collect())
+}
+
+/// The node that has registered just so and has not reported since: it did not hear the answer and asks again.
+fn find_unreported(
+    client: &mut SpiClient<'_>,
+    request: &Request<'_>,
+    group: GroupId,
+) -> Result<Option<(NodeId, String)>, Error> {
+    let arguments = [
+        request.formation.into(),
+        group.0.into(),
+        request.name.into(),
+        request.host.into(),
+        request.port.into(),
+        request.system_identifier.into(),
+    ];
+    let Some(row) = UNREPORTED.with(|plan| plan.run(client, &arguments))?.next() else {
+        return Ok(None);
+    };
+    let row = Row { row, what: "a node" };
+    Ok(Some((NodeId(row.get(1)?), row.get(2)?)))
 }
 
 /// What can be said without looking at anybody else.
