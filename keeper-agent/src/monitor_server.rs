@@ -61,7 +61,10 @@ pub async fn run(instance: &Instance, config: MonitorConfig) -> Result<Exit, Pos
     let mut quit = listen(SignalKind::quit())?;
     let mut hangup = listen(SignalKind::hangup())?;
     instance.check_binaries().await?;
-    apply(instance, &config).await?;
+    // A server that still recovers cannot be asked whether it has taken the files over; it reads them anyway.
+    if let Err(error) = apply(instance, &config).await {
+        tracing::warn!("{error}");
+    }
     let pgdata = config.postgres.pgdata.clone();
     loop {
         let has_started = async {

@@ -37,8 +37,8 @@ pub enum ConfigError {
         /// Why not.
         source: io::Error,
     },
-    /// Not an INI file.
-    #[error("\"{}\" is not a configuration file: {reason}", .path.display())]
+    /// Not an INI file, or not with the settings we know.
+    #[error("the file \"{}\" cannot be used: {reason}", .path.display())]
     Syntax {
         /// The configuration file.
         path: PathBuf,

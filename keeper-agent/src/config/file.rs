@@ -29,11 +29,12 @@ pub(super) fn role(path: &Path, ini: &Ini) -> Result<Role, ConfigError> {
     let text = ini
         .get_from(Some("pg_autoctl"), "role")
         .ok_or_else(|| ConfigError::NotSet { path: path.to_owned(), name: NAME.to_owned() })?;
-    text.parse().map_err(|error| invalid(NAME, error))
+    text.parse()
+        .map_err(|error| ConfigError::Syntax { path: path.to_owned(), reason: format!("{NAME}: {error}") })
 }
 
 /// Takes every value of the file over. A key that is not known is an error: it is a misspelt one.
-pub(super) fn apply<C: HasKeys>(ini: &Ini, config: &mut C) -> Result<(), ConfigError> {
+pub(super) fn apply<C: HasKeys>(path: &Path, ini: &Ini, config: &mut C) -> Result<(), ConfigError> {
     let keys = C::keys();
     for (section, properties) in ini {
         for (name, value) in properties {
@@ -41,8 +42,9 @@ pub(super) fn apply<C: HasKeys>(ini: &Ini, config: &mut C) -> Result<(), ConfigE
                 Some(section) => format!("{section}.{name}"),
                 None => name.to_owned(),
             };
-            let key = find(&keys, &full_name)?;
-            (key.read)(config, value).map_err(|reason| invalid(&full_name, reason))?;
+            find(&keys, &full_name)
+                .and_then(|key| (key.read)(config, value).map_err(|reason| invalid(&full_name, reason)))
+                .map_err(|error| ConfigError::Syntax { path: path.to_owned(), reason: error.to_string() })?;
         }
     }
     Ok(())
@@ -131,7 +133,7 @@ mod tests {
         let ini = read(&config.paths.config).expect("read").expect("there");
         assert_eq!(role(&config.paths.config, &ini).expect("a role"), Role::Keeper);
         let mut again = NodeConfig::empty(config.paths.clone());
-        apply(&ini, &mut again).expect("applied");
+        apply(&config.paths.config, &ini, &mut again).expect("applied");
         again
     }
 

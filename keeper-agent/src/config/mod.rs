@@ -46,12 +46,12 @@ impl Config {
         match file::role(&paths.config, &ini)? {
             Role::Keeper => {
                 let mut config = NodeConfig::empty(paths);
-                file::apply(&ini, &mut config)?;
+                file::apply(&config.paths.config.clone(), &ini, &mut config)?;
                 Ok(Self::Node(Box::new(config)))
             }
             Role::Monitor => {
                 let mut config = MonitorConfig::empty(paths);
-                file::apply(&ini, &mut config)?;
+                file::apply(&config.paths.config.clone(), &ini, &mut config)?;
                 Ok(Self::Monitor(Box::new(config)))
             }
         }

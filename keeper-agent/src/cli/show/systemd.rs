@@ -47,7 +47,7 @@ fn unit(pgdata: &Path, program: &Path, user: &str) -> String {
          ExecReload={program} reload\n\
          # Exit codes after which running again would not help.\n\
          RestartPreventExitStatus=2 121 122\n\
-         Restart=always\n\
+         Restart=on-failure\n\
          RestartSec=1\n\
          StartLimitIntervalSec=0\n\
          # Only the keeper is signalled: it hands over before it stops Postgres.\n\

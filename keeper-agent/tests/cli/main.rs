@@ -1,0 +1,10 @@
+//! The command line as scripts see it: exit codes, messages, and what is printed, byte for byte.
+//!
+//! What needs a monitor is asked of a plain Postgres that plays one with constant answers (`monitor.sql`). Postgres does not
+//! run as root: then the commands are run as user `postgres`.
+
+mod bad_input;
+mod bed;
+mod configuration;
+mod output;
+mod server;

@@ -1,0 +1,58 @@
+-- A monitor with constant answers: two nodes, and what happened to one of them.
+CREATE SCHEMA pgautofailover;
+GRANT USAGE ON SCHEMA pgautofailover TO autoctl_node;
+
+CREATE TABLE pgautofailover.formation (formationid text);
+INSERT INTO pgautofailover.formation VALUES ('default');
+
+CREATE TABLE pgautofailover.node (
+    formationid text, nodeid bigint, groupid integer, nodename text, nodehost text, nodeport integer,
+    goalstate text, reportedstate text, sysidentifier bigint);
+
+CREATE FUNCTION pgautofailover.current_state(
+    formation_id text,
+    OUT formation_kind text, OUT nodename text, OUT nodehost text, OUT nodeport integer, OUT group_id integer,
+    OUT node_id bigint, OUT current_group_state text, OUT assigned_group_state text,
+    OUT candidate_priority integer, OUT replication_quorum boolean, OUT reported_tli integer,
+    OUT reported_lsn pg_lsn, OUT health integer, OUT nodecluster text)
+RETURNS SETOF record LANGUAGE sql AS $$
+    VALUES ('pgsql', 'n1', '192.0.2.2', 5432, 0, 1::bigint, 'primary', 'primary', 50, true, 1,
+            '0/30419F0'::pg_lsn, 1, 'default'),
+           ('pgsql', 'n2', '192.0.2.3', 5432, 0, 2::bigint, 'secondary', 'secondary', 50, true, 1,
+            '0/304EC80'::pg_lsn, 1, 'default')
+$$;
+
+CREATE TABLE pgautofailover.event (
+    eventid bigint, eventtime timestamptz, formationid text, nodeid bigint, groupid integer, nodename text,
+    nodehost text, nodeport integer, reportedstate text, goalstate text, reportedrepstate text,
+    reportedtli integer, reportedlsn pg_lsn, candidatepriority integer, replicationquorum boolean,
+    description text);
+INSERT INTO pgautofailover.event
+     VALUES (14, '2026-11-23 13:34:11.56265+00', 'default', 1, 0, 'n1', '192.0.2.2', 5432, 'primary', 'primary',
+             'quorum', 1, '0/30000D8', 50, true,
+             'New state is reported by node 1 "n1" (192.0.2.2:5432): "primary"');
+
+CREATE FUNCTION pgautofailover.last_events(formation_id text, count integer)
+RETURNS SETOF pgautofailover.event LANGUAGE sql AS $$ SELECT * FROM pgautofailover.event $$;
+
+CREATE FUNCTION pgautofailover.formation_settings(
+    formation_id text,
+    OUT context text, OUT group_id integer, OUT node_id bigint, OUT nodename text, OUT setting text, OUT value text)
+RETURNS SETOF record LANGUAGE sql AS $$
+    VALUES ('formation', NULL::integer, NULL::bigint, 'default', 'number_sync_standbys', '0'),
+           ('primary', 0, 1, 'n1', 'synchronous_standby_names', '''ANY 1 (pgautofailover_standby_2)'''),
+           ('node', 0, 1, 'n1', 'candidate priority', '50'),
+           ('node', 0, 1, 'n1', 'replication quorum', 'true')
+$$;
+
+CREATE FUNCTION pgautofailover.formation_uri(
+    formation_id text, cluster_name text, sslmode text, sslrootcert text, sslcrl text)
+RETURNS text LANGUAGE sql AS $$
+    SELECT 'postgres://192.0.2.2:5432,192.0.2.3:5432/postgres?target_session_attrs=read-write&sslmode=' || sslmode
+$$;
+
+CREATE FUNCTION pgautofailover.synchronous_standby_names(formation_id text, group_id integer)
+RETURNS text LANGUAGE sql AS $$ SELECT 'ANY 1 (pgautofailover_standby_2)' $$;
+
+GRANT SELECT ON ALL TABLES IN SCHEMA pgautofailover TO autoctl_node;
+ALTER DATABASE pg_auto_failover SET timezone = 'UTC';
