@@ -40,7 +40,6 @@ impl Instance {
         };
         Program::new(&config.bin_dir, "initdb")
             .writes_to(&config.pgdata)
-            .writes_to(&config.pgdata)
             .arg("-D")
             .arg(assemble::copy_directory(&config.pgdata))
             .arg("--username")
