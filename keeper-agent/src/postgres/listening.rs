@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use rustix::process::{Pid, test_kill_process};
+use tokio_postgres::Statement;
 use tokio_postgres::error::SqlState;
 
 use super::clock::BootTime;
@@ -33,9 +34,16 @@ pub(super) enum Reply {
 /// The session, and what is remembered of earlier ones.
 #[derive(Default)]
 pub(super) struct Listening {
-    session: Option<(i32, LocalSession)>,
+    session: Option<Open>,
     abandoned: Vec<i32>,
     progress: Option<Progress>,
+}
+
+/// A session with this postmaster, and the question, which the server has read and planned once.
+struct Open {
+    postmaster: i32,
+    session: LocalSession,
+    question: Option<Statement>,
 }
 
 /// What a server that lets nobody in was last seen doing.
@@ -55,7 +63,8 @@ impl Listening {
 
     /// Asks the server. A session that has broken is replaced once.
     pub(super) async fn ask(&mut self, config: &InstanceConfig, postmaster: i32) -> Reply {
-        if self.session.as_ref().is_some_and(|(of, session)| *of != postmaster || session.is_closed()) {
+        if self.session.as_ref().is_some_and(|open| open.postmaster != postmaster || open.session.is_closed())
+        {
             self.session = None;
         }
         if self.session.is_some() {
@@ -72,7 +81,7 @@ impl Listening {
         }
         match connect_anywhere(config, DEADLINE).await {
             Ok(session) => {
-                self.session = Some((postmaster, session));
+                self.session = Some(Open { postmaster, session, question: None });
                 let result = self.ask_session().await;
                 self.judge(postmaster, result)
             }
@@ -81,10 +90,19 @@ impl Listening {
     }
 
     async fn ask_session(&mut self) -> Result<Answer, PostgresError> {
-        let Some((_, session)) = &self.session else {
+        let Some(open) = &mut self.session else {
             return Err(PostgresError::Refused("there is no session".to_owned()));
         };
-        let query = session.query_one(QUESTION, &[]);
+        let session = &open.session;
+        let query = async {
+            let question = match open.question.take() {
+                Some(question) => question,
+                None => session.prepare(QUESTION).await?,
+            };
+            let row = session.query_one(&question, &[]).await?;
+            open.question = Some(question);
+            Ok(row)
+        };
         let asked = match within(DEADLINE, "looking at the local Postgres", query).await {
             Err(late) => {
                 self.abandoned.push(session.backend());
