@@ -10,7 +10,7 @@ mod replication;
 mod settings;
 mod sight;
 
-use std::os::unix::process::CommandExt as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, ExitCode};
 
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -34,17 +34,28 @@ macro_rules! tests {
     };
 }
 
+/// Runs a copy of this program as user postgres, who may not be able to read the directory it was built in.
+fn run_as_postgres() -> std::io::Result<ExitCode> {
+    let directory = tempfile::Builder::new().prefix("pgaf-steps-").tempdir()?;
+    std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o755))?;
+    let program = directory.path().join("steps");
+    std::fs::copy(std::env::current_exe()?, &program)?;
+    let status = Command::new("setpriv")
+        .args(["--reuid=postgres", "--regid=postgres", "--init-groups", "--inh-caps=-all"])
+        .arg(program)
+        .args(std::env::args_os().skip(1))
+        .env("HOME", "/tmp")
+        .current_dir("/tmp")
+        .status()?;
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
 fn main() -> ExitCode {
     if nix::unistd::geteuid().is_root() {
-        let error = Command::new("setpriv")
-            .args(["--reuid=postgres", "--regid=postgres", "--init-groups", "--inh-caps=-all"])
-            .arg(std::env::current_exe().expect("a path"))
-            .args(std::env::args_os().skip(1))
-            .env("HOME", "/tmp")
-            .current_dir("/tmp")
-            .exec();
-        eprintln!("cannot run as user postgres: {error}");
-        return ExitCode::FAILURE;
+        return run_as_postgres().unwrap_or_else(|error| {
+            eprintln!("cannot run as user postgres: {error}");
+            ExitCode::FAILURE
+        });
     }
     let arguments = Arguments::from_args();
     let groups = [
