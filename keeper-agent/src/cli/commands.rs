@@ -267,7 +267,7 @@ pub(super) struct Run {
 pub(super) struct Stop {
     #[command(flatten)]
     pub(super) pgdata: Pgdata,
-    /// Stop without handing over to a standby first
+    /// Do not wait for clients, as a stop never does here
     #[arg(long, conflicts_with = "immediate")]
     pub(super) fast: bool,
     /// Stop as if it crashed

@@ -74,7 +74,10 @@ fn run(cli: Cli) -> CliResult<Exit> {
         .enable_all()
         .build()
         .map_err(|error| CliError::new(Exit::Internal, format!("cannot start: {error}")))?;
-    runtime.block_on(dispatch(&command))
+    let done = runtime.block_on(dispatch(&command));
+    // A name that is still being looked up is not waited for.
+    runtime.shutdown_background();
+    done
 }
 
 async fn dispatch(command: &Command) -> CliResult<Exit> {

@@ -30,10 +30,15 @@ impl FromStr for ConnectionString {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let text = text.trim();
-        ["postgres://", "postgresql://"]
+        let parsed = ["postgres://", "postgresql://"]
             .iter()
             .find_map(|scheme| text.strip_prefix(scheme))
-            .map_or_else(|| Self::parse_pairs(text), Self::parse_uri)
+            .map_or_else(|| Self::parse_pairs(text), Self::parse_uri);
+        // What may have a password in it is not repeated.
+        let is_harmless = !text.contains('@') && !text.contains("password");
+        parsed.map_err(|InvalidConnectionString(why)| {
+            InvalidConnectionString(if is_harmless { format!("{why}: \"{text}\"") } else { why })
+        })
     }
 }
 
@@ -265,7 +270,7 @@ mod tests {
             ("postgres://u:secret%zz@h/d", "hexadecimal"),
             ("postgres://u:secret@[::1/d", "no \"]\""),
             ("host=h password='secret", "closing quote"),
-            ("http", "neither a URI"),
+            ("http", "neither a URI (postgres://host/dbname) nor pairs of key=value: \"http\""),
             ("", "host is missing"),
             ("host=a,b,c port=1,2 password=secret", "one port"),
         ] {

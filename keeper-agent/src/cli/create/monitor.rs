@@ -44,10 +44,10 @@ pub(super) async fn run(options: &NewServer) -> CliResult<Exit> {
         (Earlier::Interrupted(progress), _) => Some(progress),
         _ => None,
     };
-    let plan = Plan::new(options, &pgdata, progress.map(|progress| progress.pgdata), None)?;
+    let plan = Plan::new(options, &pgdata, progress.map(|progress| progress.pgdata))?;
     let mut config = MonitorConfig::empty(paths);
     plan.fill(&mut config.postgres, &pgdata);
-    config.hostname.clone_from(&plan.hostname);
+    config.hostname = plan.address(None)?;
     config.ssl = plan.ssl.clone();
     init_file::store(&config.paths.init, &Progress { pgdata: plan.before, is_registering: false })?;
     let instance = Instance::new(config.instance());

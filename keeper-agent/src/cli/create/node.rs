@@ -97,7 +97,7 @@ async fn make(
 ) -> CliResult<NodeConfig> {
     let monitor = given_monitor(options)?;
     let before = progress.as_ref().map(|progress| progress.pgdata);
-    let plan = Plan::new(&options.server, pgdata, before, Some(&monitor))?;
+    let plan = Plan::new(&options.server, pgdata, before)?;
     let mut config = configuration(options, pgdata, paths, &plan, monitor)?;
     let instance = Instance::new(config.instance(None));
     if plan.before == Before::Cluster {
@@ -106,6 +106,8 @@ async fn make(
     let patience = if options.server.run { UNATTENDED_PATIENCE } else { PATIENCE };
     let target = config.monitor.clone().unwrap_or_default();
     let connection = connect_patiently(&target, patience).await?;
+    config.hostname = plan.address(Some(&target))?;
+    instance.reconfigure(config.instance(None));
     let mut progress = progress.unwrap_or(Progress { pgdata: plan.before, is_registering: false });
     init_file::store(&config.paths.init, &progress)?;
     let made = async {
@@ -151,7 +153,6 @@ fn configuration(
     config.formation.clone_from(&options.formation);
     config.group = options.group.map(GroupId);
     config.name = options.name.clone().unwrap_or_default();
-    config.hostname.clone_from(&plan.hostname);
     config.ssl = plan.ssl.clone();
     let postgres = &mut config.postgres;
     postgres.listen_addresses.clone_from(&options.listen);

@@ -36,7 +36,7 @@ pub(super) fn earlier(paths: &Paths, is_complete: bool) -> CliResult<Earlier> {
 /// What the options say of the server; everything is checked, nothing is made.
 pub(super) struct Plan {
     pub(super) before: Before,
-    pub(super) hostname: String,
+    pub(super) hostname: Option<String>,
     pub(super) ssl: SslConfig,
     pub(super) pg_ctl: PathBuf,
     pub(super) port: u16,
@@ -45,13 +45,9 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// Checks the options; `before` is known when an earlier `create` was interrupted.
-    pub(super) fn new(
-        options: &NewServer,
-        pgdata: &Path,
-        before: Option<Before>,
-        monitor: Option<&ConnectionString>,
-    ) -> CliResult<Self> {
+    /// Checks the options; `before` is known when an earlier `create` was interrupted. An address that is not given is found
+    /// out later: the way to the monitor may not be there yet.
+    pub(super) fn new(options: &NewServer, pgdata: &Path, before: Option<Before>) -> CliResult<Self> {
         let ssl = super::super::ssl::from_options(&options.ssl)?;
         let port = options.pgport.unwrap_or(5432);
         let pg_ctl = checks::find_pg_ctl(options.pgctl.as_deref())?;
@@ -62,7 +58,8 @@ impl Plan {
         if crate::postgres::local_address(pgdata).is_none() {
             checks::port_is_free(port)?;
         }
-        let hostname = checks::hostname(options.hostname.as_deref(), monitor)?;
+        let given = options.hostname.as_deref();
+        let hostname = given.map(|given| checks::hostname(Some(given), None)).transpose()?;
         let auth_method = options.auth.unwrap_or(AuthMethod::Trust);
         let hba_level = if options.skip_pg_hba || auth_method == AuthMethod::Skip {
             HbaLevel::None
@@ -70,6 +67,14 @@ impl Plan {
             HbaLevel::Minimal
         };
         Ok(Self { before, hostname, ssl, pg_ctl, port, auth_method, hba_level })
+    }
+
+    /// The address of this machine, as nodes and the monitor reach it.
+    pub(super) fn address(&self, monitor: Option<&ConnectionString>) -> CliResult<String> {
+        match &self.hostname {
+            Some(hostname) => Ok(hostname.clone()),
+            None => checks::hostname(None, monitor),
+        }
     }
 
     /// Fills in the part of the configuration that both kinds of server have.
@@ -98,9 +103,21 @@ pub(super) async fn make_cluster(instance: &Instance, before: Before) -> CliResu
     let has_cluster = instance.config().pgdata.join("PG_VERSION").is_file();
     if before == Before::Empty && !has_cluster {
         tracing::info!("making a new cluster in \"{}\"", instance.config().pgdata.display());
-        instance.initdb().await.map_err(failed)?;
+        instance.initdb().await.map_err(|error| {
+            if error.is_disk_full() { disk_full(&instance.config().pgdata) } else { failed(error) }
+        })?;
     }
     instance.check_binaries().await.map_err(failed)
+}
+
+fn disk_full(pgdata: &Path) -> CliError {
+    CliError::new(
+        Exit::PgCtl,
+        format!(
+            "no space is left on the device that holds \"{}\": free some, and run this command again",
+            pgdata.display()
+        ),
+    )
 }
 
 /// Does something with a server that runs, and leaves it running only when it did before or when asked to.
