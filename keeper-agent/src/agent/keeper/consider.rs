@@ -56,6 +56,10 @@ impl Keeper {
                 assignment.goal = ReplicationState::Demoted;
             }
         }
+        if matches!(self.shutdown, Shutdown::Farewell { .. }) {
+            // Postgres is stopped, and stays so, whatever the assignment says.
+            return Some(Plan::Wait("the monitor is told that this node ends"));
+        }
         let assignment = assignment?;
         let limit = self.fence_limit();
         if self.authority.is_isolated(limit) {
