@@ -300,7 +300,8 @@ impl Cluster {
 
     /// Every acknowledged row is on the server that is primary now, and there never were two of them.
     pub(crate) fn verify(&self, ledgers: &[Ledger]) -> Result<()> {
-        self.verify_on(&self.primary()?, ledgers)
+        let primary = wait_for("a primary to verify", START_DEADLINE, || self.primary().map(Some))?;
+        self.verify_on(&primary, ledgers)
     }
 
     /// The same, when the monitor is not the one to ask who is primary.

@@ -19,7 +19,7 @@ pub(crate) struct NodeRow {
     pub(crate) goal: String,
     pub(crate) reported: String,
     pub(crate) health: i32,
-    /// It has reported since the monitor was started.
+    /// It has reported lately, and since the monitor was started.
     pub(crate) is_fresh: bool,
     pub(crate) timeline: u32,
 }
@@ -53,7 +53,7 @@ impl Cluster {
     /// What the monitor says of its nodes, by id.
     pub(crate) fn rows(&self) -> Result<Vec<NodeRow>> {
         let sql = "select nodeid, nodename, goalstate, reportedstate, health, reportedtli, \
-                   reporttime > pg_postmaster_start_time() \
+                   reporttime > pg_postmaster_start_time() and now() - reporttime < interval '2500 ms' \
                    from pgautofailover.node order by nodeid";
         let rows = self.on_monitor(|monitor| monitor.rows(sql))?;
         rows.into_iter().map(node_row).collect()
