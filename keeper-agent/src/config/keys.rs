@@ -84,14 +84,21 @@ macro_rules! server {
 server!(NodeConfig);
 server!(MonitorConfig);
 
-fn key<C>(
-    section: &'static str,
-    name: &'static str,
-    access: Access,
-    print: Print<C>,
-    read: Read<C>,
-) -> Key<C> {
-    Key { section, name, access, stored: print, shown: print, read }
+/// A key that is shown as it is stored: how it is printed, and the assignment that takes a text over.
+macro_rules! key {
+    ($section:expr, $name:literal, $access:expr, |$config:ident| $print:expr, |$text:ident| $assign:expr $(,)?) => {
+        Key {
+            section: $section,
+            name: $name,
+            access: $access,
+            stored: |$config| $print,
+            shown: |$config| $print,
+            read: |$config, $text| {
+                $assign;
+                Ok(())
+            },
+        }
+    };
 }
 
 fn parse<T: FromStr<Err: Display>>(text: &str) -> Result<T, String> {
@@ -143,106 +150,50 @@ fn backup_rate(text: &str) -> Result<String, String> {
 fn postgres_keys<C: Server>() -> Vec<Key<C>> {
     const SECTION: &str = "postgresql";
     vec![
-        key(
-            SECTION,
-            "pgdata",
-            Fixed(""),
-            |c| Some(c.postgres().pgdata.display().to_string()),
-            |c, text| {
-                c.postgres_mut().pgdata = required(text)?.into();
-                Ok(())
-            },
-        ),
-        key(
-            SECTION,
-            "pg_ctl",
-            Settable,
-            |c| Some(c.postgres().pg_ctl.display().to_string()),
-            |c, text| {
-                c.postgres_mut().pg_ctl = required(text)?.into();
-                Ok(())
-            },
-        ),
-        key(
-            SECTION,
-            "username",
-            Fixed(""),
-            |c| Some(c.postgres().username.clone()),
-            |c, text| {
-                c.postgres_mut().username = required(text)?;
-                Ok(())
-            },
-        ),
-        key(
-            SECTION,
-            "dbname",
-            Fixed(""),
-            |c| Some(c.postgres().dbname.clone()),
-            |c, text| {
-                c.postgres_mut().dbname = required(text)?;
-                Ok(())
-            },
-        ),
-        key(
-            SECTION,
-            "host",
-            Settable,
-            |c| c.postgres().host.clone(),
-            |c, text| {
-                c.postgres_mut().host = optional(text);
-                Ok(())
-            },
-        ),
-        key(
+        key!(SECTION, "pgdata", Fixed(""), |c| Some(c.postgres().pgdata.display().to_string()), |text| c
+            .postgres_mut()
+            .pgdata =
+            required(text)?.into(),),
+        key!(SECTION, "pg_ctl", Settable, |c| Some(c.postgres().pg_ctl.display().to_string()), |text| c
+            .postgres_mut()
+            .pg_ctl =
+            required(text)?.into(),),
+        key!(SECTION, "username", Fixed(""), |c| Some(c.postgres().username.clone()), |text| c
+            .postgres_mut()
+            .username =
+            required(text)?,),
+        key!(SECTION, "dbname", Fixed(""), |c| Some(c.postgres().dbname.clone()), |text| c
+            .postgres_mut()
+            .dbname =
+            required(text)?,),
+        key!(SECTION, "host", Settable, |c| c.postgres().host.clone(), |text| c.postgres_mut().host =
+            optional(text),),
+        key!(
             SECTION,
             "port",
             Fixed("; use \"pg_autoctl set node metadata --pgport\""),
             |c| Some(c.postgres().port.to_string()),
-            |c, text| {
-                c.postgres_mut().port = port(text)?;
-                Ok(())
-            },
+            |text| c.postgres_mut().port = port(text)?,
         ),
-        key(
-            SECTION,
-            "proxyport",
-            Settable,
-            |c| Some(c.postgres().proxy_port.to_string()),
-            |c, text| {
-                c.postgres_mut().proxy_port = number(text, "a port")?;
-                Ok(())
-            },
-        ),
-        key(
+        key!(SECTION, "proxyport", Settable, |c| Some(c.postgres().proxy_port.to_string()), |text| c
+            .postgres_mut()
+            .proxy_port =
+            number(text, "a port")?,),
+        key!(
             SECTION,
             "listen_addresses",
             Settable,
             |c| Some(c.postgres().listen_addresses.clone()),
-            |c, text| {
-                c.postgres_mut().listen_addresses = required(text)?;
-                Ok(())
-            },
+            |text| c.postgres_mut().listen_addresses = required(text)?,
         ),
-        key(
-            SECTION,
-            "auth_method",
-            Settable,
-            |c| Some(c.postgres().auth_method.to_string()),
-            |c, text| {
-                c.postgres_mut().auth_method = parse(text)?;
-                Ok(())
-            },
-        ),
-        key(
-            SECTION,
-            "hba_level",
-            Settable,
-            |c| Some(c.postgres().hba_level.to_string()),
-            |c, text| {
-                c.postgres_mut().hba_level = parse(text)?;
-                Ok(())
-            },
-        ),
+        key!(SECTION, "auth_method", Settable, |c| Some(c.postgres().auth_method.to_string()), |text| c
+            .postgres_mut()
+            .auth_method =
+            parse(text)?,),
+        key!(SECTION, "hba_level", Settable, |c| Some(c.postgres().hba_level.to_string()), |text| c
+            .postgres_mut()
+            .hba_level =
+            parse(text)?,),
     ]
 }
 
@@ -258,90 +209,47 @@ fn ssl_keys<C: Server>() -> Vec<Key<C>> {
     const SECTION: &str = "ssl";
     const COMMAND: Access = Fixed("; use \"pg_autoctl enable ssl\" or \"disable ssl\"");
     vec![
-        key(
-            SECTION,
-            "active",
-            COMMAND,
-            |c| Some(u8::from(c.ssl().is_active).to_string()),
-            |c, text| {
-                c.ssl_mut().is_active = flag(text)?;
-                Ok(())
-            },
-        ),
-        key(
-            SECTION,
-            "sslmode",
-            COMMAND,
-            |c| Some(c.ssl().mode.to_string()),
-            |c, text| {
-                c.ssl_mut().mode = parse(text)?;
-                Ok(())
-            },
-        ),
-        key(
+        key!(SECTION, "active", COMMAND, |c| Some(u8::from(c.ssl().is_active).to_string()), |text| c
+            .ssl_mut()
+            .is_active =
+            flag(text)?,),
+        key!(SECTION, "sslmode", COMMAND, |c| Some(c.ssl().mode.to_string()), |text| c.ssl_mut().mode =
+            parse(text)?,),
+        key!(
             SECTION,
             "self_signed",
             COMMAND,
             |c| Some(u8::from(c.ssl().is_self_signed).to_string()),
-            |c, text| {
-                c.ssl_mut().is_self_signed = flag(text)?;
-                Ok(())
-            },
+            |text| c.ssl_mut().is_self_signed = flag(text)?,
         ),
-        key(
-            SECTION,
-            "cert_file",
-            COMMAND,
-            |c| path(&c.ssl().cert_file),
-            |c, text| {
-                c.ssl_mut().cert_file = absolute_file(text)?;
-                Ok(())
-            },
-        ),
-        key(
-            SECTION,
-            "key_file",
-            COMMAND,
-            |c| path(&c.ssl().key_file),
-            |c, text| {
-                c.ssl_mut().key_file = absolute_file(text)?;
-                Ok(())
-            },
-        ),
-        key(
-            SECTION,
-            "ca_file",
-            COMMAND,
-            |c| path(&c.ssl().ca_file),
-            |c, text| {
-                c.ssl_mut().ca_file = absolute_file(text)?;
-                Ok(())
-            },
-        ),
-        key(
-            SECTION,
-            "crl_file",
-            COMMAND,
-            |c| path(&c.ssl().crl_file),
-            |c, text| {
-                c.ssl_mut().crl_file = absolute_file(text)?;
-                Ok(())
-            },
-        ),
+        key!(SECTION, "cert_file", COMMAND, |c| path(&c.ssl().cert_file), |text| c.ssl_mut().cert_file =
+            absolute_file(text)?,),
+        key!(SECTION, "key_file", COMMAND, |c| path(&c.ssl().key_file), |text| c.ssl_mut().key_file =
+            absolute_file(text)?,),
+        key!(SECTION, "ca_file", COMMAND, |c| path(&c.ssl().ca_file), |text| c.ssl_mut().ca_file =
+            absolute_file(text)?,),
+        key!(SECTION, "crl_file", COMMAND, |c| path(&c.ssl().crl_file), |text| c.ssl_mut().crl_file =
+            absolute_file(text)?,),
     ]
+}
+
+/// What the file is for: read by whoever chooses the configuration's type, and only checked here.
+fn role_key<C>(print: Print<C>) -> Key<C> {
+    Key {
+        section: "pg_autoctl",
+        name: "role",
+        access: Fixed(""),
+        stored: print,
+        shown: print,
+        read: |_, text| parse::<Role>(text).map(|_| ()),
+    }
 }
 
 fn identity_keys() -> Vec<Key<NodeConfig>> {
     const SECTION: &str = "pg_autoctl";
     const METADATA: Access = Fixed("; use \"pg_autoctl set node metadata\"");
     vec![
-        key(
-            SECTION,
-            "role",
-            Fixed(""),
-            |_| Some(Role::Keeper.to_string()),
-            |_, text| parse::<Role>(text).map(|_| ()),
-        ),
+        role_key(|_| Some(Role::Keeper.to_string())),
         Key {
             section: SECTION,
             name: "monitor",
@@ -353,82 +261,31 @@ fn identity_keys() -> Vec<Key<NodeConfig>> {
                 Ok(())
             },
         },
-        key(
-            SECTION,
-            "formation",
-            Fixed(""),
-            |c| Some(c.formation.clone()),
-            |c, text| {
-                c.formation = required(text)?;
-                Ok(())
-            },
-        ),
-        key(
-            SECTION,
-            "group",
-            Fixed(""),
-            |c| c.group.map(|group| group.to_string()),
-            |c, text| {
-                c.group = Some(GroupId(number(text, "a group's number")?));
-                Ok(())
-            },
-        ),
-        key(
-            SECTION,
-            "name",
-            METADATA,
-            |c| optional(&c.name),
-            |c, text| {
-                text.clone_into(&mut c.name);
-                Ok(())
-            },
-        ),
-        key(
-            SECTION,
-            "hostname",
-            METADATA,
-            |c| Some(c.hostname.clone()),
-            |c, text| {
-                c.hostname = required(text)?;
-                Ok(())
-            },
-        ),
-        key(
-            SECTION,
-            "nodekind",
-            Fixed(""),
-            |c| Some(c.kind.to_string()),
-            |c, text| {
-                c.kind = parse(text)?;
-                Ok(())
-            },
-        ),
+        key!(SECTION, "formation", Fixed(""), |c| Some(c.formation.clone()), |text| c.formation =
+            required(text)?,),
+        key!(SECTION, "group", Fixed(""), |c| c.group.map(|group| group.to_string()), |text| c.group =
+            Some(GroupId(number(text, "a group's number")?)),),
+        key!(SECTION, "name", METADATA, |c| optional(&c.name), |text| text.clone_into(&mut c.name),),
+        key!(SECTION, "hostname", METADATA, |c| Some(c.hostname.clone()), |text| c.hostname =
+            required(text)?,),
+        key!(SECTION, "nodekind", Fixed(""), |c| Some(c.kind.to_string()), |text| c.kind = parse(text)?,),
     ]
 }
 
 fn replication_keys() -> Vec<Key<NodeConfig>> {
     const SECTION: &str = "replication";
     vec![
-        key(
+        key!(
             SECTION,
             "maximum_backup_rate",
             Settable,
             |c| Some(c.replication.maximum_backup_rate.clone()),
-            |c, text| {
-                c.replication.maximum_backup_rate = backup_rate(text)?;
-                Ok(())
-            },
+            |text| c.replication.maximum_backup_rate = backup_rate(text)?,
         ),
-        key(
-            SECTION,
-            "backup_directory",
-            Settable,
-            |c| path(&c.replication.backup_directory),
-            |c, text| {
-                c.replication.backup_directory = absolute_file(text)?;
-                Ok(())
-            },
-        ),
+        key!(SECTION, "backup_directory", Settable, |c| path(&c.replication.backup_directory), |text| c
+            .replication
+            .backup_directory =
+            absolute_file(text)?,),
         Key {
             section: SECTION,
             name: "password",
@@ -446,55 +303,40 @@ fn replication_keys() -> Vec<Key<NodeConfig>> {
 fn timeout_keys() -> Vec<Key<NodeConfig>> {
     const SECTION: &str = "timeout";
     vec![
-        key(
+        key!(
             SECTION,
             "network_partition_timeout",
             Settable,
             |c| Some(print_duration(c.timeout.network_partition)),
-            |c, text| {
-                c.timeout.network_partition = time_of(text)?;
-                Ok(())
-            },
+            |text| c.timeout.network_partition = time_of(text)?,
         ),
-        key(
+        key!(
             SECTION,
             "prepare_promotion_catchup",
             Settable,
             |c| Some(print_duration(c.timeout.prepare_promotion_catchup)),
-            |c, text| {
-                c.timeout.prepare_promotion_catchup = time_of(text)?;
-                Ok(())
-            },
+            |text| c.timeout.prepare_promotion_catchup = time_of(text)?,
         ),
-        key(
+        key!(
             SECTION,
             "prepare_promotion_walreceiver",
             Settable,
             |c| Some(print_duration(c.timeout.prepare_promotion_walreceiver)),
-            |c, text| {
-                c.timeout.prepare_promotion_walreceiver = time_of(text)?;
-                Ok(())
-            },
+            |text| c.timeout.prepare_promotion_walreceiver = time_of(text)?,
         ),
-        key(
+        key!(
             SECTION,
             "postgresql_restart_failure_timeout",
             Settable,
             |c| Some(print_duration(c.timeout.postgresql_restart_failure)),
-            |c, text| {
-                c.timeout.postgresql_restart_failure = time_of(text)?;
-                Ok(())
-            },
+            |text| c.timeout.postgresql_restart_failure = time_of(text)?,
         ),
-        key(
+        key!(
             SECTION,
             "postgresql_restart_failure_max_retries",
             Settable,
             |c| Some(c.timeout.postgresql_restart_failure_max_retries.to_string()),
-            |c, text| {
-                c.timeout.postgresql_restart_failure_max_retries = number(text, "a number of tries")?;
-                Ok(())
-            },
+            |text| c.timeout.postgresql_restart_failure_max_retries = number(text, "a number of tries")?,
         ),
     ]
 }
@@ -506,26 +348,12 @@ fn time_of(text: &str) -> Result<std::time::Duration, String> {
 fn citus_keys() -> Vec<Key<NodeConfig>> {
     const SECTION: &str = "citus";
     vec![
-        key(
-            SECTION,
-            "role",
-            Fixed(""),
-            |c| Some(c.citus.role.to_string()),
-            |c, text| {
-                c.citus.role = parse(text)?;
-                Ok(())
-            },
-        ),
-        key(
-            SECTION,
-            "cluster_name",
-            Fixed(""),
-            |c| Some(c.citus.cluster_name.clone()),
-            |c, text| {
-                c.citus.cluster_name = required(text)?;
-                Ok(())
-            },
-        ),
+        key!(SECTION, "role", Fixed(""), |c| Some(c.citus.role.to_string()), |text| c.citus.role =
+            parse(text)?,),
+        key!(SECTION, "cluster_name", Fixed(""), |c| Some(c.citus.cluster_name.clone()), |text| c
+            .citus
+            .cluster_name =
+            required(text)?,),
     ]
 }
 
@@ -544,24 +372,10 @@ impl HasKeys for NodeConfig {
 impl HasKeys for MonitorConfig {
     fn keys() -> Vec<Key<Self>> {
         const SECTION: &str = "pg_autoctl";
-        let mut keys = vec![
-            key(
-                SECTION,
-                "role",
-                Fixed(""),
-                |_| Some(Role::Monitor.to_string()),
-                |_, text| parse::<Role>(text).map(|_| ()),
-            ),
-            key(
-                SECTION,
-                "hostname",
-                Settable,
-                |c: &Self| Some(c.hostname.clone()),
-                |c, text| {
-                    c.hostname = required(text)?;
-                    Ok(())
-                },
-            ),
+        let mut keys: Vec<Key<Self>> = vec![
+            role_key(|_| Some(Role::Monitor.to_string())),
+            key!(SECTION, "hostname", Settable, |c| Some(c.hostname.clone()), |text| c.hostname =
+                required(text)?,),
         ];
         keys.extend(postgres_keys());
         keys.extend(ssl_keys());

@@ -1,0 +1,119 @@
+//! `create …`: what is made.
+
+use clap::{ArgAction, Args, Subcommand, ValueEnum};
+
+use crate::cli::options::{MonitorOrPgdata, NewServer};
+
+/// `create …`
+#[derive(Subcommand, Debug)]
+pub(in crate::cli) enum Create {
+    /// Make a monitor
+    Monitor(NewServer),
+    /// Make a node and register it at the monitor; a cluster that is in PGDATA already is kept
+    Postgres(NewNode),
+    /// Make a Citus coordinator
+    Coordinator(NewCitusNode),
+    /// Make a Citus worker
+    Worker(NewCitusNode),
+    /// Make a formation
+    Formation(NewFormation),
+}
+
+/// `create postgres`
+#[derive(Args, Clone, Debug)]
+pub(in crate::cli) struct NewNode {
+    #[command(flatten)]
+    pub(in crate::cli) server: NewServer,
+    /// Socket directory or host that local connections use
+    #[arg(long, env = "PGHOST", value_name = "HOST")]
+    pub(in crate::cli) pghost: Option<String>,
+    /// Addresses to listen on
+    #[arg(long, value_name = "ADDRESSES", default_value = "*")]
+    pub(in crate::cli) listen: String,
+    /// Superuser of the local Postgres
+    #[arg(long, env = "PGUSER", value_name = "ROLE")]
+    pub(in crate::cli) username: Option<String>,
+    /// Database that the formation serves
+    #[arg(long, env = "PGDATABASE", value_name = "NAME")]
+    pub(in crate::cli) dbname: Option<String>,
+    /// Name of the node
+    #[arg(long, env = "PG_AUTOCTL_NODE_NAME", value_name = "NAME")]
+    pub(in crate::cli) name: Option<String>,
+    /// Formation
+    #[arg(long, value_name = "NAME", default_value = "default")]
+    pub(in crate::cli) formation: String,
+    /// Connection string of the monitor
+    #[arg(long, env = "PG_AUTOCTL_MONITOR", hide_env_values = true, value_name = "URI")]
+    pub(in crate::cli) monitor: Option<String>,
+    /// Have no monitor
+    #[arg(long)]
+    pub(in crate::cli) disable_monitor: bool,
+    /// Id of the node, when it has no monitor
+    #[arg(long, value_name = "NUMBER")]
+    pub(in crate::cli) node_id: Option<i64>,
+    /// Group of the formation
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(i32).range(0..))]
+    pub(in crate::cli) group: Option<i32>,
+    /// Allow connections from the local network in pg_hba.conf
+    #[arg(long, env = "PG_AUTOCTL_HBA_LAN")]
+    pub(in crate::cli) pg_hba_lan: bool,
+    /// 0 to 100; the standby with the highest is promoted, one with 0 never
+    #[arg(long, env = "PG_AUTOCTL_CANDIDATE_PRIORITY", value_name = "NUMBER", default_value_t = 50, value_parser = clap::value_parser!(i32).range(0..=100))]
+    pub(in crate::cli) candidate_priority: i32,
+    /// Whether commits on the primary may wait for this node
+    #[arg(long, env = "PG_AUTOCTL_REPLICATION_QUORUM", value_name = "BOOL", default_value = "true", value_parser = clap::builder::BoolishValueParser::new(), action = ArgAction::Set)]
+    pub(in crate::cli) replication_quorum: bool,
+    /// Bytes per second at which data is copied, as 100M or 512k
+    #[arg(long, value_name = "RATE", default_value = "100M")]
+    pub(in crate::cli) maximum_backup_rate: String,
+}
+
+/// `create coordinator`, `create worker`
+#[derive(Args, Clone, Debug)]
+pub(in crate::cli) struct NewCitusNode {
+    #[command(flatten)]
+    pub(in crate::cli) node: NewNode,
+    /// Serve a read-only Citus cluster
+    #[arg(long)]
+    pub(in crate::cli) citus_secondary: bool,
+    /// Name of that cluster
+    #[arg(long, value_name = "NAME")]
+    pub(in crate::cli) citus_cluster: Option<String>,
+    /// Port of a proxy that Citus connects to instead
+    #[arg(long, value_name = "PORT")]
+    pub(in crate::cli) proxyport: Option<u16>,
+}
+
+/// What a formation is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(in crate::cli) enum Kind {
+    /// Groups of plain Postgres
+    Pgsql,
+    /// A Citus coordinator and its workers
+    Citus,
+}
+
+/// `create formation`
+#[derive(Args, Clone, Debug)]
+pub(in crate::cli) struct NewFormation {
+    #[command(flatten)]
+    pub(in crate::cli) monitor: MonitorOrPgdata,
+    /// Name of the formation
+    #[arg(long, value_name = "NAME")]
+    pub(in crate::cli) formation: String,
+    /// What it is made of
+    #[arg(long, value_enum, default_value_t = Kind::Pgsql)]
+    pub(in crate::cli) kind: Kind,
+    /// Database that it serves
+    #[arg(long, env = "PGDATABASE", value_name = "NAME", default_value = "postgres")]
+    pub(in crate::cli) dbname: String,
+    /// Its groups may have standbys
+    #[arg(long, conflicts_with = "disable_secondary")]
+    pub(in crate::cli) enable_secondary: bool,
+    /// Its groups have one node each
+    #[arg(long)]
+    pub(in crate::cli) disable_secondary: bool,
+    /// Standbys that a commit never goes without
+    #[arg(long, value_name = "NUMBER", default_value_t = 0, value_parser = clap::value_parser!(i32).range(0..))]
+    pub(in crate::cli) number_sync_standbys: i32,
+}

@@ -1,0 +1,97 @@
+//! The command line as types: every command and its options.
+
+mod create;
+mod debugging;
+mod node;
+mod properties;
+mod show;
+
+use clap::{ArgAction, Parser, Subcommand};
+
+pub(super) use create::{Create, Kind, NewFormation, NewNode};
+pub(super) use debugging::{Debugging, Fsm, Pgsetup, Restart, Service};
+pub(super) use node::{Config, Disable, Drop, DropNode, Enable, Run, Status, Stop};
+pub(super) use properties::{
+    FormationChoice, Get, GetFormation, GetNode, NodeChoice, Perform, PerformFailover, Set, SetFormation,
+    SetNode,
+};
+pub(super) use show::{Show, ShowEvents, ShowFile, ShowState, ShowUri, Watch};
+
+use super::options::{Json, Pgdata};
+
+/// Automatic failover for Postgres: runs nodes and their monitor, shows and changes their state
+#[derive(Parser, Debug)]
+#[command(
+    name = "pg_autoctl",
+    disable_version_flag = true,
+    subcommand_required = false,
+    arg_required_else_help = true,
+    max_term_width = 100
+)]
+pub(in crate::cli) struct Cli {
+    /// More messages; twice for even more
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub(in crate::cli) verbose: u8,
+    /// Fewer messages
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub(in crate::cli) quiet: u8,
+    /// Print the version
+    #[arg(short = 'V', long)]
+    pub(in crate::cli) version: bool,
+    #[command(subcommand)]
+    pub(in crate::cli) command: Option<Command>,
+}
+
+/// The commands.
+#[derive(Subcommand, Debug)]
+pub(in crate::cli) enum Command {
+    /// Make a monitor, a node or a formation
+    #[command(subcommand)]
+    Create(Box<Create>),
+    /// Remove a monitor, a node or a formation
+    #[command(subcommand)]
+    Drop(Drop),
+    /// Run the node in PGDATA, and its Postgres
+    Run(Run),
+    /// Stop the process that runs the node in PGDATA
+    Stop(Stop),
+    /// Make the process that runs the node in PGDATA read its configuration again
+    Reload(Pgdata),
+    /// Say whether the node in PGDATA runs
+    Status(Status),
+    /// Check, show or change the configuration of the node in PGDATA
+    #[command(subcommand)]
+    Config(Config),
+    /// Show what the monitor knows, or where files are
+    #[command(subcommand)]
+    Show(Show),
+    /// Show the state as it changes
+    Watch(Watch),
+    /// Turn something on
+    #[command(subcommand)]
+    Enable(Enable),
+    /// Turn something off
+    #[command(subcommand)]
+    Disable(Disable),
+    /// Show a property of a node or a formation
+    #[command(subcommand)]
+    Get(Get),
+    /// Change a property of a node or a formation
+    #[command(subcommand)]
+    Set(Set),
+    /// Have the monitor do something
+    #[command(subcommand)]
+    Perform(Perform),
+    /// Let a Citus worker take part
+    Activate(Pgdata),
+    /// Print the version
+    Version(Json),
+    /// Print a script that completes commands
+    Completions {
+        /// For which shell
+        shell: clap_complete::Shell,
+    },
+    /// For debugging, when PG_AUTOCTL_DEBUG is set
+    #[command(subcommand, hide = true)]
+    Do(Debugging),
+}

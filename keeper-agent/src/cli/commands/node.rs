@@ -1,0 +1,185 @@
+//! What is done with the node of a PGDATA.
+
+use clap::{Args, Subcommand};
+
+use crate::cli::options::{Formation, Json, MonitorOrPgdata, Pgdata, Ssl, Wait};
+
+/// `drop …`
+#[derive(Subcommand, Debug)]
+pub(in crate::cli) enum Drop {
+    /// Remove the monitor
+    Monitor {
+        #[command(flatten)]
+        pgdata: Pgdata,
+        /// Delete its data, too
+        #[arg(long)]
+        destroy: bool,
+    },
+    /// Remove a node from its formation
+    Node(DropNode),
+    /// Remove a formation that has no nodes
+    Formation {
+        #[command(flatten)]
+        monitor: MonitorOrPgdata,
+        /// Name of the formation
+        #[arg(long, value_name = "NAME")]
+        formation: String,
+    },
+}
+
+/// `drop node`
+#[derive(Args, Clone, Debug)]
+pub(in crate::cli) struct DropNode {
+    #[command(flatten)]
+    pub(in crate::cli) monitor: MonitorOrPgdata,
+    #[command(flatten)]
+    pub(in crate::cli) formation: Formation,
+    /// Name of the node; without it, and without --hostname, the node in --pgdata
+    #[arg(long, value_name = "NAME", conflicts_with = "hostname")]
+    pub(in crate::cli) name: Option<String>,
+    /// Host of the node
+    #[arg(long, value_name = "HOST")]
+    pub(in crate::cli) hostname: Option<String>,
+    /// Port of the node
+    #[arg(long, value_name = "PORT", default_value_t = 5432)]
+    pub(in crate::cli) pgport: u16,
+    /// Delete its data, too
+    #[arg(long, conflicts_with_all = ["name", "hostname"])]
+    pub(in crate::cli) destroy: bool,
+    /// Do not wait for the node to agree
+    #[arg(long)]
+    pub(in crate::cli) force: bool,
+    #[command(flatten)]
+    pub(in crate::cli) wait: Wait,
+}
+
+/// `run`
+#[derive(Args, Clone, Debug)]
+pub(in crate::cli) struct Run {
+    #[command(flatten)]
+    pub(in crate::cli) pgdata: Pgdata,
+    /// Change the port
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(in crate::cli) pgport: Option<u16>,
+    /// Change the address
+    #[arg(long, value_name = "HOST")]
+    pub(in crate::cli) hostname: Option<String>,
+    /// Change the name
+    #[arg(long, value_name = "NAME")]
+    pub(in crate::cli) name: Option<String>,
+}
+
+/// `stop`
+#[derive(Args, Clone, Debug)]
+pub(in crate::cli) struct Stop {
+    #[command(flatten)]
+    pub(in crate::cli) pgdata: Pgdata,
+    /// Do not wait for clients, as a stop never does here
+    #[arg(long, conflicts_with = "immediate")]
+    pub(in crate::cli) fast: bool,
+    /// Stop as if it crashed
+    #[arg(long)]
+    pub(in crate::cli) immediate: bool,
+}
+
+/// `status`
+#[derive(Args, Clone, Debug)]
+pub(in crate::cli) struct Status {
+    #[command(flatten)]
+    pub(in crate::cli) pgdata: Pgdata,
+    #[command(flatten)]
+    pub(in crate::cli) json: Json,
+}
+
+/// `config …`
+#[derive(Subcommand, Debug)]
+pub(in crate::cli) enum Config {
+    /// Check the configuration, and show what is in force
+    Check {
+        #[command(flatten)]
+        pgdata: Pgdata,
+        #[command(flatten)]
+        json: Json,
+    },
+    /// Show all settings, or one
+    Get {
+        #[command(flatten)]
+        pgdata: Pgdata,
+        #[command(flatten)]
+        json: Json,
+        /// Which one
+        #[arg(value_name = "SECTION.NAME")]
+        name: Option<String>,
+    },
+    /// Change a setting
+    Set {
+        #[command(flatten)]
+        pgdata: Pgdata,
+        #[command(flatten)]
+        json: Json,
+        /// Which one
+        #[arg(value_name = "SECTION.NAME")]
+        name: String,
+        /// To what; - reads it from standard input, as is right for a password
+        #[arg(allow_hyphen_values = true)]
+        value: String,
+    },
+}
+
+/// `enable …`
+#[derive(Subcommand, Debug)]
+pub(in crate::cli) enum Enable {
+    /// Let the groups of a formation have standbys
+    Secondary {
+        #[command(flatten)]
+        pgdata: Pgdata,
+        #[command(flatten)]
+        formation: Formation,
+    },
+    /// Take the node in PGDATA out
+    Maintenance {
+        #[command(flatten)]
+        pgdata: Pgdata,
+        /// Do so although it is the primary: a standby is promoted first
+        #[arg(long)]
+        allow_failover: bool,
+    },
+    /// Encrypt connections
+    Ssl {
+        #[command(flatten)]
+        pgdata: Pgdata,
+        #[command(flatten)]
+        ssl: Ssl,
+    },
+    /// Have the node in PGDATA controlled by a monitor
+    Monitor {
+        #[command(flatten)]
+        pgdata: Pgdata,
+        /// Connection string of the monitor
+        uri: String,
+    },
+}
+
+/// `disable …`
+#[derive(Subcommand, Debug)]
+pub(in crate::cli) enum Disable {
+    /// Let the groups of a formation have one node each
+    Secondary {
+        #[command(flatten)]
+        pgdata: Pgdata,
+        #[command(flatten)]
+        formation: Formation,
+    },
+    /// Take the node in PGDATA in again
+    Maintenance(Pgdata),
+    /// Do not encrypt connections
+    Ssl(Pgdata),
+    /// Have the node in PGDATA controlled by nobody
+    Monitor {
+        #[command(flatten)]
+        pgdata: Pgdata,
+        /// Also when the monitor cannot be reached
+        #[arg(long)]
+        force: bool,
+    },
+}

@@ -1,0 +1,152 @@
+//! `get …`, `set …` and `perform …`: what is asked of the monitor.
+
+use clap::{ArgAction, Args, Subcommand};
+
+use crate::cli::options::{Formation, FormationGroup, Json, MonitorOrPgdata, Pgdata, Wait};
+
+/// Which node of which formation; the one in PGDATA unless named.
+#[derive(Args, Clone, Debug)]
+pub(in crate::cli) struct NodeChoice {
+    #[command(flatten)]
+    pub(in crate::cli) monitor: MonitorOrPgdata,
+    #[command(flatten)]
+    pub(in crate::cli) formation: Formation,
+    /// Name of the node
+    #[arg(long, value_name = "NAME")]
+    pub(in crate::cli) name: Option<String>,
+    #[command(flatten)]
+    pub(in crate::cli) json: Json,
+}
+
+/// Which formation, and how to print.
+#[derive(Args, Clone, Debug)]
+pub(in crate::cli) struct FormationChoice {
+    #[command(flatten)]
+    pub(in crate::cli) monitor: MonitorOrPgdata,
+    #[command(flatten)]
+    pub(in crate::cli) formation: Formation,
+    #[command(flatten)]
+    pub(in crate::cli) json: Json,
+}
+
+/// `get …`
+#[derive(Subcommand, Debug)]
+pub(in crate::cli) enum Get {
+    /// Of a node
+    #[command(subcommand)]
+    Node(GetNode),
+    /// Of a formation
+    #[command(subcommand)]
+    Formation(GetFormation),
+}
+
+/// `get node …`
+#[derive(Subcommand, Debug)]
+pub(in crate::cli) enum GetNode {
+    /// Whether commits on the primary may wait for it
+    ReplicationQuorum(NodeChoice),
+    /// How much it is preferred for promotion
+    CandidatePriority(NodeChoice),
+}
+
+/// `get formation …`
+#[derive(Subcommand, Debug)]
+pub(in crate::cli) enum GetFormation {
+    /// Settings of the formation and its nodes
+    Settings(FormationChoice),
+    /// Standbys that a commit never goes without
+    NumberSyncStandbys(FormationChoice),
+}
+
+/// `set …`
+#[derive(Subcommand, Debug)]
+pub(in crate::cli) enum Set {
+    /// Of a node
+    #[command(subcommand)]
+    Node(SetNode),
+    /// Of a formation
+    #[command(subcommand)]
+    Formation(SetFormation),
+}
+
+/// `set node …`
+#[derive(Subcommand, Debug)]
+pub(in crate::cli) enum SetNode {
+    /// Name and address of the node in PGDATA
+    Metadata {
+        #[command(flatten)]
+        pgdata: Pgdata,
+        /// Name
+        #[arg(long, value_name = "NAME")]
+        name: Option<String>,
+        /// Host
+        #[arg(long, value_name = "HOST")]
+        hostname: Option<String>,
+        /// Port
+        #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+        pgport: Option<u16>,
+        #[command(flatten)]
+        json: Json,
+    },
+    /// Whether commits on the primary may wait for it
+    ReplicationQuorum {
+        #[command(flatten)]
+        node: NodeChoice,
+        /// true or false
+        #[arg(value_parser = clap::builder::BoolishValueParser::new(), action = ArgAction::Set)]
+        value: bool,
+    },
+    /// How much it is preferred for promotion
+    CandidatePriority {
+        #[command(flatten)]
+        node: NodeChoice,
+        /// 0 to 100; one with 0 is never promoted
+        #[arg(value_parser = clap::value_parser!(i32).range(0..=100))]
+        value: i32,
+    },
+}
+
+/// `set formation …`
+#[derive(Subcommand, Debug)]
+pub(in crate::cli) enum SetFormation {
+    /// Standbys that a commit never goes without
+    NumberSyncStandbys {
+        #[command(flatten)]
+        formation: FormationChoice,
+        /// How many
+        #[arg(value_parser = clap::value_parser!(i32).range(0..))]
+        value: i32,
+    },
+}
+
+/// `perform …`
+#[derive(Subcommand, Debug)]
+pub(in crate::cli) enum Perform {
+    /// Have the primary hand over to a standby
+    Failover(PerformFailover),
+    /// The same as failover
+    Switchover(PerformFailover),
+    /// Make a node the primary of its group
+    Promotion {
+        #[command(flatten)]
+        monitor: MonitorOrPgdata,
+        #[command(flatten)]
+        formation: Formation,
+        /// Name of the node; the one in PGDATA unless given
+        #[arg(long, value_name = "NAME")]
+        name: Option<String>,
+        #[command(flatten)]
+        wait: Wait,
+    },
+}
+
+/// `perform failover`
+#[derive(Args, Clone, Debug)]
+pub(in crate::cli) struct PerformFailover {
+    #[command(flatten)]
+    pub(in crate::cli) monitor: MonitorOrPgdata,
+    #[command(flatten)]
+    pub(in crate::cli) group: FormationGroup,
+    #[command(flatten)]
+    pub(in crate::cli) wait: Wait,
+}
