@@ -32,7 +32,8 @@ pub(crate) struct Build {
 }
 
 impl Tools {
-    /// The build of this repository: the binary cargo built for this test, and the extension beside it.
+    /// The build of this repository: the binary cargo built for this test, and the extension beside it; or those that
+    /// `PGAF_AUTOCTL` and `PGAF_EXTENSION_LIBRARY` name.
     pub(crate) fn ours() -> Result<Self> {
         static TREE: OnceLock<Result<Tools, String>> = OnceLock::new();
         once(&TREE, || Self::assemble("ours", &our_build()?, false))
@@ -83,7 +84,8 @@ fn once(cell: &OnceLock<Result<Tools, String>>, make: impl FnOnce() -> Result<To
 }
 
 fn our_build() -> Result<Build> {
-    let autoctl = PathBuf::from(env!("CARGO_BIN_EXE_pg_autoctl"));
+    let built = env!("CARGO_BIN_EXE_pg_autoctl");
+    let autoctl = PathBuf::from(std::env::var_os("PGAF_AUTOCTL").unwrap_or_else(|| built.into()));
     let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let library = match std::env::var_os("PGAF_EXTENSION_LIBRARY") {
         Some(path) => PathBuf::from(path),
