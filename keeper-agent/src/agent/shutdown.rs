@@ -46,6 +46,11 @@ impl Shutdown {
         Self::Farewell { deadline: Instant::now() + FAREWELL_LIMIT, exit }
     }
 
+    /// Postgres is being stopped, or has been.
+    pub(super) const fn is_past_hand_over(&self) -> bool {
+        matches!(self, Self::Stopping { .. } | Self::Farewell { .. })
+    }
+
     /// The keeper was told to stop.
     pub(super) const fn is_wanted(&self) -> bool {
         !matches!(self, Self::None)

@@ -5,8 +5,10 @@ use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
 /// What the supervisor wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Request {
-    /// SIGTERM, SIGINT: hand over if possible, stop Postgres cleanly, and end.
+    /// SIGTERM: hand over if possible, stop Postgres cleanly, and end.
     Stop,
+    /// SIGINT: the same without asking for a hand-over first.
+    StopFast,
     /// SIGQUIT: stop Postgres as if it crashed, and end.
     StopNow,
     /// SIGHUP: read the configuration again.
@@ -34,7 +36,7 @@ impl Signals {
         tokio::select! {
             _ = self.quit.recv() => Request::StopNow,
             _ = self.terminate.recv() => Request::Stop,
-            _ = self.interrupt.recv() => Request::Stop,
+            _ = self.interrupt.recv() => Request::StopFast,
             _ = self.hangup.recv() => Request::Reload,
         }
     }

@@ -21,11 +21,13 @@ impl Keeper {
                 self.shutdown = Shutdown::Stopping { immediately: true, exit: Exit::Quit };
             }
             Request::Stop if self.shutdown.is_wanted() => {}
-            Request::Stop => {
+            Request::StopFast if self.shutdown.is_past_hand_over() => {}
+            Request::Stop | Request::StopFast => {
                 info!("told to stop");
                 let is_running =
                     self.sight.as_ref().is_some_and(|sight| sight.observed.server != Server::Stopped);
-                self.shutdown = if self.is_synchronous_writer() && is_running && !self.is_monitor_failing {
+                let hands_over = request == Request::Stop && !self.is_monitor_failing;
+                self.shutdown = if hands_over && self.is_synchronous_writer() && is_running {
                     Shutdown::hand_over()
                 } else {
                     Shutdown::Stopping { immediately: false, exit: Exit::Quit }
