@@ -1,18 +1,30 @@
 //! What the keeper remembers of this life of the local Postgres, for the next plan.
 
-use pgaf_core::Assignment;
 use pgaf_core::keeper::{Memory, Running, Server, Step};
+use pgaf_core::{Assignment, CommitRule};
 
 /// Keeps [`Memory`] in step with what is seen and done.
 #[derive(Debug, Default)]
 pub(super) struct Recall {
     memory: Memory,
     names: String,
+    rule: Option<CommitRule>,
 }
 
 impl Recall {
     pub(super) fn memory(&self) -> Memory {
         self.memory.clone()
+    }
+
+    /// The assignment that is to be planned for, on this server: notes since when its commit rule is wanted.
+    pub(super) fn wants(&mut self, assignment: &Assignment, server: &Server) {
+        if self.rule.as_ref() != Some(&assignment.commit_rule) {
+            self.rule = Some(assignment.commit_rule.clone());
+            self.memory.rule_wanted_since = None;
+        }
+        if let (Server::Running(running), None) = (server, self.memory.rule_wanted_since) {
+            self.memory.rule_wanted_since = Some(running.lsn);
+        }
     }
 
     /// A look at the server: notes since when its `synchronous_standby_names` is in force.

@@ -24,6 +24,9 @@ pub struct Observed {
 pub struct Memory {
     /// The peers that were let in last.
     pub admitted: Option<Vec<Peer>>,
+    /// The local LSN at the moment when the present commit rule was first wanted: a standby that has flushed more
+    /// keeps up.
+    pub rule_wanted_since: Option<Lsn>,
     /// The local LSN at the moment when the present `synchronous_standby_names` was first seen in force:
     /// whatever was acknowledged under an older value is before it.
     pub names_in_force_since: Option<Lsn>,

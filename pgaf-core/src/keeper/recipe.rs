@@ -1,6 +1,6 @@
 //! One recipe per kind of goal. Each looks at the situation from scratch; none remembers how it came about.
 
-use crate::lsn::Lineage;
+use crate::lsn::{Lineage, Lsn};
 use crate::message::{Assignment, Peer};
 use crate::state::ReplicationState as State;
 
@@ -33,6 +33,10 @@ pub(super) fn writer(assignment: &Assignment, observed: &Observed) -> Plan {
 
 fn running_writer(assignment: &Assignment, observed: &Observed, running: &Running) -> Plan {
     let names = assignment.commit_rule.synchronous_standby_names();
+    let begins_to_wait = running.synchronous_standby_names.is_empty() && !names.is_empty();
+    if begins_to_wait && !is_quorum_at(assignment, running, observed.memory.rule_wanted_since) {
+        return Plan::Wait("the standbys of the quorum do not keep up: commits would hang");
+    }
     let mut todo = Vec::new();
     if running.synchronous_standby_names != names {
         todo.push(Step::SetSynchronousStandbyNames(names));
@@ -55,19 +59,26 @@ fn running_writer(assignment: &Assignment, observed: &Observed, running: &Runnin
 /// Enough standbys have all that was acknowledged before the commit rule was in force.
 fn is_quorum_complete(assignment: &Assignment, observed: &Observed, running: &Running) -> bool {
     let rule = &assignment.commit_rule;
-    if !rule.is_synchronous() || observed.memory.is_quorum_confirmed {
-        return true;
-    }
-    let Some(since) = observed.memory.names_in_force_since else {
-        return false;
-    };
-    let complete = running
+    let are_synchronous = running
         .standbys
         .iter()
         .filter(|standby| rule.standbys.contains(&standby.node))
-        .filter(|standby| standby.is_streaming && standby.is_synchronous && standby.flushed >= since)
+        .all(|standby| standby.is_synchronous);
+    !rule.is_synchronous()
+        || observed.memory.is_quorum_confirmed
+        || (are_synchronous && is_quorum_at(assignment, running, observed.memory.names_in_force_since))
+}
+
+/// As many standbys of the quorum as a commit needs stream and have flushed this much.
+fn is_quorum_at(assignment: &Assignment, running: &Running, lsn: Option<Lsn>) -> bool {
+    let rule = &assignment.commit_rule;
+    let flushed = running
+        .standbys
+        .iter()
+        .filter(|standby| rule.standbys.contains(&standby.node))
+        .filter(|standby| standby.is_streaming && lsn.is_some_and(|lsn| standby.flushed >= lsn))
         .count();
-    u32::try_from(complete).is_ok_and(|count| count >= rule.acks)
+    u32::try_from(flushed).is_ok_and(|count| count >= rule.acks)
 }
 
 /// Stopped, after a checkpoint that makes the stop short.

@@ -174,6 +174,7 @@ fn time_passes(world: &mut Observed) {
 /// Carries out plans until the goal holds or only a person can help.
 fn live(assignment: &Assignment, mut world: Observed) -> (Plan, Observed) {
     for _ in 0..12 {
+        world.memory.rule_wanted_since = Some(Lsn(0x300_0000));
         match plan(assignment, &world) {
             Plan::Steps(steps) => steps.iter().for_each(|step| execute(&mut world, step)),
             Plan::Wait(_) => time_passes(&mut world),
@@ -249,6 +250,7 @@ fn a_quorum_is_confirmed_only_with_all_that_was_acknowledged_before() {
                 is_rewind_hopeless: false,
                 memory: Memory {
                     admitted: Some(vec![peer()]),
+                    rule_wanted_since: None,
                     names_in_force_since: since.map(Lsn),
                     is_quorum_confirmed: false,
                 },

@@ -7,7 +7,8 @@ use pgaf_core::keeper::{
     StreamingStandby, plan, plan_isolated,
 };
 use pgaf_core::{
-    Assignment, Epoch, Lineage, Lsn, NodeId, ReplicationState, Report, ReportDetail, Timeline, Upstream,
+    Assignment, CommitRule, Epoch, Lineage, Lsn, NodeId, ReplicationState, Report, ReportDetail, Timeline,
+    Upstream,
 };
 
 use super::postgres::{Mode, Postgres};
@@ -22,6 +23,7 @@ pub struct Keeper {
     pub reported_epoch: Epoch,
     pub assignment: Option<Assignment>,
     memory: Memory,
+    wanted_rule: Option<CommitRule>,
     seen_names: String,
     answered_at: Option<u64>,
     needs_answer_after: Option<u64>,
@@ -40,6 +42,7 @@ impl Keeper {
             reported_epoch: Epoch(0),
             assignment: None,
             memory: Memory::default(),
+            wanted_rule: None,
             seen_names: String::new(),
             answered_at: None,
             needs_answer_after: None,
@@ -150,6 +153,13 @@ impl Keeper {
     /// The steps to carry out now.
     pub fn next_steps(&mut self, observed: &Observed, now: u64) -> Vec<Step> {
         let Some(assignment) = self.assignment.clone() else { return Vec::new() };
+        if self.wanted_rule.as_ref() != Some(&assignment.commit_rule) {
+            self.wanted_rule = Some(assignment.commit_rule.clone());
+            self.memory.rule_wanted_since = None;
+        }
+        if let (Server::Running(running), None) = (&observed.server, self.memory.rule_wanted_since) {
+            self.memory.rule_wanted_since = Some(running.lsn);
+        }
         let mut observed = observed.clone();
         observed.memory = self.memory.clone();
         let is_synchronous = assignment.goal.is_writer() && assignment.commit_rule.is_synchronous();

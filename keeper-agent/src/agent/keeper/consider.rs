@@ -34,6 +34,9 @@ impl Keeper {
             return;
         }
         self.is_considered = true;
+        if let (Some(assignment), Some(sight)) = (&self.state.assignment, &self.sight) {
+            self.recall.wants(assignment, &sight.observed.server);
+        }
         match self.next_plan() {
             Some(plan) => self.follow(plan),
             None => self.tell_progress("waiting for the monitor"),
