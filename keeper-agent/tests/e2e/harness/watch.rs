@@ -53,7 +53,8 @@ impl Cluster {
     /// What the monitor says of its nodes, by id.
     pub(crate) fn rows(&self) -> Result<Vec<NodeRow>> {
         let sql = "select nodeid, nodename, goalstate, reportedstate, health, reportedtli, \
-                   reporttime > pg_postmaster_start_time() and now() - reporttime < interval '2500 ms' \
+                   now() - reporttime < interval '2500 ms' \
+                   and (reporttime > pg_postmaster_start_time() or now() < pg_postmaster_start_time()) \
                    from pgautofailover.node order by nodeid";
         let rows = self.on_monitor(|monitor| monitor.rows(sql))?;
         rows.into_iter().map(node_row).collect()

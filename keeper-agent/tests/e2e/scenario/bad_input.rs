@@ -66,7 +66,7 @@ fn options_and_uris_that_are_wrong(cluster: &mut Cluster) -> Result<()> {
         host.autoctl(&args)?
     };
     ensure!([6, 13].contains(&ended.code()), "{ended:?}");
-    refused(cluster, "n1", &[("--hostname", "no-such-host.invalid")], 1, &["no-such-host.invalid"])?;
+    refused(cluster, "n1", &[("--hostname", "no-such-host.invalid")], 2, &["no-such-host.invalid"])?;
     refused(cluster, "n1", &[("--formation", "nowhere")], 6, &["nowhere"])
 }
 
