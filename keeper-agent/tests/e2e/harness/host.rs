@@ -1,5 +1,6 @@
 //! One host: its namespace, its directories, its keeper.
 
+use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::net::Ipv4Addr;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
@@ -15,7 +16,7 @@ use super::network::{Link, Network};
 use super::process::{Ended, kill_namespace, pids_in_namespace, run_to_end, wait_child};
 use super::tools::Tools;
 
-/// The longest that a command of the operator may take unless a test says otherwise.
+/// The longest that a command of the operator may take.
 const COMMAND_DEADLINE: Duration = Duration::from_secs(90);
 
 /// A host of a cluster; on drop all its processes are killed.
@@ -70,10 +71,14 @@ impl Host {
     }
 
     /// A program of the tools, to be run on this host as user postgres.
-    pub(crate) fn command<S: AsRef<std::ffi::OsStr>>(&self, program: &str, args: &[S]) -> Command {
+    pub(crate) fn command<S: AsRef<OsStr>>(&self, program: &str, args: &[S]) -> Command {
+        self.command_as("postgres", program, args)
+    }
+
+    fn command_as<S: AsRef<OsStr>>(&self, user: &str, program: &str, args: &[S]) -> Command {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", self.link.namespace.name(), "setpriv"]);
-        command.args(["--reuid", "postgres", "--regid", "postgres", "--init-groups"]);
+        command.args(["--reuid", user, "--regid", user, "--init-groups"]);
         let in_tools = self.tools.bin.join(program);
         let program = if in_tools.exists() { in_tools } else { PathBuf::from(program) };
         command.arg(program).args(args);
@@ -97,17 +102,13 @@ impl Host {
     }
 
     /// Runs `pg_autoctl` on this host to its end.
-    pub(crate) fn autoctl<S: AsRef<std::ffi::OsStr>>(&self, args: &[S]) -> Result<Ended> {
-        self.autoctl_within(args, COMMAND_DEADLINE)
+    pub(crate) fn autoctl<S: AsRef<OsStr>>(&self, args: &[S]) -> Result<Ended> {
+        run_to_end(&mut self.command("pg_autoctl", args), COMMAND_DEADLINE)
     }
 
-    /// The same with a deadline of the caller's.
-    pub(crate) fn autoctl_within<S: AsRef<std::ffi::OsStr>>(
-        &self,
-        args: &[S],
-        within: Duration,
-    ) -> Result<Ended> {
-        run_to_end(&mut self.command("pg_autoctl", args), within)
+    /// The same as root, who may not.
+    pub(crate) fn autoctl_as_root<S: AsRef<OsStr>>(&self, args: &[S]) -> Result<Ended> {
+        run_to_end(&mut self.command_as("root", "pg_autoctl", args), COMMAND_DEADLINE)
     }
 
     /// Runs SQL on the host's own Postgres over its socket, as superuser; the answer is unaligned text.
@@ -157,7 +158,7 @@ impl Host {
     }
 
     /// Starts a keeper with these arguments; what it says is appended to the log.
-    pub(crate) fn start<S: AsRef<std::ffi::OsStr>>(&mut self, args: &[S]) -> Result<()> {
+    pub(crate) fn start<S: AsRef<OsStr>>(&mut self, args: &[S]) -> Result<()> {
         let log = self.open_log()?;
         let child = self
             .command("pg_autoctl", args)

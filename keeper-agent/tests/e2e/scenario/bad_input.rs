@@ -11,6 +11,8 @@ scenarios! {
     alone:
         options_and_uris_that_are_wrong,
         a_data_directory_that_is_not_ours,
+        a_data_directory_of_another_major_version,
+        running_as_root,
         a_port_in_use;
     one_node:
         names_addresses_and_clusters_that_are_taken,
@@ -80,6 +82,29 @@ fn a_data_directory_that_is_not_ours(cluster: &mut Cluster) -> Result<()> {
     ensure!(ended.code() != 0, "a directory of root with a letter in it became a data directory");
     ensure!(ended.stderr.contains(&pgdata.display().to_string()), "{}", ended.stderr);
     ensure!(fs::read_to_string(pgdata.join("letter.txt"))? == "dear reader", "the letter was changed");
+    ensure!(cluster.rows()?.is_empty(), "a node is left behind at the monitor");
+    Ok(())
+}
+
+fn a_data_directory_of_another_major_version(cluster: &mut Cluster) -> Result<()> {
+    cluster.add_host("n1")?;
+    let host = cluster.host("n1")?;
+    let pgdata = host.pgdata().display().to_string();
+    host.shell(&format!("initdb -A trust -D {pgdata} >initdb.log && echo 11 >{pgdata}/PG_VERSION"))?;
+    let ended = host.autoctl(&cluster.create_args(host))?;
+    ensure!(ended.code() != 0, "data of version 11 was started with other binaries");
+    ensure!(ended.stderr.contains("11"), "no version named: {}", ended.stderr);
+    ensure!(cluster.rows()?.is_empty(), "a node is left behind at the monitor");
+    ensure!(fs::read_to_string(host.pgdata().join("PG_VERSION"))?.trim() == "11", "the data was touched");
+    Ok(())
+}
+
+fn running_as_root(cluster: &mut Cluster) -> Result<()> {
+    cluster.add_host("n1")?;
+    let host = cluster.host("n1")?;
+    let ended = host.autoctl_as_root(&cluster.create_args(host))?;
+    ensure!(ended.code() != 0 && ended.stderr.contains("root"), "{ended:?}");
+    ensure!(!host.pgdata().exists(), "a data directory is left behind: {}", ended.stderr);
     ensure!(cluster.rows()?.is_empty(), "a node is left behind at the monitor");
     Ok(())
 }
