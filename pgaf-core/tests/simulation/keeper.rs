@@ -17,11 +17,11 @@ const FENCE_LIMIT_MS: u64 = 4000;
 /// A standby that has replied within this time streams.
 const FRESH_MS: u64 = 2000;
 
-pub struct Keeper {
-    pub is_up: bool,
-    pub reported: ReplicationState,
-    pub reported_epoch: Epoch,
-    pub assignment: Option<Assignment>,
+pub(crate) struct Keeper {
+    pub(crate) is_up: bool,
+    pub(crate) reported: ReplicationState,
+    pub(crate) reported_epoch: Epoch,
+    pub(crate) assignment: Option<Assignment>,
     memory: Memory,
     wanted_rule: Option<CommitRule>,
     seen_names: String,
@@ -29,13 +29,13 @@ pub struct Keeper {
     needs_answer_after: Option<u64>,
     has_failed: bool,
     standbys_seen_at: u64,
-    pub next_report: u64,
+    pub(crate) next_report: u64,
     last_report: Option<Report>,
     was_running: bool,
 }
 
 impl Keeper {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             is_up: false,
             reported: ReplicationState::Init,
@@ -55,7 +55,7 @@ impl Keeper {
     }
 
     /// A new process: only the state file is left.
-    pub fn start(&mut self, now: u64) {
+    pub(crate) fn start(&mut self, now: u64) {
         let old = std::mem::replace(self, Self::new());
         self.reported = old.reported;
         self.reported_epoch = old.reported_epoch;
@@ -66,7 +66,7 @@ impl Keeper {
         self.next_report = now;
     }
 
-    pub fn answered(&mut self, assignment: Assignment, sent: u64) {
+    pub(crate) fn answered(&mut self, assignment: Assignment, sent: u64) {
         self.answered_at = Some(sent);
         self.has_failed = false;
         if self.needs_answer_after.is_some_and(|since| sent >= since) {
@@ -75,12 +75,12 @@ impl Keeper {
         self.assignment = Some(assignment);
     }
 
-    pub fn failed(&mut self, now: u64) {
+    pub(crate) fn failed(&mut self, now: u64) {
         self.has_failed = true;
         self.next_report = now + 300;
     }
 
-    pub fn observe(&self, postgres: &Postgres, upstream: Option<&Postgres>, now: u64) -> Observed {
+    pub(crate) fn observe(&self, postgres: &Postgres, upstream: Option<&Postgres>, now: u64) -> Observed {
         let lineage = upstream
             .filter(|_| !postgres.is_streaming)
             .map(|upstream| if postgres.is_behind(upstream) { Lineage::Behind } else { Lineage::Forked });
@@ -116,7 +116,7 @@ impl Keeper {
     }
 
     /// Keeps in mind what the agent keeps in mind.
-    pub fn remember(&mut self, observed: &Observed, now: u64) {
+    pub(crate) fn remember(&mut self, observed: &Observed, now: u64) {
         let is_running = observed.server != Server::Stopped;
         if self.was_running && !is_running {
             self.needs_answer_after = Some(now);
@@ -144,14 +144,14 @@ impl Keeper {
         self.memory.is_quorum_confirmed = false;
     }
 
-    pub fn did(&mut self, step: &Step) {
+    pub(crate) fn did(&mut self, step: &Step) {
         if let Step::AdmitStandbys { peers } = step {
             self.memory.admitted = Some(peers.clone());
         }
     }
 
     /// The steps to carry out now.
-    pub fn next_steps(&mut self, observed: &Observed, now: u64) -> Vec<Step> {
+    pub(crate) fn next_steps(&mut self, observed: &Observed, now: u64) -> Vec<Step> {
         let Some(assignment) = self.assignment.clone() else { return Vec::new() };
         if self.wanted_rule.as_ref() != Some(&assignment.commit_rule) {
             self.wanted_rule = Some(assignment.commit_rule.clone());
@@ -194,7 +194,7 @@ impl Keeper {
     }
 
     /// The report to send now, when one is due.
-    pub fn next_report(&mut self, postgres: &Postgres, now: u64) -> Option<Report> {
+    pub(crate) fn next_report(&mut self, postgres: &Postgres, now: u64) -> Option<Report> {
         let is_standby = postgres.mode == Mode::Standby;
         let report = Report {
             state: self.reported,
@@ -215,7 +215,7 @@ impl Keeper {
             (last.state, last.is_running, last.detail.epoch)
                 != (report.state, report.is_running, report.detail.epoch)
         });
-        if now < self.next_report && !(is_news && !self.has_failed) {
+        if now < self.next_report && (!is_news || self.has_failed) {
             return None;
         }
         if !report.is_running {

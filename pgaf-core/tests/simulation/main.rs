@@ -12,7 +12,7 @@ mod world;
 use world::World;
 
 fn variable(name: &str) -> Option<u64> {
-    std::env::var(name).ok().and_then(|value| value.parse().ok())
+    std::env::var_os(name)?.to_str()?.parse().ok()
 }
 
 #[test]

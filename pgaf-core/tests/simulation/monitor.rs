@@ -11,18 +11,18 @@ use pgaf_core::{
 /// Failed probes for this long make a node bad.
 const PROBES_FAIL_AFTER_MS: u64 = 3500;
 
-pub struct Monitor {
-    pub is_up: bool,
-    pub group: Group,
+pub(crate) struct Monitor {
+    pub(crate) is_up: bool,
+    pub(crate) group: Group,
     started_at: u64,
     reported_at: [Option<u64>; 2],
     upstream_reported_at: [u64; 2],
     failing_since: [Option<u64>; 2],
-    pub promotions: u64,
+    pub(crate) promotions: u64,
 }
 
 impl Monitor {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             is_up: true,
             group: Group {
@@ -45,7 +45,7 @@ impl Monitor {
         }
     }
 
-    pub fn register(&mut self, index: usize, now: u64) {
+    pub(crate) fn register(&mut self, index: usize, now: u64) {
         let id = NodeId(index as i64 + 1);
         self.reported_at[index] = Some(now);
         self.group.nodes.push(Node {
@@ -72,7 +72,7 @@ impl Monitor {
         self.event(Event::Registered(id), now).expect("a node is registered");
     }
 
-    pub fn restart(&mut self, now: u64) {
+    pub(crate) fn restart(&mut self, now: u64) {
         self.is_up = true;
         self.started_at = now;
         self.reported_at = [None; 2];
@@ -95,7 +95,7 @@ impl Monitor {
         }
     }
 
-    pub fn event(&mut self, event: Event, now: u64) -> Result<Decision, String> {
+    pub(crate) fn event(&mut self, event: Event, now: u64) -> Result<Decision, String> {
         self.refresh(now);
         let decision = decide(&self.group, &event).map_err(|refusal| refusal.to_string())?;
         let writers = decision.group.nodes.iter().filter(|node| node.goal.is_writer()).count();
@@ -107,7 +107,7 @@ impl Monitor {
         Ok(decision)
     }
 
-    pub fn report(&mut self, index: usize, report: &Report, now: u64) -> Assignment {
+    pub(crate) fn report(&mut self, index: usize, report: &Report, now: u64) -> Assignment {
         let node = &mut self.group.nodes[index];
         let id = node.id;
         node.reported = report.state;
@@ -123,7 +123,7 @@ impl Monitor {
         assignment_for(&self.group, id).expect("the node is in its group")
     }
 
-    pub fn probe(&mut self, index: usize, is_answered: bool, now: u64) {
+    pub(crate) fn probe(&mut self, index: usize, is_answered: bool, now: u64) {
         let Some(node) = self.group.nodes.get_mut(index) else { return };
         if is_answered {
             self.failing_since[index] = None;

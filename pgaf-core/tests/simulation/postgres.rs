@@ -4,13 +4,13 @@ use pgaf_core::Timeline;
 
 /// A record of the log: who wrote it on which timeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Record {
-    pub timeline: u32,
-    pub id: u64,
+pub(crate) struct Record {
+    pub(crate) timeline: u32,
+    pub(crate) id: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
+pub(crate) enum Mode {
     Stopped,
     Standby,
     Gated,
@@ -18,28 +18,28 @@ pub enum Mode {
 }
 
 #[derive(Clone, Debug)]
-pub struct Postgres {
+pub(crate) struct Postgres {
     /// `None`: there is no usable data directory.
-    pub log: Option<Vec<Record>>,
-    pub timeline: u32,
-    pub mode: Mode,
-    pub is_clean: bool,
-    pub has_signal: bool,
+    pub(crate) log: Option<Vec<Record>>,
+    pub(crate) timeline: u32,
+    pub(crate) mode: Mode,
+    pub(crate) is_clean: bool,
+    pub(crate) has_signal: bool,
     /// `synchronous_standby_names`; kept over restarts.
-    pub names: String,
+    pub(crate) names: String,
     /// Whom it would receive from.
-    pub follows: Option<usize>,
-    pub is_streaming: bool,
+    pub(crate) follows: Option<usize>,
+    pub(crate) is_streaming: bool,
     /// When it last heard its upstream.
-    pub heard_at: u64,
+    pub(crate) heard_at: u64,
     /// When its standby last replied, and how much it had then.
-    pub reply: Option<(u64, usize)>,
+    pub(crate) reply: Option<(u64, usize)>,
     /// Positions of commits that wait for a standby.
-    pub waiting: Vec<usize>,
+    pub(crate) waiting: Vec<usize>,
 }
 
 impl Postgres {
-    pub fn new(log: Option<Vec<Record>>) -> Self {
+    pub(crate) fn new(log: Option<Vec<Record>>) -> Self {
         Self {
             log,
             timeline: Timeline::FIRST.0,
@@ -55,19 +55,19 @@ impl Postgres {
         }
     }
 
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.log.as_ref().map_or(0, Vec::len)
     }
 
-    pub fn is_running(&self) -> bool {
+    pub(crate) fn is_running(&self) -> bool {
         self.mode != Mode::Stopped
     }
 
-    pub fn waits_for_standby(&self) -> bool {
+    pub(crate) fn waits_for_standby(&self) -> bool {
         !self.names.is_empty()
     }
 
-    pub fn stop(&mut self, is_clean: bool) {
+    pub(crate) fn stop(&mut self, is_clean: bool) {
         if self.is_running() {
             self.mode = Mode::Stopped;
             self.is_clean = is_clean;
@@ -77,7 +77,7 @@ impl Postgres {
         self.waiting.clear();
     }
 
-    pub fn write(&mut self, id: u64) {
+    pub(crate) fn write(&mut self, id: u64) {
         let timeline = self.timeline;
         if let Some(log) = &mut self.log {
             log.push(Record { timeline, id });
@@ -86,7 +86,7 @@ impl Postgres {
     }
 
     /// What was written here is in the other's log, too, up to our end.
-    pub fn is_behind(&self, other: &Self) -> bool {
+    pub(crate) fn is_behind(&self, other: &Self) -> bool {
         match (&self.log, &other.log) {
             (Some(ours), Some(theirs)) => theirs.starts_with(ours) && self.timeline <= other.timeline,
             _ => false,
@@ -94,14 +94,14 @@ impl Postgres {
     }
 
     /// What is missing at the end.
-    pub fn receive_from(&mut self, other: &Self) {
+    pub(crate) fn receive_from(&mut self, other: &Self) {
         if let (Some(ours), Some(theirs)) = (&mut self.log, &other.log) {
             let end = ours.len();
             ours.extend_from_slice(&theirs[end..]);
         }
     }
 
-    pub fn copy_from(&mut self, other: &Self) {
+    pub(crate) fn copy_from(&mut self, other: &Self) {
         self.log.clone_from(&other.log);
         self.timeline = other.timeline;
         self.is_clean = true;

@@ -1,9 +1,9 @@
 //! Reproducible chance: SplitMix64.
 
-pub struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15))
     }
 
@@ -16,12 +16,12 @@ impl Random {
     }
 
     /// A number below the bound.
-    pub fn below(&mut self, bound: u64) -> u64 {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound
     }
 
     /// True so many times of a thousand.
-    pub fn per_mille(&mut self, times: u64) -> bool {
+    pub(crate) fn per_mille(&mut self, times: u64) -> bool {
         self.below(1000) < times
     }
 }

@@ -26,7 +26,7 @@ struct Host {
     answers: Vec<(u64, u64, Assignment)>,
 }
 
-pub struct World {
+pub(crate) struct World {
     random: Random,
     now: u64,
     monitor: Monitor,
@@ -42,7 +42,7 @@ pub struct World {
 }
 
 impl World {
-    pub fn new(seed: u64, is_told: bool) -> Self {
+    pub(crate) fn new(seed: u64, is_told: bool) -> Self {
         let host = |log| Host {
             keeper: Keeper::new(),
             postgres: Postgres::new(log),
@@ -69,15 +69,15 @@ impl World {
         world
     }
 
-    pub fn acknowledged(&self) -> u64 {
+    pub(crate) fn acknowledged(&self) -> u64 {
         self.acknowledged.len() as u64
     }
 
-    pub fn promotions(&self) -> u64 {
+    pub(crate) fn promotions(&self) -> u64 {
         self.monitor.promotions
     }
 
-    pub fn run(&mut self) -> Result<(), String> {
+    pub(crate) fn run(&mut self) -> Result<(), String> {
         while self.now < FAULTS_MS {
             self.something_happens();
             self.tick();
@@ -107,7 +107,7 @@ impl World {
             self.live(index);
             self.commit(index);
         }
-        if self.monitor.is_up && self.now % 200 == 0 {
+        if self.monitor.is_up && self.now.is_multiple_of(200) {
             self.watch();
         }
     }
