@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::id::{Epoch, GroupId, NodeId};
-use crate::lsn::{Lsn, Timeline};
+use crate::lsn::{Lsn, Timeline, TimelineHistory};
 use crate::message::{CommitRule, Upstream};
 use crate::state::ReplicationState;
 
@@ -63,14 +63,25 @@ pub struct Node {
     pub goal: ReplicationState,
     /// Which assignment that goal is.
     pub goal_epoch: Epoch,
+    /// For how long it has had this goal.
+    pub goal_age: Duration,
     /// What it last said it is.
     pub reported: ReplicationState,
     /// The assignment under which it said so.
     pub reported_epoch: Epoch,
     /// Its Postgres ran at its last report.
     pub is_running: bool,
+    /// It has a data directory that can be used.
+    pub has_data: bool,
+    /// It has every acknowledged commit, as long as nobody has been told to write since. Set by decisions: for a
+    /// writer that retires, and for those who won or tied an election.
+    pub is_complete: bool,
+    /// Where its log ends, when it was a primary that was shut down cleanly.
+    pub shutdown_lsn: Option<Lsn>,
     /// The timeline it last reported.
     pub timeline: Timeline,
+    /// The history of that timeline, once it has told it.
+    pub history: Option<TimelineHistory>,
     /// The LSN it last reported.
     pub lsn: Lsn,
     /// What it said of its upstream; absent for a node that follows nobody.
@@ -153,10 +164,67 @@ pub struct Group {
     /// Every rule under which a commit may have been acknowledged since the last one was confirmed; the
     /// newest last. Empty before there was a primary.
     pub commit_rules: Vec<CommitRule>,
+    /// Timelines of this group that a person has said to be wrong: their beginnings (the timeline, and where it left
+    /// its parent).
+    pub rejected_timelines: Vec<(Timeline, Lsn)>,
+    /// What the group waits for before it can have a primary again, in words for the operator, as last written.
+    pub waits_for: Option<String>,
     /// The nodes, by ascending id.
     pub nodes: Vec<Node>,
     /// The monitor's settings.
     pub timeouts: Timeouts,
     /// How long the monitor has been up.
     pub monitor_uptime: Duration,
+}
+
+impl Group {
+    /// A group without nodes, in a formation of plain Postgres, under a monitor that has been up for an hour.
+    pub fn new(formation: impl Into<String>, id: GroupId) -> Self {
+        Self {
+            formation: formation.into(),
+            kind: FormationKind::Pgsql,
+            id,
+            dbname: "postgres".to_owned(),
+            has_secondary: true,
+            number_sync_standbys: 0,
+            commit_rules: Vec::new(),
+            rejected_timelines: Vec::new(),
+            waits_for: None,
+            nodes: Vec::new(),
+            timeouts: Timeouts::default(),
+            monitor_uptime: Duration::from_secs(3600),
+        }
+    }
+}
+
+impl Node {
+    /// A node that has registered and not reported yet.
+    pub fn new(id: NodeId) -> Self {
+        Self {
+            id,
+            name: format!("node_{id}"),
+            host: format!("host{id}"),
+            port: 5432,
+            goal: ReplicationState::Init,
+            goal_epoch: Epoch(0),
+            goal_age: Duration::ZERO,
+            reported: ReplicationState::Init,
+            reported_epoch: Epoch(0),
+            is_running: true,
+            has_data: true,
+            is_complete: false,
+            shutdown_lsn: None,
+            timeline: Timeline::FIRST,
+            history: None,
+            lsn: Lsn::ZERO,
+            upstream: None,
+            is_stopping: false,
+            is_hung: false,
+            silent_for: Duration::ZERO,
+            has_reported: false,
+            health: Health::Unknown,
+            candidate_priority: 50,
+            replication_quorum: true,
+        }
+    }
 }

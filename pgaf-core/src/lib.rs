@@ -15,5 +15,5 @@ pub mod state;
 pub use group::{FormationKind, Group, Health, Node, Timeouts};
 pub use id::{Epoch, GroupId, NodeId};
 pub use lsn::{Lineage, Lsn, Timeline, TimelineHistory};
-pub use message::{Assignment, CommitRule, Peer, Report, ReportDetail, Upstream};
+pub use message::{Answer, Assignment, CommitRule, Peer, Position, Report, ReportDetail, Upstream};
 pub use state::ReplicationState;

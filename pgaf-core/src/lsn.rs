@@ -74,7 +74,7 @@ impl fmt::Display for Timeline {
 }
 
 /// Where each ancestor of a timeline ended, oldest first.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct TimelineHistory {
     /// The timeline whose history this is.
     pub timeline: Timeline,

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::id::{Epoch, GroupId, NodeId};
-use crate::lsn::{Lsn, Timeline};
+use crate::lsn::{Lsn, Timeline, TimelineHistory};
 use crate::state::ReplicationState;
 
 /// What a keeper reports: the state it has reached, and what it sees.
@@ -44,6 +44,13 @@ pub struct ReportDetail {
     /// Postgres runs and does not answer.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub is_hung: bool,
+    /// Where the log of a primary ends that was shut down cleanly: its last record begins here. Absent when Postgres
+    /// runs, has crashed, or is a standby.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shutdown_lsn: Option<Lsn>,
+    /// The history of the timeline; sent when it has changed, and with the first report on a connection.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub history: Option<TimelineHistory>,
     /// The step that the keeper is busy with or that failed, in words for the operator.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub progress: Option<String>,
@@ -79,12 +86,35 @@ pub struct Assignment {
     pub upstream: Option<Peer>,
     /// Every other node of the group.
     pub peers: Vec<Peer>,
+    /// How far a node that fetches WAL from its upstream (`fast_forward`) has to get; absent for all others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fetch_up_to: Option<Lsn>,
     /// The database that the formation serves.
     pub dbname: String,
     /// How long a primary waits for the monitor and its standbys before it fences itself, in milliseconds,
     /// if the monitor has an opinion.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network_partition_timeout_ms: Option<u64>,
+}
+
+/// What the monitor answers to a report: the assignment, and what changes all the time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// What the node shall be.
+    #[serde(flatten)]
+    pub assignment: Assignment,
+    /// How far the other nodes that have data are: their slots on this node need not hold back more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub positions: Vec<Position>,
+}
+
+/// How far a node is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position {
+    /// Which node.
+    pub node: NodeId,
+    /// The LSN it last reported.
+    pub lsn: Lsn,
 }
 
 /// Another node of the group, as one connects to it.

@@ -26,8 +26,7 @@ use std::time::Duration;
 
 use pgaf_core::monitor::{Decision, Event, Refusal, decide};
 use pgaf_core::{
-    CommitRule, Epoch, FormationKind, Group, GroupId, Health, Lsn, Node, NodeId, ReplicationState, Timeline,
-    Timeouts, Upstream,
+    CommitRule, Epoch, Group, GroupId, Health, Lsn, Node, NodeId, ReplicationState, Timeline, Upstream,
 };
 
 struct World {
@@ -47,18 +46,7 @@ fn state(word: &str) -> Result<ReplicationState, String> {
 
 impl World {
     fn new() -> Self {
-        let group = Group {
-            formation: "default".to_owned(),
-            kind: FormationKind::Pgsql,
-            id: GroupId(0),
-            dbname: "postgres".to_owned(),
-            has_secondary: true,
-            number_sync_standbys: 0,
-            commit_rules: Vec::new(),
-            nodes: Vec::new(),
-            timeouts: Timeouts::default(),
-            monitor_uptime: Duration::from_secs(3600),
-        };
+        let group = Group::new("default", GroupId(0));
         Self { group, last: None }
     }
 
@@ -107,25 +95,15 @@ impl World {
         }
         let is_standby = matches!(reached, ReplicationState::Secondary | ReplicationState::CatchingUp);
         self.group.nodes.push(Node {
-            id,
-            name: format!("node_{id}"),
-            host: format!("host{id}"),
-            port: 5432,
             goal: reached,
             goal_epoch: Epoch(1),
             reported: reached,
             reported_epoch: Epoch(1),
-            is_running: true,
-            timeline: Timeline::FIRST,
             lsn: Lsn(0x300_0000),
             upstream: is_standby.then_some(Upstream { is_streaming: true, silent_ms: 0 }),
-            is_stopping: false,
-            is_hung: false,
-            silent_for: Duration::ZERO,
             has_reported: true,
             health: Health::Good,
-            candidate_priority: 50,
-            replication_quorum: true,
+            ..Node::new(id)
         });
         self.group.nodes.sort_by_key(|node| node.id);
     }

@@ -41,6 +41,8 @@ pub(super) fn compose(state: &KeeperState, sight: &Sight, circumstances: Circums
             upstream: sight.upstream,
             is_stopping: circumstances.is_stopping,
             is_hung: observed.server == Server::Unresponsive,
+            shutdown_lsn: None,
+            history: None,
             progress: circumstances.progress.map(str::to_owned),
         },
     }

@@ -29,6 +29,7 @@ fn assignment(goal: State) -> Assignment {
         },
         upstream: (!goal.is_writer()).then(peer),
         peers: vec![peer()],
+        fetch_up_to: None,
         dbname: "postgres".to_owned(),
         network_partition_timeout_ms: None,
     }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::group::{Group, Node};
 use crate::id::NodeId;
-use crate::message::{Assignment, CommitRule, Peer};
+use crate::lsn::Lsn;
+use crate::message::{Answer, Assignment, CommitRule, Peer, Position};
 use crate::state::ReplicationState;
 
 /// A primary that hears nobody fences itself this much earlier than a standby may be promoted.
@@ -34,8 +35,19 @@ pub fn assignment_for(group: &Group, id: NodeId) -> Option<Assignment> {
         commit_rule,
         upstream: upstream_of(group, node),
         peers: group.others(id).map(Peer::from).collect(),
+        fetch_up_to: None,
         dbname: group.dbname.clone(),
         network_partition_timeout_ms: u64::try_from(partition_timeout.as_millis()).ok(),
+    })
+}
+
+/// The answer to a report of a node; `None` when it is not in the group.
+pub fn answer_for(group: &Group, id: NodeId) -> Option<Answer> {
+    let has_position = |node: &&Node| node.has_data && node.lsn > Lsn::ZERO;
+    let positions = group.others(id).filter(has_position);
+    Some(Answer {
+        assignment: assignment_for(group, id)?,
+        positions: positions.map(|node| Position { node: node.id, lsn: node.lsn }).collect(),
     })
 }
 

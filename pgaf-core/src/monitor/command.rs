@@ -12,6 +12,9 @@ use super::{Draft, Event, Refusal, election};
 /// Changes the draft as the event says; reports and ticks change nothing here.
 pub(super) fn carry_out(draft: &mut Draft, event: &Event) -> Result<(), Refusal> {
     match *event {
+        Event::FailoverWithDataLoss { .. } | Event::AcceptTimeline { .. } => {
+            Err(Refusal::NotSupported("this is not supported yet".to_owned()))
+        }
         Event::Reported(node) => draft.known(node).map(|_| ()),
         Event::Tick => Ok(()),
         Event::Registered(node) => draft.register(node),

@@ -2,6 +2,7 @@
 
 use crate::group::Group;
 use crate::id::{Epoch, NodeId};
+use crate::lsn::Timeline;
 use crate::state::ReplicationState;
 
 /// Something that happened, or that somebody asked for. The group is read after it was recorded.
@@ -22,6 +23,18 @@ pub enum Event {
     },
     /// An operator wants another primary.
     PerformFailover,
+    /// An operator gives up on nodes that may have acknowledged commits: whoever can be heard takes over.
+    FailoverWithDataLoss {
+        /// Who allowed it, for the event table.
+        who: String,
+    },
+    /// An operator says which of two branches of the log is right.
+    AcceptTimeline {
+        /// The newest timeline of the right branch.
+        timeline: Timeline,
+        /// Who said so, for the event table.
+        who: String,
+    },
     /// An operator wants this node to be the primary.
     PerformPromotion(NodeId),
     /// An operator takes a node out.

@@ -15,7 +15,7 @@ mod refusal;
 pub mod rules;
 mod view;
 
-pub use assignment::assignment_for;
+pub use assignment::{answer_for, assignment_for};
 pub use event::{Change, Decision, Event};
 pub use refusal::{Refusal, RefusalKind};
 

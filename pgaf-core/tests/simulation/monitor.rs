@@ -3,10 +3,7 @@
 use std::time::Duration;
 
 use pgaf_core::monitor::{Decision, Event, assignment_for, decide};
-use pgaf_core::{
-    Assignment, Epoch, FormationKind, Group, GroupId, Health, Lsn, Node, NodeId, ReplicationState, Report,
-    Timeline, Timeouts,
-};
+use pgaf_core::{Assignment, Group, GroupId, Health, Node, NodeId, Report};
 
 /// Failed probes for this long make a node bad.
 const PROBES_FAIL_AFTER_MS: u64 = 3500;
@@ -25,18 +22,7 @@ impl Monitor {
     pub(crate) fn new() -> Self {
         Self {
             is_up: true,
-            group: Group {
-                formation: "default".to_owned(),
-                kind: FormationKind::Pgsql,
-                id: GroupId(0),
-                dbname: "postgres".to_owned(),
-                has_secondary: true,
-                number_sync_standbys: 0,
-                commit_rules: Vec::new(),
-                nodes: Vec::new(),
-                timeouts: Timeouts::default(),
-                monitor_uptime: Duration::from_secs(60),
-            },
+            group: Group::new("default", GroupId(0)),
             started_at: 0,
             reported_at: [None; 2],
             upstream_reported_at: [0; 2],
@@ -48,27 +34,7 @@ impl Monitor {
     pub(crate) fn register(&mut self, index: usize, now: u64) {
         let id = NodeId(index as i64 + 1);
         self.reported_at[index] = Some(now);
-        self.group.nodes.push(Node {
-            id,
-            name: format!("node_{id}"),
-            host: format!("host{id}"),
-            port: 5432,
-            goal: ReplicationState::Init,
-            goal_epoch: Epoch(0),
-            reported: ReplicationState::Init,
-            reported_epoch: Epoch(0),
-            is_running: true,
-            timeline: Timeline::FIRST,
-            lsn: Lsn::ZERO,
-            upstream: None,
-            is_stopping: false,
-            is_hung: false,
-            silent_for: Duration::ZERO,
-            has_reported: true,
-            health: Health::Unknown,
-            candidate_priority: 50,
-            replication_quorum: true,
-        });
+        self.group.nodes.push(Node { has_reported: true, ..Node::new(id) });
         self.event(Event::Registered(id), now).expect("a node is registered");
     }
 

@@ -53,6 +53,8 @@ pub(crate) fn group(client: &mut SpiClient<'_>, formation: &str, id: GroupId) ->
         dbname: first.get(19)?,
         has_secondary: first.get(20)?,
         number_sync_standbys: first.get::<i32>(21)?.unsigned_abs(),
+        rejected_timelines: Vec::new(),
+        waits_for: None,
         commit_rules: rules.map_or_else(|| Ok(Vec::new()), |text| commit_rules(&text))?,
         nodes: Vec::new(),
         timeouts: gucs::timeouts(),
@@ -113,6 +115,7 @@ fn node(row: &Row<'_>, clocks: Clocks) -> Result<Node, Error> {
         health: Health::from_i32(row.get(15)?),
         candidate_priority: row.get(16)?,
         replication_quorum: row.get(17)?,
+        ..Node::new(NodeId(row.get(1)?))
     })
 }
 
