@@ -1,7 +1,6 @@
 //! The healed phase: the group becomes whole, or waits for what is gone and says so.
 
 use super::super::invariants::{check_plans, check_whole};
-use super::super::postgres::Files;
 use super::World;
 
 /// A group that is not whole after this long never is.
@@ -60,16 +59,8 @@ impl World {
     /// Somebody is gone who may have had what nobody else has, and the monitor says what it waits for; or the one that
     /// is told to write has lost its data, and only a person can help.
     fn may_wait(&self) -> bool {
-        if !self.has_lost_nodes {
-            return false;
-        }
-        let is_member = |node| self.monitor.group.node(node).is_some();
-        let survives = self.hosts.iter().any(|host| {
-            host.node.is_some_and(is_member)
-                && host.postgres.files == Files::Present
-                && self.acknowledged.are_in(&self.archive, host.postgres.end)
-        });
         let is_blocked = check_plans(&self.hosts, self.now).is_err();
-        self.monitor.group.waits_for.is_some() || (!survives && is_blocked)
+        let group = &self.monitor.group;
+        self.has_lost_nodes && (group.waits_for.is_some() || (is_blocked && !group.is_election_possible()))
     }
 }
