@@ -7,6 +7,8 @@ use super::World;
 const PATIENCE_MS: u64 = 120_000;
 /// What has been whole for so long stays so.
 const STABLE_MS: u64 = 3000;
+/// An operator who may lose commits does so after so long.
+const GIVE_UP_MS: u64 = 20_000;
 /// A group that has waited for so long for what is gone will go on waiting.
 const WAITED_MS: u64 = 40_000;
 
@@ -22,6 +24,9 @@ impl World {
             }
             if self.now.is_multiple_of(1000) {
                 self.end_maintenance();
+            }
+            if self.now.is_multiple_of(GIVE_UP_MS) {
+                self.give_up_waiting();
             }
             let verdict = check_whole(&self.monitor.group);
             if verdict.is_err() {
