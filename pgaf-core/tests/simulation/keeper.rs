@@ -108,6 +108,7 @@ impl Keeper {
                     .follows
                     .map(|index| Following { host: format!("host{}", index + 1), port: 5432 }),
                 receiver: if postgres.is_streaming { Receiver::Streaming } else { Receiver::Idle },
+                is_replay_over: !postgres.is_streaming && postgres.follows.is_none(),
                 standbys: standbys_of(postgres, now),
                 slots: Vec::new(),
             }),
