@@ -115,9 +115,10 @@ impl World {
     }
 
     fn age(&mut self, index: usize) {
-        let hears = self.hosts[index].server.follows.is_some_and(|upstream| {
-            self.is_heard(upstream, index) && self.hosts[upstream].server.sends()
-        });
+        let hears = self.hosts[index]
+            .server
+            .follows
+            .is_some_and(|upstream| self.is_heard(upstream, index) && self.hosts[upstream].server.sends());
         let replying: Vec<usize> = (0..self.hosts.len())
             .filter(|standby| {
                 let server = &self.hosts[*standby].server;
@@ -126,6 +127,7 @@ impl World {
             .collect();
         let host = &mut self.hosts[index];
         host.silent = OLDEST_TICKS.min(host.silent + 1);
+        host.goal_age = host.goal_age.max(OLDEST_TICKS.min(host.goal_age + 1));
         if let Some((sent, _)) = &mut host.answer {
             *sent = OLDEST_TICKS.min(*sent + 1);
         }
@@ -424,6 +426,7 @@ impl World {
         for host in &mut self.hosts {
             host.silent = 0;
             host.has_reported = false;
+            host.goal_age = OLDEST_TICKS + 1;
         }
     }
 

@@ -61,7 +61,8 @@ impl World {
         self.acknowledged.check(&self.archive, primary.postgres.end, "the primary at the end")
     }
 
-    /// Somebody is gone who may have had what nobody else has, and the monitor says what it waits for; or the one that
+    /// Somebody is gone who may have had what nobody else has, or the rows do not say it, and the monitor says what it
+    /// waits for; or the one that
     /// is told to write has lost its data, and only a person can help.
     fn may_wait(&self) -> bool {
         let is_blocked = check_plans(&self.hosts, self.now).is_err();
