@@ -20,6 +20,12 @@ pub enum Refusal {
     /// The primary's keeper does not answer, so that it cannot be told to stop.
     #[error("the keeper of the primary, node {0}, does not report")]
     PrimaryDoesNotReport(NodeId),
+    /// The group has no primary, and cannot have one before certain nodes are back.
+    #[error("{0}")]
+    Waiting(String),
+    /// Nothing needs to be given up: the primary reports.
+    #[error("the primary, node {0}, is not lost: no commit needs to be given up")]
+    PrimaryIsThere(NodeId),
     /// A failover or another change of roles is under way.
     #[error("group {group} of formation \"{formation}\" is changing roles already: {what}")]
     RoleChangeUnderWay {
@@ -93,6 +99,8 @@ impl Refusal {
             Self::UnknownNode(_) => RefusalKind::UndefinedObject,
             Self::NoPrimary { .. }
             | Self::PrimaryDoesNotReport(_)
+            | Self::Waiting(_)
+            | Self::PrimaryIsThere(_)
             | Self::RoleChangeUnderWay { .. }
             | Self::NoCandidate { .. }
             | Self::NotPromotable { .. }
@@ -114,9 +122,14 @@ impl Refusal {
                 "Start the keeper on the primary with: pg_autoctl run. If its host is lost, the standby takes \
                  over by itself."
             }
+            Self::Waiting(_) => {
+                "Bring one of these nodes back. If they are gone for good, and only then, go on without the commits \
+                 they may have: pg_autoctl perform failover --allow-data-loss"
+            }
+            Self::PrimaryIsThere(_) => "Change the primary with: pg_autoctl perform failover",
             Self::NoCandidate { .. } | Self::NotPromotable { .. } => {
-                "A standby can be promoted when it is secondary, healthy, has a candidate priority above 0, and \
-                 the primary waits for it, see: pg_autoctl show state"
+                "A standby can be promoted when it is secondary, healthy, streams from the primary, and has a \
+                 candidate priority above 0, see: pg_autoctl show state"
             }
             Self::WrongState { .. } => "See what the node is doing with: pg_autoctl show events",
             Self::InvalidSetting(_) => "See what is set now with: pg_autoctl show settings",
