@@ -16,9 +16,8 @@ impl Cluster {
 
     /// The descriptions of all events after that one, in their order.
     pub(crate) fn events_after(&self, event: i64) -> Result<Vec<String>> {
-        let sql = format!(
-            "select description from pgautofailover.event where eventid > {event} order by eventid"
-        );
+        let sql =
+            format!("select description from pgautofailover.event where eventid > {event} order by eventid");
         Ok(self.on_monitor(|monitor| monitor.rows(&sql))?.into_iter().flatten().flatten().collect())
     }
 

@@ -35,9 +35,8 @@ impl Cluster {
         let expected = self.standby_names(acks, names)?;
         wait_for(&format!("commits on {on} to wait for {acks} of {names:?}"), within, || {
             let in_force = self.host(on)?.psql("postgres", "show synchronous_standby_names")?;
-            let told = self.on_monitor(|monitor| {
-                monitor.text("select pgautofailover.synchronous_standby_names()")
-            })?;
+            let told =
+                self.on_monitor(|monitor| monitor.text("select pgautofailover.synchronous_standby_names()"))?;
             if in_force == expected && told == expected {
                 return Ok(Some(()));
             }
