@@ -27,7 +27,7 @@ mod writer;
 pub(crate) use cluster::{Cluster, Setup};
 pub(crate) use disk::SmallDisk;
 pub(crate) use host::Host;
-pub(crate) use process::{is_process, pids_in_namespace, run, signal};
+pub(crate) use process::{is_process, pids_in_namespace, run, run_to_end, signal};
 pub(crate) use security::{Auth, Security, Tls};
 pub(crate) use sql::{Sql, sqlstate};
 pub(crate) use sweep::{clean_up_on_signals, sweep, sweep_dead_runs};
