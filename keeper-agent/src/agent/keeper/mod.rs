@@ -12,12 +12,11 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use pgaf_core::Report;
+use pgaf_core::keeper::{Authority, Recall};
 use tracing::info;
 
 use super::AgentError;
-use super::authority::Authority;
 use super::contact::{Answer, Link};
-use super::recall::Recall;
 use super::shutdown::Shutdown;
 use super::signals::Signals;
 use super::slot::Slot;
@@ -25,7 +24,7 @@ use super::work::Work;
 use crate::config::NodeConfig;
 use crate::config::state::{self, KeeperState, StateError};
 use crate::exit::Exit;
-use crate::postgres::{Instance, PostgresError, Sight};
+use crate::postgres::{BootTime, Instance, PostgresError, Sight};
 
 /// A report is sent at least this often.
 const REPORT_PERIOD: Duration = Duration::from_secs(1);
@@ -78,7 +77,7 @@ impl Keeper {
             config,
             instance,
             state,
-            authority: Authority::new(),
+            authority: Authority::new(BootTime::now().moment()),
             recall: Recall::default(),
             shutdown: Shutdown::None,
             observing: Slot::empty(),
