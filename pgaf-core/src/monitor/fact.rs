@@ -65,6 +65,8 @@ pub enum Fact {
     Forked,
     /// It was promoted once, and the writer does not know of it.
     OnForeignBranch,
+    /// It takes part in elections.
+    Voter,
     /// It would take over from the writer on command.
     SwitchoverTarget,
     /// It is the only standby, and every commit waited for it.
@@ -156,6 +158,7 @@ impl Fact {
                 .any(|fact| fact.holds(group, subject)),
             Forked => group.has_forked(subject),
             OnForeignBranch => group.is_on_foreign_branch(subject),
+            Voter => group.is_voter(subject),
             SwitchoverTarget => group.switchover_target().is_some_and(|node| node.id == subject.id),
             SoleSuccessor => group.sole_successor().is_some_and(|node| node.id == subject.id),
             ElectionPossible => group.is_election_possible(),
