@@ -3,18 +3,25 @@
 //! A line is one event or one expectation; `#` begins a comment:
 //!
 //! ```text
-//! node 1 primary                     a node that has reached this state (before the first event)
+//! node 1 primary [async] [priority N] [lsn X] [tli N]
+//!                                    a node that has reached this state (before the first event)
 //! number_sync_standbys 1             the formation's setting (before the first event)
-//! register 2                         a node registers
-//! report 2 [STATE] [down] [hung] [stopping] [lsn X] [tli N] [cut SECONDS] [old] [epoch N]
+//! register 2 [STATE]                 a node registers, in this state if it has data
+//! report 2 [STATE] [down] [hung] [stopping] [lsn X] [tli N [from X]] [end X] [cut SECONDS] [nodata] [old] [epoch N]
 //!                                    a report; without a state: its goal, reached. `old`: not under the newest
-//!                                    assignment. `cut`: it receives nothing since then
+//!                                    assignment. `cut`: it receives nothing since then. `from`: where the timeline
+//!                                    left its parent. `end`: shut down cleanly there
 //! silent 1 6                         its keeper has been silent for so many seconds, and its probes fail
+//! lost 1 6                           the same, and its standbys have received nothing for so long
 //! mute 1 6                           its keeper is silent, and its probes succeed
 //! restart                            the monitor was restarted: nobody has reported to it
+//! pass 6                             so many seconds pass, and everybody goes on as before
 //! tick | failover | promote 2 | remove 2 [force] | maintenance 2 on|off
-//! priority 2 50 | quorum 2 on|off | sync 1 | moved 2
+//! priority 2 50 | quorum 2 on|off | sync 1 | moved 2 | give_up_commits WHO | accept_timeline 2 WHO
 //! goals 1=demoted 2=wait_primary     the goals of all nodes now
+//! upstream 2 1                       node 2 is told to receive from node 1 (- for nobody)
+//! commit_rules 1 of 2,3 | 0 of       the commit rules that may be in force
+//! waits TEXT                         the group waits for something, in a sentence that has this text (- for nothing)
 //! rule NAME                          the last decision followed this rule
 //! quiet                              the last decision changed nothing
 //! refused TEXT                       the last event was refused with a message that has this text
@@ -24,13 +31,16 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use pgaf_core::monitor::{Decision, Event, Refusal, decide};
+use pgaf_core::monitor::{Decision, Event, Refusal, assignment_for, decide};
 use pgaf_core::{
-    CommitRule, Epoch, Group, GroupId, Health, Lsn, Node, NodeId, ReplicationState, Timeline, Upstream,
+    CommitRule, Epoch, Group, GroupId, Health, Lsn, Node, NodeId, ReplicationState, Timeline,
+    TimelineHistory, Upstream,
 };
 
 struct World {
     group: Group,
+    /// Something has happened.
+    is_begun: bool,
     last: Option<Result<Decision, Refusal>>,
 }
 
@@ -47,7 +57,7 @@ fn state(word: &str) -> Result<ReplicationState, String> {
 impl World {
     fn new() -> Self {
         let group = Group::new("default", GroupId(0));
-        Self { group, last: None }
+        Self { group, is_begun: false, last: None }
     }
 
     fn line(&mut self, line: &str) -> Outcome {
@@ -56,14 +66,21 @@ impl World {
             Ok(NodeId(number(words.get(index).ok_or("a node id is missing")?)?))
         };
         match words[0] {
-            "node" => self.add_node(node(1)?, state(words[2])?),
+            "node" => self.add_node(node(1)?, state(words[2])?, &words[3..])?,
             "number_sync_standbys" => self.group.number_sync_standbys = number(words[1])?,
             "register" => {
-                self.add_node(node(1)?, ReplicationState::Init);
+                self.is_begun = true;
+                let reported = words.get(2).map_or(Ok(ReplicationState::Init), |word| state(word))?;
+                self.add_node(node(1)?, reported, &[])?;
+                self.find(node(1)?)?.goal = ReplicationState::Init;
                 self.event(Event::Registered(node(1)?));
             }
             "report" => self.report(node(1)?, &words[2..])?,
             "silent" | "mute" => self.silence(node(1)?, number(words[2])?, words[0] == "silent")?,
+            "lost" => {
+                self.silence(node(1)?, number(words[2])?, true)?;
+                self.cut_standbys(number(words[2])?);
+            }
             "restart" => self.restart(),
             "tick" => self.event(Event::Tick),
             "failover" => self.event(Event::PerformFailover),
@@ -77,8 +94,17 @@ impl World {
             "priority" => self.event(Event::SetCandidatePriority(node(1)?, number(words[2])?)),
             "quorum" => self.event(Event::SetReplicationQuorum(node(1)?, words[2] == "on")),
             "sync" => self.event(Event::SetNumberSyncStandbys(number(words[1])?)),
+            "give_up_commits" => self.event(Event::FailoverWithDataLoss { who: words[1].to_owned() }),
+            "accept_timeline" => self.event(Event::AcceptTimeline {
+                timeline: Timeline(number(words[1])?),
+                who: words[2].to_owned(),
+            }),
+            "pass" => self.pass(Duration::from_secs(number(words[1])?)),
             "moved" => self.event(Event::NodeMoved(node(1)?)),
             "goals" => return self.expect_goals(&words[1..].join(" ")),
+            "upstream" => return self.expect_upstream(node(1)?, words[2]),
+            "commit_rules" => return self.expect_commit_rules(&words[1..].join(" ")),
+            "waits" => return self.expect_waiting(&words[1..].join(" ")),
             "rule" => return self.expect_rule(words[1]),
             "quiet" => return self.expect_quiet(),
             "refused" => return self.expect_refusal(&words[1..].join(" ")),
@@ -87,14 +113,9 @@ impl World {
         Ok(())
     }
 
-    fn add_node(&mut self, id: NodeId, reached: ReplicationState) {
-        if reached == ReplicationState::Primary {
-            self.group.commit_rules = vec![CommitRule { standbys: vec![NodeId(2)], acks: 1 }];
-        } else if reached.is_writer() {
-            self.group.commit_rules = vec![CommitRule::ASYNCHRONOUS];
-        }
+    fn add_node(&mut self, id: NodeId, reached: ReplicationState, words: &[&str]) -> Outcome {
         let is_standby = matches!(reached, ReplicationState::Secondary | ReplicationState::CatchingUp);
-        self.group.nodes.push(Node {
+        let mut node = Node {
             goal: reached,
             goal_epoch: Epoch(1),
             reported: reached,
@@ -104,8 +125,38 @@ impl World {
             has_reported: true,
             health: Health::Good,
             ..Node::new(id)
-        });
+        };
+        let mut words = words.iter();
+        while let Some(word) = words.next() {
+            let mut value = || words.next().copied().ok_or(format!("{word} needs a value"));
+            match *word {
+                "async" => node.replication_quorum = false,
+                "priority" => node.candidate_priority = number(value()?)?,
+                "lsn" => node.lsn = value()?.parse().map_err(|error| format!("{error}"))?,
+                "tli" => node.timeline = Timeline(number(value()?)?),
+                other => return Err(format!("unknown word \"{other}\"")),
+            }
+        }
+        self.group.nodes.push(node);
         self.group.nodes.sort_by_key(|node| node.id);
+        if !self.is_begun {
+            self.presume_commit_rules();
+        }
+        Ok(())
+    }
+
+    /// Before the first event, the writer has confirmed the rule that goes with its state.
+    fn presume_commit_rules(&mut self) {
+        let Some(goal) = self.group.writer().map(|writer| writer.goal) else { return };
+        self.group.commit_rules = vec![self.group.wanted_commit_rule(goal)];
+    }
+
+    /// Time passes; those who report go on doing so.
+    fn pass(&mut self, time: Duration) {
+        for node in &mut self.group.nodes {
+            node.goal_age += time;
+        }
+        self.event(Event::Tick);
     }
 
     fn find(&mut self, id: NodeId) -> Result<&mut Node, String> {
@@ -124,6 +175,8 @@ impl World {
         node.has_reported = true;
         node.health = Health::Good;
         node.upstream = None;
+        node.shutdown_lsn = None;
+        node.has_data = true;
         let words_say_down = words.contains(&"down");
         let mut words = words.iter();
         let mut cut = None;
@@ -135,7 +188,18 @@ impl World {
                 "hung" => node.is_hung = true,
                 "old" => node.reported_epoch = Epoch(node.goal_epoch.0 - 1),
                 "lsn" => node.lsn = value()?.parse().map_err(|error| format!("{error}"))?,
-                "tli" => node.timeline = Timeline(number(value()?)?),
+                "tli" => {
+                    node.timeline = Timeline(number(value()?)?);
+                    node.history = None;
+                }
+                "from" => {
+                    let left_at = value()?.parse().map_err(|error| format!("{error}"))?;
+                    let parent = Timeline(node.timeline.0 - 1);
+                    let ancestors = vec![(parent, left_at)];
+                    node.history = Some(TimelineHistory { timeline: node.timeline, ancestors });
+                }
+                "end" => node.shutdown_lsn = Some(value()?.parse().map_err(|error| format!("{error}"))?),
+                "nodata" => node.has_data = false,
                 "epoch" => node.reported_epoch = Epoch(number(value()?)?),
                 "cut" => cut = Some(number::<u64>(value()?)?),
                 reported => node.reported = state(reported)?,
@@ -161,6 +225,14 @@ impl World {
         Ok(())
     }
 
+    fn cut_standbys(&mut self, seconds: u64) {
+        for node in &mut self.group.nodes {
+            if node.upstream.is_some() {
+                node.upstream = Some(Upstream { is_streaming: false, silent_ms: seconds * 1000 });
+            }
+        }
+    }
+
     fn restart(&mut self) {
         self.group.monitor_uptime = Duration::ZERO;
         for node in &mut self.group.nodes {
@@ -170,6 +242,7 @@ impl World {
     }
 
     fn event(&mut self, event: Event) {
+        self.is_begun = true;
         let decision = decide(&self.group, &event);
         if let Ok(decision) = &decision {
             self.group = decision.group.clone();
@@ -189,6 +262,27 @@ impl World {
         let goals: Vec<String> =
             self.group.nodes.iter().map(|node| format!("{}={}", node.id, node.goal)).collect();
         if goals.join(" ") == wanted { Ok(()) } else { Err(format!("the goals are {}", goals.join(" "))) }
+    }
+
+    fn expect_upstream(&self, id: NodeId, wanted: &str) -> Outcome {
+        let upstream = assignment_for(&self.group, id).and_then(|assignment| assignment.upstream);
+        let found = upstream.map_or("-".to_owned(), |peer| peer.node.to_string());
+        if found == wanted { Ok(()) } else { Err(format!("it is {found}")) }
+    }
+
+    fn expect_commit_rules(&self, wanted: &str) -> Outcome {
+        let text = |rule: &CommitRule| {
+            let standbys: Vec<String> = rule.standbys.iter().map(ToString::to_string).collect();
+            format!("{} of {}", rule.acks, standbys.join(",")).trim_end().to_owned()
+        };
+        let found: Vec<String> = self.group.commit_rules.iter().map(text).collect();
+        if found.join(" | ") == wanted { Ok(()) } else { Err(format!("they are {}", found.join(" | "))) }
+    }
+
+    fn expect_waiting(&self, wanted: &str) -> Outcome {
+        let found = self.group.waits_for.as_deref().unwrap_or("-");
+        let is_right = if wanted == "-" { found == "-" } else { found.contains(wanted) };
+        if is_right { Ok(()) } else { Err(format!("it waits: {found}")) }
     }
 
     fn expect_rule(&self, name: &str) -> Outcome {

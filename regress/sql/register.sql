@@ -22,6 +22,9 @@ SELECT * FROM pgautofailover.register_node('default', 'localhost', 5502, 'postgr
 SELECT * FROM pgautofailover.register_node('default', 'localhost', 5502, 'postgres', initial_group_role => 'primary');
 SELECT * FROM pgautofailover.register_node('default', 'localhost', 5502, 'postgres', initial_group_role => 'single');
 SELECT * FROM pgautofailover.register_node('default', 'localhost', 5502, 'postgres', initial_group_role => 'single', sysidentifier => 7);
+SELECT * FROM pgautofailover.register_node('default', 'localhost', 5502, 'postgres', initial_group_role => 'primary', sysidentifier => 7);
+SELECT * FROM pgautofailover.register_node('default', 'localhost', 5502, 'postgres', initial_group_role => 'draining', sysidentifier => 7);
+SELECT * FROM pgautofailover.register_node('default', 'localhost', 5502, 'postgres', initial_group_role => 'unknown', sysidentifier => 7);
 SELECT * FROM pgautofailover.register_node('default', 'localhost', 5502, 'postgres', candidate_priority => 101);
 SELECT * FROM pgautofailover.register_node('default', 'localhost', 5502, 'postgres', desired_node_id => -2);
 SELECT * FROM pgautofailover.register_node('default', 'localhost', 0, 'postgres');
@@ -41,9 +44,6 @@ SELECT * FROM pgautofailover.register_node('default', 'localhost', 5502, 'postgr
 SELECT * FROM pgautofailover.set_node_system_identifier(20, 7000000000000000002);
 SELECT * FROM pgautofailover.set_group_system_identifier(0, 7000000000000000001);
 TABLE states;
-
--- Two nodes are what a group has for now.
-SELECT * FROM pgautofailover.register_node('default', 'localhost', 5503, 'postgres', 'third');
 
 -- Ids go on after the highest that somebody wished for.
 SELECT * FROM pgautofailover.create_formation('second', 'pgsql', 'postgres', true, 0);

@@ -5,10 +5,8 @@
 //! that neither a slow copy nor a monitor that does not answer keeps a primary from fencing itself in time. What
 //! to do is decided by `pgaf_core::keeper`; nothing is decided here but when to ask.
 
-mod authority;
 mod contact;
 mod keeper;
-mod recall;
 mod report;
 mod shutdown;
 mod signals;

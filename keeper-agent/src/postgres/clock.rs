@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use pgaf_core::keeper::Moment;
 use rustix::time::{ClockId, clock_gettime};
 
 /// A moment since the machine booted.
@@ -20,6 +21,11 @@ impl BootTime {
     /// How long ago that moment was; zero for one in the future.
     pub fn elapsed(self) -> Duration {
         Self::now().0.saturating_sub(self.0)
+    }
+
+    /// As the state machines know it.
+    pub const fn moment(self) -> Moment {
+        Moment::after_boot(self.0)
     }
 
     /// The moment that was this long before; no earlier than the boot.

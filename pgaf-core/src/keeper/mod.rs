@@ -1,17 +1,24 @@
 //! The keeper: from what is observed of the local Postgres, and the goal, to the steps that reach it.
 //!
 //! [`plan`] is total: it has an answer for every goal in every situation, so there is no edge to be missing.
-//! [`plan_isolated`] takes its place while the monitor does not answer.
+//! [`plan_isolated`] takes its place while the monitor does not answer: [`Authority`] tells when, and [`Recall`] keeps
+//! what both have to remember.
 
+mod authority;
 mod isolated;
+mod moment;
 pub mod observed;
+mod recall;
 mod recipe;
 pub mod step;
 
+pub use authority::Authority;
 pub use isolated::{Silence, plan_isolated};
+pub use moment::Moment;
 pub use observed::{
     Cluster, DataDirectory, Following, Memory, Observed, Receiver, Running, Server, StreamingStandby,
 };
+pub use recall::Recall;
 pub use step::{Plan, Step, StopMode};
 
 use crate::message::Assignment;

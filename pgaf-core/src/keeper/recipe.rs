@@ -227,6 +227,8 @@ fn without_upstream(assignment: &Assignment, observed: &Observed) -> Plan {
     match &observed.server {
         Server::Running(_) if assignment.goal == State::Secondary => Plan::Reached,
         Server::Starting if !is_standby(observed) => steps([STOP_NOW]),
+        // It can be counted only when it runs.
+        Server::Stopped if is_standby(observed) => steps([Step::StartPostgres]),
         _ => Plan::Wait("there is no primary to follow"),
     }
 }

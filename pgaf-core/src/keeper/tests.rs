@@ -352,6 +352,22 @@ fn who_has_all_needs_no_source() {
 }
 
 #[test]
+fn a_standby_runs_also_when_there_is_no_primary_to_follow() {
+    let at = |is_standby| Observed {
+        data: DataDirectory::Present(cluster(true, is_standby)),
+        server: Server::Stopped,
+        lineage: None,
+        is_rewind_hopeless: false,
+        memory: Memory::default(),
+    };
+    for goal in [State::Secondary, State::CatchingUp] {
+        let alone = Assignment { upstream: None, ..assignment(goal) };
+        assert_eq!(plan(&alone, &at(true)), Plan::Steps(vec![Step::StartPostgres]), "{goal}");
+        assert!(matches!(plan(&alone, &at(false)), Plan::Wait(_)), "{goal}: it would start as a primary");
+    }
+}
+
+#[test]
 fn a_quorum_is_confirmed_only_with_all_that_was_acknowledged_before() {
     let assignment = assignment(State::Primary);
     let mut server = running(false, false);

@@ -35,7 +35,7 @@ pub fn assignment_for(group: &Group, id: NodeId) -> Option<Assignment> {
         commit_rule,
         upstream: upstream_of(group, node),
         peers: group.others(id).map(Peer::from).collect(),
-        fetch_up_to: None,
+        fetch_up_to: (node.goal == ReplicationState::FastForward).then(|| group.fetch_target()).flatten(),
         dbname: group.dbname.clone(),
         network_partition_timeout_ms: u64::try_from(partition_timeout.as_millis()).ok(),
     })
@@ -51,9 +51,17 @@ pub fn answer_for(group: &Group, id: NodeId) -> Option<Answer> {
     })
 }
 
-/// The writer, for a node that shall follow one, once it does accept writes.
+/// The writer, for a node that shall follow one, once there is one; for a candidate that lacks WAL, who has it.
 fn upstream_of(group: &Group, node: &Node) -> Option<Peer> {
-    use ReplicationState::{CatchingUp, Maintenance, Secondary, WaitMaintenance, WaitStandby};
-    let follows = matches!(node.goal, CatchingUp | Secondary | WaitStandby | WaitMaintenance | Maintenance);
-    group.writer().filter(|writer| follows && writer.id != node.id).map(Peer::from)
+    use ReplicationState::{
+        CatchingUp, FastForward, Maintenance, PreparePromotion, Secondary, WaitMaintenance, WaitStandby,
+    };
+    let upstream = match node.goal {
+        FastForward => group.fetch_source(),
+        CatchingUp | Secondary | WaitStandby | WaitMaintenance | Maintenance | PreparePromotion => {
+            group.writer()
+        }
+        _ => None,
+    };
+    upstream.filter(|upstream| upstream.id != node.id).map(Peer::from)
 }

@@ -3,18 +3,18 @@
 use crate::group::Node;
 use crate::id::NodeId;
 use crate::state::ReplicationState::{
-    self, CatchingUp, Draining, Dropped, Maintenance, PrepareMaintenance, PreparePromotion, Secondary,
-    WaitMaintenance,
+    self, CatchingUp, Draining, Dropped, Maintenance, PrepareMaintenance, PreparePromotion, ReportLsn,
+    Secondary, WaitMaintenance,
 };
 
-use super::{Draft, Event, Refusal, election};
+use super::election::is_candidate_goal;
+use super::{Draft, Event, Refusal};
 
 /// Changes the draft as the event says; reports and ticks change nothing here.
 pub(super) fn carry_out(draft: &mut Draft, event: &Event) -> Result<(), Refusal> {
     match *event {
-        Event::FailoverWithDataLoss { .. } | Event::AcceptTimeline { .. } => {
-            Err(Refusal::NotSupported("this is not supported yet".to_owned()))
-        }
+        Event::FailoverWithDataLoss { ref who } => draft.give_up_commits(who),
+        Event::AcceptTimeline { timeline, ref who } => draft.accept_timeline(timeline, who),
         Event::Reported(node) => draft.known(node).map(|_| ()),
         Event::Tick => Ok(()),
         Event::Registered(node) => draft.register(node),
@@ -35,49 +35,40 @@ pub(super) fn carry_out(draft: &mut Draft, event: &Event) -> Result<(), Refusal>
 }
 
 impl Draft {
-    fn known(&self, id: NodeId) -> Result<&Node, Refusal> {
+    pub(super) fn known(&self, id: NodeId) -> Result<&Node, Refusal> {
         self.group.node(id).ok_or(Refusal::UnknownNode(id))
     }
 
-    fn register(&self, id: NodeId) -> Result<(), Refusal> {
-        self.known(id)?;
-        if self.group.nodes.len() > election::MAX_NODES {
-            return Err(Refusal::NotSupported(format!(
-                "group {} of formation \"{}\" has {} nodes, and more are not supported yet",
-                self.group.id,
-                self.group.formation,
-                election::MAX_NODES
-            )));
-        }
-        Ok(())
-    }
-
-    fn role_change_under_way(&self) -> Result<(), Refusal> {
-        let busy = self
-            .group
-            .nodes
-            .iter()
-            .find(|node| Some(node.id) == self.group.candidate().map(|candidate| candidate.id))
-            .or_else(|| self.group.nodes.iter().find(|node| node.goal.is_retiring()));
+    pub(super) fn role_change_under_way(&self) -> Result<(), Refusal> {
+        let group = &self.group;
+        let is_busy = |node: &&Node| {
+            let is_retiring = node.goal.is_retiring() && !group.is_silent(node);
+            is_retiring || (node.goal == ReportLsn && group.writer().is_none())
+        };
+        let busy = group.candidate().or_else(|| group.nodes.iter().find(is_busy));
         match busy {
             Some(node) => Err(Refusal::RoleChangeUnderWay {
-                formation: self.group.formation.clone(),
-                group: self.group.id,
+                formation: group.formation.clone(),
+                group: group.id,
                 what: format!("{} is {}, with goal {}", node.label(), node.reported, node.goal),
             }),
             None => Ok(()),
         }
     }
 
-    /// The writer gives up for a standby: the named one, or the one that the election gives.
+    /// The writer gives up for a standby: the named one, or the one that is preferred. A named one that is far behind
+    /// catches up first.
     fn hand_over(
         &mut self,
         wanted: Option<NodeId>,
         retire_to: ReplicationState,
         rule: &'static str,
     ) -> Result<(), Refusal> {
-        self.role_change_under_way()?;
         let group = &self.group;
+        if let Some(what) = group.why_no_primary() {
+            return Err(Refusal::Waiting(what));
+        }
+        self.role_change_under_way()?;
         let writer = group
             .writer()
             .ok_or_else(|| Refusal::NoPrimary { formation: group.formation.clone(), group: group.id })?;
@@ -85,32 +76,43 @@ impl Draft {
         if group.is_silent(writer) || !writer.has_reported {
             return Err(Refusal::PrimaryDoesNotReport(writer_id));
         }
-        let elected = election::elect(group).filter(|node| wanted.is_none_or(|id| id == node.id));
-        let candidate = elected.ok_or_else(|| self.nobody_elected(wanted))?;
-        let behind = candidate.lsn.bytes_behind(writer.lsn);
-        if behind > group.timeouts.promote_lag_bytes {
+        let candidate = match wanted.and_then(|id| group.node(id)) {
+            Some(node) => Some(node).filter(|node| group.why_not_switchover(node).is_none()),
+            None => group.switchover_target(),
+        };
+        let candidate = candidate.ok_or_else(|| self.nobody_to_hand_over_to(wanted))?;
+        let candidate_id = candidate.id;
+        let may_begin = group.is_near(candidate);
+        if !may_begin && retire_to != Draining {
             return Err(Refusal::NotPromotable {
-                node: candidate.id,
-                reason: format!("it is {behind} bytes of WAL behind the primary"),
+                node: candidate_id,
+                reason: self.how_far_behind(candidate),
             });
         }
-        let candidate_id = candidate.id;
-        self.assign(writer_id, retire_to, rule, "an operator asked for it");
+        if may_begin {
+            self.assign(writer_id, retire_to, rule, "an operator asked for it");
+        }
         self.assign(candidate_id, PreparePromotion, rule, "an operator asked for it");
         Ok(())
     }
 
-    fn nobody_elected(&self, wanted: Option<NodeId>) -> Refusal {
+    fn how_far_behind(&self, node: &Node) -> String {
+        let end = self.group.writer().map(|writer| writer.lsn).unwrap_or_default();
+        format!("it is {} bytes of WAL behind the primary", node.lsn.bytes_behind(end))
+    }
+
+    pub(super) fn nobody_to_hand_over_to(&self, wanted: Option<NodeId>) -> Refusal {
         let group = &self.group;
-        let reasons = |node: &Node| election::why_not_promotable(group, node);
+        let reason_of = |node: &Node| {
+            group
+                .why_not_switchover(node)
+                .unwrap_or_else(|| format!("{} {}", node.label(), self.how_far_behind(node)))
+        };
         if let Some(node) = wanted.and_then(|id| group.node(id)) {
-            let reason =
-                reasons(node).unwrap_or_else(|| "another standby is preferred by the election".to_owned());
-            return Refusal::NotPromotable { node: node.id, reason };
+            return Refusal::NotPromotable { node: node.id, reason: reason_of(node) };
         }
-        let writer = group.writer().map(|node| node.id);
-        let standbys = group.nodes.iter().filter(|node| Some(node.id) != writer);
-        let mut reasons: Vec<String> = standbys.filter_map(reasons).collect();
+        let standbys = group.nodes.iter().filter(|node| !node.goal.is_writer());
+        let mut reasons: Vec<String> = standbys.map(reason_of).collect();
         if reasons.is_empty() {
             reasons.push("the group has no standby".to_owned());
         }
@@ -122,29 +124,6 @@ impl Draft {
             return Ok(());
         }
         self.hand_over(Some(id), Draining, "perform_promotion")
-    }
-
-    fn remove_on_command(&mut self, id: NodeId, force: bool) -> Result<(), Refusal> {
-        const RULE: &str = "remove_node";
-        let why = "an operator removed it";
-        let node = self.known(id)?;
-        let is_writer = node.goal.is_writer();
-        let answers = node.has_reported && !self.group.is_silent(node);
-        if is_writer && self.group.others(id).next().is_some() {
-            match election::elect(&self.group).map(|candidate| candidate.id) {
-                Some(candidate) => {
-                    self.assign(candidate, PreparePromotion, RULE, "the primary is removed");
-                }
-                None if !force => return Err(self.nobody_elected(None)),
-                None => {}
-            }
-        }
-        if force && !(is_writer && answers) {
-            self.remove(id, why);
-        } else {
-            self.assign(id, Dropped, RULE, why);
-        }
-        Ok(())
     }
 
     fn start_maintenance(&mut self, id: NodeId) -> Result<(), Refusal> {
@@ -193,7 +172,7 @@ impl Draft {
         Ok(())
     }
 
-    fn quorum_standbys(&self) -> impl Iterator<Item = &Node> {
+    pub(super) fn quorum_standbys(&self) -> impl Iterator<Item = &Node> {
         self.group
             .nodes
             .iter()
@@ -206,7 +185,17 @@ impl Draft {
                 "candidate priority {priority} is not between 0 and 100"
             )));
         }
+        if priority == 0 && is_candidate_goal(self.known(id)?.goal) {
+            self.role_change_under_way()?;
+        }
         self.known(id)?;
+        let has_candidate = priority > 0 || self.group.others(id).any(|node| node.candidate_priority > 0);
+        if !has_candidate {
+            return Err(Refusal::InvalidSetting(format!(
+                "without node {id} no node of group {} may be promoted: all others have candidate priority 0",
+                self.group.id
+            )));
+        }
         self.change(id, |node| node.candidate_priority = priority, "set_node_candidate_priority")
     }
 

@@ -1,28 +1,37 @@
 //! The monitor: from what is known of a group, and what happens to it, to the goals of its nodes.
 //!
-//! [`decide`] is the one entry. A command of an operator is carried out or refused first ([`command`]); then the
-//! [`rules`] are read until they rest. What is not a lookup stands beside them: the [`election`] and the
-//! commit rules. A decision depends on its arguments alone.
+//! [`decide`] is the one entry. A command of an operator is carried out or refused first (`command`); then the
+//! [`rules`] are read until they rest. What is not a lookup stands beside them: the `election` and the commit rules.
+//! A decision depends on its arguments alone.
+
+pub mod rules;
 
 mod adopt;
 mod assignment;
+mod branch;
 mod command;
 mod commit_rules;
 pub mod document;
-pub mod election;
+mod election;
 mod event;
+mod fact;
+mod last_resort;
+mod membership;
 mod refusal;
-pub mod rules;
 mod view;
+mod waiting;
 
 pub use assignment::{answer_for, assignment_for};
+pub use election::Outcome;
 pub use event::{Change, Decision, Event};
+pub use fact::{Fact, Who};
 pub use refusal::{Refusal, RefusalKind};
+
+use std::time::Duration;
 
 use crate::group::Group;
 use crate::id::NodeId;
 use crate::state::ReplicationState;
-use rules::Who;
 
 /// Decides what to do about an event.
 ///
@@ -34,8 +43,10 @@ pub fn decide(group: &Group, event: &Event) -> Result<Decision, Refusal> {
         draft.adopt_newer_epoch(*node)?;
     }
     draft.group.confirm_commit_rule();
+    draft.group.note_complete();
     command::carry_out(&mut draft, event)?;
     draft.follow_rules()?;
+    draft.group.waits_for = draft.group.why_no_primary();
     Ok(Decision { group: draft.group, changes: draft.changes, removed: draft.removed })
 }
 
@@ -70,7 +81,7 @@ impl Draft {
     }
 
     fn everybody(&self, who: Who, subject: NodeId) -> Vec<NodeId> {
-        let meant = self.group.nodes.iter().filter(|node| who.is(node, subject));
+        let meant = self.group.nodes.iter().filter(|node| who.is(&self.group, node, subject));
         meant.map(|node| node.id).collect()
     }
 
@@ -79,6 +90,10 @@ impl Draft {
         let Some(node) = self.group.nodes.iter_mut().find(|node| node.id == id) else {
             return;
         };
+        // Whoever wrote last has everything, until somebody else is told to write.
+        let gives_up = goal.is_retiring() || goal == ReplicationState::Dropped;
+        node.is_complete |= node.goal.is_writer() && gives_up;
+        node.goal_age = if node.goal == goal { node.goal_age } else { Duration::ZERO };
         node.goal = goal;
         node.goal_epoch = node.goal_epoch.max(node.reported_epoch).next();
         self.changes.push(Change {
@@ -89,6 +104,7 @@ impl Draft {
             description: format!("Setting goal state of {} to {goal} because {why} [{rule}]", node.label()),
         });
         if goal.is_writer() {
+            self.group.nodes.iter_mut().for_each(|node| node.is_complete = false);
             let wanted = self.group.wanted_commit_rule(goal);
             self.group.push_commit_rule(wanted);
         }
@@ -102,7 +118,7 @@ impl Draft {
     }
 
     fn remove_departed(&mut self) {
-        let departed = self.group.nodes.iter().filter(|node| rules::has_left(node));
+        let departed = self.group.nodes.iter().filter(|node| self.group.has_left(node));
         for id in departed.map(|node| node.id).collect::<Vec<_>>() {
             self.remove(id, "it has left its group");
         }

@@ -1,6 +1,7 @@
 //! Why the monitor does not do what it was asked for.
 
 use crate::id::{GroupId, NodeId};
+use crate::lsn::Timeline;
 use crate::state::ReplicationState;
 
 /// A request that cannot be carried out; nothing was changed.
@@ -20,6 +21,12 @@ pub enum Refusal {
     /// The primary's keeper does not answer, so that it cannot be told to stop.
     #[error("the keeper of the primary, node {0}, does not report")]
     PrimaryDoesNotReport(NodeId),
+    /// The group has no primary, and cannot have one before certain nodes are back.
+    #[error("{0}")]
+    Waiting(String),
+    /// Nothing needs to be given up: the primary reports.
+    #[error("the primary, node {0}, is not lost: no commit needs to be given up")]
+    PrimaryIsThere(NodeId),
     /// A failover or another change of roles is under way.
     #[error("group {group} of formation \"{formation}\" is changing roles already: {what}")]
     RoleChangeUnderWay {
@@ -63,6 +70,14 @@ pub enum Refusal {
     /// The setting does not fit the group.
     #[error("{0}")]
     InvalidSetting(String),
+    /// Nobody is on that timeline.
+    #[error("no node of group {group} is on timeline {timeline}")]
+    UnknownTimeline {
+        /// Which group.
+        group: GroupId,
+        /// Which timeline.
+        timeline: Timeline,
+    },
     /// What this version does not do.
     #[error("{0}")]
     NotSupported(String),
@@ -90,9 +105,11 @@ impl Refusal {
     /// Its family.
     pub const fn kind(&self) -> RefusalKind {
         match self {
-            Self::UnknownNode(_) => RefusalKind::UndefinedObject,
+            Self::UnknownNode(_) | Self::UnknownTimeline { .. } => RefusalKind::UndefinedObject,
             Self::NoPrimary { .. }
             | Self::PrimaryDoesNotReport(_)
+            | Self::Waiting(_)
+            | Self::PrimaryIsThere(_)
             | Self::RoleChangeUnderWay { .. }
             | Self::NoCandidate { .. }
             | Self::NotPromotable { .. }
@@ -114,12 +131,18 @@ impl Refusal {
                 "Start the keeper on the primary with: pg_autoctl run. If its host is lost, the standby takes \
                  over by itself."
             }
+            Self::Waiting(_) => {
+                "Bring one of these nodes back. If they are gone for good, and only then, go on without the commits \
+                 they may have: pg_autoctl perform failover --allow-data-loss"
+            }
+            Self::PrimaryIsThere(_) => "Change the primary with: pg_autoctl perform failover",
             Self::NoCandidate { .. } | Self::NotPromotable { .. } => {
-                "A standby can be promoted when it is secondary, healthy, has a candidate priority above 0, and \
-                 the primary waits for it, see: pg_autoctl show state"
+                "A standby can be promoted when it is secondary, healthy, streams from the primary, and has a \
+                 candidate priority above 0, see: pg_autoctl show state"
             }
             Self::WrongState { .. } => "See what the node is doing with: pg_autoctl show events",
             Self::InvalidSetting(_) => "See what is set now with: pg_autoctl show settings",
+            Self::UnknownTimeline { .. } => "See who is on which with: pg_autoctl show timeline",
             Self::NotSupported(_) => "See the list of what this version does in its README.",
             Self::RulesDoNotRest(_) => {
                 "Please report this, together with the output of: pg_autoctl show state --json"

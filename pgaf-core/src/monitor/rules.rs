@@ -1,80 +1,19 @@
 //! The monitor's rules, as a table: facts that must hold for a node, the goals to assign, and why.
 //!
 //! The first rule that matches any node fires; then the table is read again from the top, on the group as
-//! changed, until nothing matches. A rule's goals must make its own facts false.
+//! changed, until nothing matches. A rule's goals must make its own facts false. What the facts mean is in
+//! [`super::fact`].
 
 use crate::group::{Group, Node};
-use crate::id::NodeId;
 use crate::state::ReplicationState as State;
 use crate::state::ReplicationState::{
-    ApplySettings, CatchingUp, DemoteTimeout, Demoted, Draining, Dropped, Init, JoinPrimary, Maintenance,
-    PrepareMaintenance, PreparePromotion, Primary, Secondary, Single, StopReplication, WaitMaintenance,
-    WaitPrimary, WaitStandby,
+    ApplySettings, CatchingUp, DemoteTimeout, Demoted, Draining, FastForward, Init, JoinPrimary,
+    JoinSecondary, Maintenance, PrepareMaintenance, PreparePromotion, Primary, ReportLsn, Secondary, Single,
+    StopReplication, WaitMaintenance, WaitPrimary, WaitStandby,
 };
 
-use super::election;
-
-/// Whom a fact or a goal is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Who {
-    /// The node the rule is tried for.
-    Subject,
-    /// The node that is told to accept writes.
-    Writer,
-    /// Every node that gives up being the primary.
-    Retiring,
-    /// Every node that was told to stop writing, for no other purpose, and is not yet told that it is over.
-    Draining,
-}
-
-/// Something that holds or not, of one node in its group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fact {
-    /// Its goal is one of these.
-    Goal(Who, &'static [State]),
-    /// It has reached its goal and said so under its newest assignment.
-    Reached(Who),
-    /// Its keeper reports.
-    Reports(Who),
-    /// Its keeper reports and its Postgres runs.
-    Alive(Who),
-    /// Its keeper has reported just now, and its Postgres runs: it will learn a new goal.
-    Heard(Who),
-    /// Its keeper reports that Postgres does not run.
-    Down(Who),
-    /// Nobody hears of it any more.
-    Lost(Who),
-    /// Its keeper was told to stop and asks for a hand-over.
-    Stopping(Who),
-    /// It is in recovery and a walreceiver streams.
-    Streams,
-    /// It reports, but has received nothing for as long as would make it unhealthy.
-    CutFromUpstream,
-    /// It is close to the writer, on the same timeline.
-    CaughtUp,
-    /// It may be promoted without losing an acknowledged commit, and nobody is better.
-    Elected,
-    /// Every other node that may write has stopped or fenced itself.
-    OthersFenced,
-    /// There are no other nodes in the group.
-    Alone,
-    /// No node is told to accept writes.
-    NoWriter,
-    /// No standby is chosen for promotion.
-    NoCandidate,
-    /// Nobody but the subject gives up being the primary.
-    OnlyOneRetiring,
-    /// The rule for commits that the group wants is not the newest one given to the writer.
-    CommitRuleChanged,
-    /// Some other node is secondary, has said so, and is alive.
-    HasSecondary,
-    /// No commit that waits can be waiting for any other node.
-    NobodyToWaitFor,
-    /// The subject is in none of the rules that may be in force.
-    NotWaitedFor,
-    /// Some standby is waiting to be admitted.
-    StandbyWaits,
-}
+use super::fact::Fact::{self, *};
+use super::fact::Who::{self, OldPrimary, Standing, Subject, Voters, Writer};
 
 /// One row of the table.
 #[derive(Clone, Copy, Debug)]
@@ -91,9 +30,8 @@ pub struct Rule {
 
 const WRITER: &[State] = &[Single, WaitPrimary, Primary, JoinPrimary, ApplySettings];
 const SYNCHRONOUS: &[State] = &[Primary, JoinPrimary, ApplySettings];
-
-use Fact::*;
-use Who::{Retiring, Subject, Writer};
+const RETIRED: &[State] = &[Draining, DemoteTimeout, Demoted, PrepareMaintenance];
+const CANDIDATE: &[State] = &[FastForward, PreparePromotion, StopReplication];
 
 /// The table.
 pub const RULES: &[Rule] = &[
@@ -112,7 +50,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         name: "single_admits_standby",
-        when: &[Goal(Subject, &[Single]), StandbyWaits],
+        when: &[Goal(Subject, &[Single]), HasOthers],
         then: &[(Subject, WaitPrimary)],
         why: "a standby has joined its group",
     },
@@ -127,25 +65,82 @@ pub const RULES: &[Rule] = &[
         then: &[(Subject, CatchingUp)],
         why: "the primary lets it connect",
     },
-    // The primary goes.
+    // The primary goes, and is the only one to ask.
     Rule {
         name: "primary_stops",
-        when: &[Elected, Goal(Writer, SYNCHRONOUS), Stopping(Writer), Alive(Writer), NoCandidate],
+        when: &[SwitchoverTarget, Goal(Writer, SYNCHRONOUS), Stopping(Writer), Alive(Writer), NoCandidate],
         then: &[(Writer, Draining), (Subject, PreparePromotion)],
         why: "the primary is being stopped and hands over to its healthy standby",
     },
     Rule {
+        name: "candidate_has_caught_up",
+        when: &[
+            Goal(Subject, &[PreparePromotion]),
+            Reached(Subject),
+            Alive(Subject),
+            Near,
+            Goal(Writer, WRITER),
+            Heard(Writer),
+        ],
+        then: &[(Writer, Draining)],
+        why: "the standby that shall take over has caught up",
+    },
+    Rule {
         name: "primary_is_down",
-        when: &[Elected, Goal(Writer, SYNCHRONOUS), Down(Writer), NoCandidate],
+        when: &[SoleSuccessor, Goal(Writer, SYNCHRONOUS), Down(Writer)],
         then: &[(Writer, Demoted), (Subject, PreparePromotion)],
         why: "Postgres does not run on the primary, and a healthy standby has every acknowledged commit",
     },
     Rule {
         name: "primary_is_lost",
-        when: &[Elected, Goal(Writer, SYNCHRONOUS), Lost(Writer), NoCandidate],
+        when: &[SoleSuccessor, Goal(Writer, SYNCHRONOUS), Lost(Writer)],
         then: &[(Writer, DemoteTimeout), (Subject, PreparePromotion)],
         why: "the primary is silent and unreachable and has fenced itself by now, and a healthy standby has \
               every acknowledged commit",
+    },
+    // The primary goes, and its standbys are counted.
+    Rule {
+        name: "election_after_crash",
+        when: &[Goal(Subject, SYNCHRONOUS), Down(Subject), ElectionPossible],
+        then: &[(Subject, Demoted), (Voters, ReportLsn)],
+        why: "Postgres does not run on the primary, and enough standbys report to find every acknowledged commit",
+    },
+    Rule {
+        name: "election_after_loss",
+        when: &[Goal(Subject, SYNCHRONOUS), Lost(Subject), ElectionPossible],
+        then: &[(Subject, DemoteTimeout), (Voters, ReportLsn)],
+        why: "the primary is silent and unreachable and has fenced itself by now, and enough standbys report to \
+              find every acknowledged commit",
+    },
+    Rule {
+        name: "election_without_primary",
+        when: &[Goal(Subject, &[Secondary, CatchingUp]), NoWriter, NoCandidate, ElectionPossible, Voter],
+        then: &[(Voters, ReportLsn)],
+        why: "the group has no primary, and enough standbys report to find every acknowledged commit",
+    },
+    Rule {
+        name: "candidate_is_elected",
+        when: &[Goal(Subject, &[ReportLsn]), Elected, NoWriter, NoCandidate],
+        then: &[(Subject, PreparePromotion), (Standing, JoinSecondary)],
+        why: "it has every acknowledged commit, and the election prefers it",
+    },
+    Rule {
+        name: "candidate_lacks_wal",
+        when: &[Goal(Subject, &[ReportLsn]), ElectedLacksWal, NoWriter, NoCandidate],
+        then: &[(Subject, FastForward)],
+        why: "the election prefers it, and another standby has WAL that it lacks",
+    },
+    Rule {
+        name: "candidate_has_fetched_wal",
+        when: &[Goal(Subject, &[FastForward]), Reached(Subject), Complete(Subject)],
+        then: &[(Subject, PreparePromotion), (Standing, JoinSecondary)],
+        why: "it has fetched the WAL that it lacked",
+    },
+    Rule {
+        name: "source_of_wal_is_gone",
+        when: &[Goal(Subject, &[FastForward]), NoSource],
+        then: &[(Subject, ReportLsn)],
+        why: "the standby that it fetched WAL from is gone",
     },
     // The candidate takes over, or fails.
     Rule {
@@ -153,25 +148,93 @@ pub const RULES: &[Rule] = &[
         when: &[
             Goal(Subject, &[PreparePromotion, StopReplication]),
             Reached(Subject),
+            Alive(Subject),
+            HasEveryCommit,
             NoWriter,
             OthersFenced,
         ],
-        then: &[(Subject, WaitPrimary), (Who::Draining, Demoted)],
+        then: &[(Subject, WaitPrimary), (Who::Draining, Demoted), (Who::Secondaries, JoinSecondary)],
         why: "no other node of the group accepts writes any more",
+    },
+    Rule {
+        name: "candidate_is_counted",
+        when: &[
+            Goal(Subject, &[PreparePromotion]),
+            Reached(Subject),
+            Alive(Subject),
+            LacksCommits,
+            NoWriter,
+            OthersFenced,
+        ],
+        then: &[(Subject, StopReplication)],
+        why: "it must say whether it has received the end of the old primary's log",
+    },
+    Rule {
+        name: "candidate_lacks_commits",
+        when: &[
+            Goal(Subject, &[StopReplication]),
+            Reached(Subject),
+            LacksCommits,
+            NoWriter,
+            Reports(OldPrimary),
+            Reached(OldPrimary),
+            HasData(OldPrimary),
+        ],
+        then: &[(Subject, CatchingUp), (OldPrimary, WaitPrimary)],
+        why: "the candidate has not received the end of the old primary's log, and the old primary still reports",
+    },
+    Rule {
+        name: "candidate_is_not_alone",
+        when: &[
+            Goal(Subject, &[StopReplication]),
+            Reached(Subject),
+            LacksCommits,
+            NoWriter,
+            OthersFenced,
+            ElectionPossible,
+        ],
+        then: &[(Voters, ReportLsn)],
+        why: "the candidate may lack commits that another standby has",
+    },
+    Rule {
+        name: "another_candidate_is_needed",
+        when: &[Goal(Subject, CANDIDATE), Failed(Subject), NoWriter, ElectionPossible],
+        then: &[(Voters, ReportLsn)],
+        why: "the candidate was lost before it was told to accept writes",
     },
     Rule {
         name: "candidate_is_lost",
         when: &[
-            Goal(Subject, &[PreparePromotion, StopReplication]),
-            Lost(Subject),
+            Goal(Subject, CANDIDATE),
+            Failed(Subject),
             NoWriter,
-            Reports(Retiring),
-            OnlyOneRetiring,
+            Reports(OldPrimary),
+            HasData(OldPrimary),
         ],
-        then: &[(Subject, CatchingUp), (Retiring, WaitPrimary)],
+        then: &[(Subject, CatchingUp), (OldPrimary, WaitPrimary)],
         why: "the candidate was lost before it was told to accept writes, and the old primary still reports",
     },
-    // The old primary comes back.
+    Rule {
+        name: "hand_over_is_given_up",
+        when: &[Goal(Subject, CANDIDATE), FallenBehind, Goal(Writer, WRITER)],
+        then: &[(Subject, CatchingUp)],
+        why: "the standby that should have taken over does not follow the primary any more",
+    },
+    Rule {
+        name: "old_primary_takes_back",
+        when: &[
+            Goal(Subject, RETIRED),
+            Reached(Subject),
+            Complete(Subject),
+            HasData(Subject),
+            NoWriter,
+            NoCandidate,
+            ElectionImpossible,
+        ],
+        then: &[(Subject, WaitPrimary), (Voters, CatchingUp)],
+        why: "it is back with every acknowledged commit, and too few standbys report for an election",
+    },
+    // The old primary and the other standbys follow the new one.
     Rule {
         name: "maintenance_of_old_primary",
         when: &[
@@ -194,7 +257,35 @@ pub const RULES: &[Rule] = &[
         then: &[(Subject, CatchingUp)],
         why: "another node is the primary now",
     },
+    Rule {
+        name: "standby_follows_new_primary",
+        when: &[
+            Goal(Subject, &[ReportLsn, FastForward, JoinSecondary]),
+            Goal(Writer, WRITER),
+            Reached(Writer),
+        ],
+        then: &[(Subject, CatchingUp)],
+        why: "another node is the primary now",
+    },
     // A standby comes and goes.
+    Rule {
+        name: "branch_needs_a_decision",
+        when: &[
+            Goal(Subject, &[CatchingUp, Secondary]),
+            OnForeignBranch,
+            Goal(Writer, WRITER),
+            Alive(Writer),
+        ],
+        then: &[(Subject, Maintenance)],
+        why: "it has written on a timeline that the primary does not know: pg_autoctl accept timeline says which \
+              one is right",
+    },
+    Rule {
+        name: "standby_has_forked",
+        when: &[Goal(Subject, &[Secondary]), Forked, Goal(Writer, WRITER), Heard(Writer)],
+        then: &[(Subject, CatchingUp)],
+        why: "its log is not part of the primary's history",
+    },
     Rule {
         name: "standby_is_down",
         when: &[Goal(Subject, &[Secondary]), Down(Subject), Goal(Writer, WRITER), Heard(Writer)],
@@ -222,7 +313,7 @@ pub const RULES: &[Rule] = &[
             Streams,
             CaughtUp,
             Goal(Writer, WRITER),
-            Reached(Writer),
+            Writes(Writer),
             Alive(Writer),
         ],
         then: &[(Subject, Secondary)],
@@ -267,55 +358,6 @@ pub const RULES: &[Rule] = &[
     },
 ];
 
-impl Who {
-    /// Whether this node is meant, in a rule that is tried for the subject.
-    pub fn is(self, node: &Node, subject: NodeId) -> bool {
-        match self {
-            Subject => node.id == subject,
-            Writer => node.goal.is_writer(),
-            Retiring => node.goal.is_retiring(),
-            Who::Draining => matches!(node.goal, Draining | DemoteTimeout),
-        }
-    }
-}
-
-impl Fact {
-    /// Whether it holds for this node.
-    pub fn holds(self, group: &Group, subject: &Node) -> bool {
-        let any = |who: Who, test: &dyn Fn(&Node) -> bool| {
-            group.nodes.iter().filter(|node| who.is(node, subject.id)).any(test)
-        };
-        let wanted = |node: &Node| group.wanted_commit_rule(node.goal);
-        match self {
-            Goal(who, goals) => any(who, &|node| goals.contains(&node.goal)),
-            Reached(who) => any(who, &Node::has_reached_goal),
-            Reports(who) => any(who, &|node| node.has_reported && !group.is_silent(node)),
-            Alive(who) => any(who, &|node| group.is_alive(node)),
-            Heard(who) => any(who, &|node| group.is_heard(node)),
-            Down(who) => any(who, &|node| group.is_down(node)),
-            Lost(who) => any(who, &|node| group.is_lost(node)),
-            Stopping(who) => any(who, &|node| node.is_stopping),
-            Streams => subject.upstream.is_some_and(|upstream| upstream.is_streaming),
-            CutFromUpstream => group.is_alive(subject) && group.is_cut_from_upstream(subject),
-            CaughtUp => group.is_caught_up(subject),
-            Elected => election::elect(group).is_some_and(|node| node.id == subject.id),
-            OthersFenced => group.are_others_fenced(subject.id),
-            Alone => group.others(subject.id).next().is_none(),
-            NoWriter => group.writer().is_none(),
-            NoCandidate => group.candidate().is_none(),
-            OnlyOneRetiring => group.nodes.iter().filter(|node| node.goal.is_retiring()).count() == 1,
-            CommitRuleChanged => group.commit_rules.last() != Some(&wanted(subject)),
-            HasSecondary => group.others(subject.id).any(|node| is_secondary(node) && group.is_alive(node)),
-            NobodyToWaitFor => {
-                !group.wanted_commit_rule(Primary).is_synchronous()
-                    && !group.others(subject.id).any(is_secondary)
-            }
-            NotWaitedFor => group.commit_rules.iter().all(|rule| !rule.standbys.contains(&subject.id)),
-            StandbyWaits => group.others(subject.id).any(|node| node.goal == WaitStandby),
-        }
-    }
-}
-
 impl Rule {
     /// All its facts hold for this node.
     pub fn matches(&self, group: &Group, subject: &Node) -> bool {
@@ -328,13 +370,4 @@ pub fn first_match(group: &Group) -> Option<(&'static Rule, &Node)> {
     RULES
         .iter()
         .find_map(|rule| group.nodes.iter().find(|node| rule.matches(group, node)).map(|node| (rule, node)))
-}
-
-fn is_secondary(node: &Node) -> bool {
-    node.goal == Secondary && node.reported == Secondary
-}
-
-/// A node that was told to leave the group and has done so.
-pub fn has_left(node: &Node) -> bool {
-    node.goal == Dropped && node.has_reached_goal()
 }

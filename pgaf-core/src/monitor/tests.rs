@@ -1,7 +1,8 @@
 //! The table of rules as a document, and what must hold of every row.
 
 use super::document;
-use super::rules::{Fact, RULES};
+use super::fact::Fact;
+use super::rules::RULES;
 
 #[test]
 fn the_document_is_current() {

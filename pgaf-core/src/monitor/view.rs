@@ -6,6 +6,8 @@ use crate::group::{Group, Health, Node};
 use crate::id::NodeId;
 use crate::state::ReplicationState;
 
+use super::election;
+
 impl Node {
     /// It said that it is what it should be, knowing its newest assignment.
     pub fn has_reached_goal(&self) -> bool {
@@ -29,10 +31,16 @@ impl Group {
         self.nodes.iter().find(|node| node.goal.is_writer())
     }
 
-    /// The standby that was chosen and may not write yet.
+    /// The standby that was chosen and may not write yet. There is at most one.
     pub fn candidate(&self) -> Option<&Node> {
-        use ReplicationState::{FastForward, PreparePromotion, StopReplication};
-        self.nodes.iter().find(|node| matches!(node.goal, PreparePromotion | StopReplication | FastForward))
+        self.nodes.iter().find(|node| election::is_candidate_goal(node.goal))
+    }
+
+    /// It was told to leave the group and has done so. The row of an old primary is kept while a candidate is compared
+    /// with the end of its log.
+    pub fn has_left(&self, node: &Node) -> bool {
+        let is_needed = node.is_complete && self.writer().is_none() && self.candidate().is_some();
+        node.goal == ReplicationState::Dropped && node.has_reached_goal() && !is_needed
     }
 
     /// All nodes but this one.
@@ -45,9 +53,10 @@ impl Group {
         self.monitor_uptime >= self.timeouts.startup_grace && node.silent_for >= self.timeouts.unhealthy_after
     }
 
-    /// Nobody hears of it: its keeper is silent, the probes fail, and no standby receives from it.
+    /// Nobody hears of it: its keeper is silent, the probes fail, and not enough standbys receive from it to keep it
+    /// from fencing itself.
     pub fn is_lost(&self, node: &Node) -> bool {
-        self.is_silent(node) && node.health == Health::Bad && !self.is_heard_by_standby(node)
+        self.is_silent(node) && node.health == Health::Bad && !self.is_heard_by_quorum(node)
     }
 
     /// Its keeper says that Postgres does not run.
@@ -66,13 +75,20 @@ impl Group {
         self.is_alive(node) && node.silent_for < self.timeouts.unhealthy_after * 2 / 5
     }
 
-    /// Some standby that reports has lately received something from this node.
-    fn is_heard_by_standby(&self, node: &Node) -> bool {
-        node.goal != ReplicationState::Dropped
-            && self.others(node.id).filter(|other| self.is_alive(other)).any(|other| {
-                other
+    /// As many standbys as a commit waits for have lately received something from this node, while it was to write.
+    fn is_heard_by_quorum(&self, node: &Node) -> bool {
+        let may_write = node.goal.is_writer() || node.goal.is_retiring();
+        let hears = |other: &&Node| {
+            self.is_alive(other)
+                && other
                     .upstream
                     .is_some_and(|upstream| upstream.is_streaming || !self.is_long(upstream.silent_ms))
+        };
+        may_write
+            && self.commit_rules.iter().any(|rule| {
+                let members = self.others(node.id).filter(|other| rule.standbys.contains(&other.id));
+                let heard_by = members.filter(hears).count();
+                rule.is_synchronous() && u32::try_from(heard_by).is_ok_and(|count| count >= rule.acks)
             })
     }
 
@@ -108,7 +124,17 @@ impl Group {
     pub fn is_caught_up(&self, node: &Node) -> bool {
         self.writer().is_some_and(|writer| {
             node.timeline == writer.timeline
+                && !self.has_forked(node)
                 && node.lsn.bytes_behind(writer.lsn) <= self.timeouts.enable_sync_lag_bytes
+        })
+    }
+
+    /// So close to the writer that it may take over from it: what is left is sent while the writer stops.
+    pub fn is_near(&self, node: &Node) -> bool {
+        self.writer().is_some_and(|writer| {
+            node.timeline == writer.timeline
+                && !self.has_forked(node)
+                && node.lsn.bytes_behind(writer.lsn) <= self.timeouts.promote_lag_bytes
         })
     }
 

@@ -2,13 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use pgaf_core::keeper::{self, Plan, Server, Step, StopMode};
+use pgaf_core::keeper::{Plan, Server, Step, StopMode};
 use pgaf_core::{Assignment, ReplicationState};
 use tracing::{debug, error, info};
 
 use super::Keeper;
 use crate::agent::shutdown::Shutdown;
 use crate::agent::work::Purpose;
+use crate::postgres::BootTime;
 
 /// The local Postgres is looked at this often when the plan has begun to wait for something.
 const WAITING_LOOK_PERIOD: Duration = Duration::from_millis(50);
@@ -65,21 +66,13 @@ impl Keeper {
         }
         let assignment = assignment?;
         let limit = self.fence_limit();
-        if self.authority.is_isolated(limit) {
-            return Some(keeper::plan_isolated(&assignment, &observed, self.authority.silence(limit)));
-        }
+        let now = BootTime::now().moment();
         let patience = if self.is_synchronous_writer() { HUNG_AFTER } else { HUNG_ALONE_AFTER };
-        if self.unresponsive_since.is_some_and(|since| since.elapsed() < patience) {
+        let is_awaited = self.unresponsive_since.is_some_and(|since| since.elapsed() < patience);
+        if is_awaited && !self.authority.is_isolated(limit, now) {
             return Some(Plan::Wait("Postgres does not answer"));
         }
-        let needs_answer = assignment.goal.is_writer()
-            && assignment.commit_rule.is_synchronous()
-            && observed.server == Server::Stopped
-            && !self.authority.may_start_writer();
-        if needs_answer {
-            return Some(Plan::Wait("the monitor must confirm that this node is the primary"));
-        }
-        Some(keeper::plan(&assignment, &observed))
+        Some(self.authority.plan(&assignment, &observed, limit, now))
     }
 
     pub(super) fn follow(&mut self, plan: Plan) {

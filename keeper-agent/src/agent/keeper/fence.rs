@@ -6,6 +6,7 @@ use pgaf_core::keeper::{Plan, Step, StopMode, plan_isolated};
 use tracing::warn;
 
 use super::Keeper;
+use crate::postgres::BootTime;
 
 impl Keeper {
     /// After how long without a word of the monitor and the standbys a primary fences itself.
@@ -18,7 +19,7 @@ impl Keeper {
     /// How long until this node would have to fence itself; `None` when it never has to.
     pub(super) fn time_to_fence(&self) -> Option<Duration> {
         let is_concerned = self.is_synchronous_writer() && !self.work.is_fencing();
-        is_concerned.then(|| self.authority.time_to_fence(self.fence_limit()))
+        is_concerned.then(|| self.authority.time_to_fence(self.fence_limit(), BootTime::now().moment()))
     }
 
     /// Stops Postgres when the time has come, judged by the last look, however old: a server that hangs is no reason
@@ -31,7 +32,7 @@ impl Keeper {
         let (Some(sight), Some(assignment), false) = (&self.sight, self.assignment(), just_changed) else {
             return;
         };
-        let silence = self.authority.silence(self.fence_limit());
+        let silence = self.authority.silence(self.fence_limit(), BootTime::now().moment());
         let stop = vec![Step::StopPostgres(StopMode::Immediate)];
         if plan_isolated(assignment, &sight.observed, silence) == Plan::Steps(stop.clone()) {
             warn!("neither the monitor nor the standbys answer: this primary fences itself");

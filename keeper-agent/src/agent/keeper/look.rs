@@ -46,7 +46,7 @@ impl Keeper {
     pub(super) fn on_sight(&mut self, sight: Sight) {
         self.recall.saw(&sight.observed.server);
         if let Some(age) = sight.quorum_contact {
-            self.authority.standbys_seen(BootTime::now().before(age));
+            self.authority.standbys_seen(BootTime::now().before(age).moment());
         }
         if sight.observed.server == Server::Unresponsive {
             self.unresponsive_since.get_or_insert_with(Instant::now);
@@ -79,13 +79,13 @@ impl Keeper {
             && !is_expected
             && !is_recent
             && !self.shutdown.is_wanted()
-            && self.authority.is_fresh(self.fence_limit() / 2);
+            && self.authority.is_fresh(self.fence_limit() / 2, BootTime::now().moment());
         if may_restart && self.is_synchronous_writer() {
             self.quick_restart = Some(Instant::now());
             self.work.give_up();
             self.begin_for_goal(vec![Step::StartPostgres]);
         } else {
-            self.authority.goes_down();
+            self.authority.goes_down(BootTime::now().moment());
         }
         self.look_again();
     }

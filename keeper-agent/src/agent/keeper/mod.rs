@@ -12,13 +12,12 @@ mod tend;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use pgaf_core::keeper::{Authority, Recall};
 use pgaf_core::{Peer, Position, Report};
 use tracing::info;
 
 use super::AgentError;
-use super::authority::Authority;
 use super::contact::{Exchange, Link};
-use super::recall::Recall;
 use super::shutdown::Shutdown;
 use super::signals::Signals;
 use super::slot::Slot;
@@ -26,7 +25,7 @@ use super::work::Work;
 use crate::config::NodeConfig;
 use crate::config::state::{self, KeeperState, StateError};
 use crate::exit::Exit;
-use crate::postgres::{Instance, PostgresError, Sight};
+use crate::postgres::{BootTime, Instance, PostgresError, Sight};
 
 /// A report is sent at least this often.
 const REPORT_PERIOD: Duration = Duration::from_secs(1);
@@ -85,7 +84,7 @@ impl Keeper {
             config,
             instance,
             state,
-            authority: Authority::new(),
+            authority: Authority::new(BootTime::now().moment()),
             recall: Recall::default(),
             shutdown: Shutdown::None,
             observing: Slot::empty(),

@@ -12,6 +12,7 @@ use crate::agent::shutdown::Shutdown;
 use crate::agent::work::Purpose;
 use crate::exit::Exit;
 use crate::monitor::MonitorError;
+use crate::postgres::BootTime;
 
 /// After a failed exchange with the monitor, the next is begun this much later.
 const CONTACT_RETRY: Duration = Duration::from_millis(300);
@@ -47,7 +48,7 @@ impl Keeper {
         let Some(sight) = &self.sight else { return };
         let report = report::compose(&self.state, sight, self.circumstances());
         if !report.is_running {
-            self.authority.goes_down();
+            self.authority.goes_down(BootTime::now().moment());
         }
         self.last_report = Some(report.clone());
         self.next_report = Instant::now() + REPORT_PERIOD;
@@ -61,7 +62,7 @@ impl Keeper {
                 if std::mem::take(&mut self.is_monitor_failing) {
                     info!("the monitor answers again");
                 }
-                self.authority.answered(exchange.sent);
+                self.authority.answered(exchange.sent.moment());
                 self.note_answer_for_shutdown(&exchange.report, &answer.assignment);
                 self.positions = answer.positions;
                 self.accept(answer.assignment);

@@ -1,23 +1,25 @@
 //! What the keeper remembers of this life of the local Postgres, for the next plan.
 
-use pgaf_core::keeper::{Memory, Running, Server, Step};
-use pgaf_core::{Assignment, CommitRule};
+use super::observed::{Memory, Running, Server};
+use super::step::Step;
+use crate::message::{Assignment, CommitRule};
 
 /// Keeps [`Memory`] in step with what is seen and done.
-#[derive(Debug, Default)]
-pub(super) struct Recall {
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Recall {
     memory: Memory,
     names: String,
     rule: Option<CommitRule>,
 }
 
 impl Recall {
-    pub(super) fn memory(&self) -> Memory {
+    /// As of now.
+    pub fn memory(&self) -> Memory {
         self.memory.clone()
     }
 
     /// The assignment that is to be planned for, on this server: notes since when its commit rule is wanted.
-    pub(super) fn wants(&mut self, assignment: &Assignment, server: &Server) {
+    pub fn wants(&mut self, assignment: &Assignment, server: &Server) {
         if self.rule.as_ref() != Some(&assignment.commit_rule) {
             self.rule = Some(assignment.commit_rule.clone());
             self.memory.rule_wanted_since = None;
@@ -28,7 +30,7 @@ impl Recall {
     }
 
     /// A look at the server: notes since when its `synchronous_standby_names` is in force.
-    pub(super) fn saw(&mut self, server: &Server) {
+    pub fn saw(&mut self, server: &Server) {
         match server {
             Server::Running(running) if !running.is_in_recovery => self.saw_writer(running),
             _ => self.forget_quorum(),
@@ -44,19 +46,19 @@ impl Recall {
     }
 
     /// The plan for this assignment found its goal reached.
-    pub(super) const fn reached(&mut self, assignment: &Assignment) {
+    pub const fn reached(&mut self, assignment: &Assignment) {
         if assignment.goal.is_writer() && assignment.commit_rule.is_synchronous() {
             self.memory.is_quorum_confirmed = true;
         }
     }
 
     /// What the peers are let in with may have changed.
-    pub(super) fn forget_admitted(&mut self) {
+    pub fn forget_admitted(&mut self) {
         self.memory.admitted = None;
     }
 
     /// A step ended well.
-    pub(super) fn did(&mut self, step: &Step) {
+    pub fn did(&mut self, step: &Step) {
         match step {
             Step::AdmitStandbys { peers } => self.memory.admitted = Some(peers.clone()),
             Step::BaseBackup { .. } | Step::Rewind { .. } => self.memory.admitted = None,

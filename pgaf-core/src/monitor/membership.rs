@@ -1,0 +1,128 @@
+//! Nodes come and go: what registering and removing a node does to the others.
+
+use std::cmp::Reverse;
+
+use crate::group::Node;
+use crate::id::NodeId;
+use crate::state::ReplicationState::{
+    CatchingUp, Dropped, Maintenance, PreparePromotion, ReportLsn, Secondary, Single, WaitPrimary,
+};
+
+use super::election::is_candidate_goal;
+use super::{Draft, Refusal};
+
+impl Draft {
+    /// A node was added. One that moves here from another monitor has a role already and keeps it.
+    pub(super) fn register(&mut self, id: NodeId) -> Result<(), Refusal> {
+        const RULE: &str = "register_node";
+        let reported = self.known(id)?.reported;
+        let is_alone = self.group.others(id).next().is_none();
+        match reported {
+            role if role.is_writer() => {
+                if let Some(writer) = self.group.writer() {
+                    return Err(Refusal::InvalidSetting(format!(
+                        "{} is the primary of group {} already",
+                        writer.label(),
+                        self.group.id
+                    )));
+                }
+                let goal = if is_alone { Single } else { WaitPrimary };
+                self.assign(id, goal, RULE, "it is a primary already");
+            }
+            Secondary | CatchingUp => self.assign(id, CatchingUp, RULE, "it is a standby already"),
+            Maintenance => self.assign(id, Maintenance, RULE, "it is in maintenance already"),
+            _ => {}
+        }
+        self.writer_admits(id);
+        Ok(())
+    }
+
+    /// The writer has to let a new node connect, and to say so. With the third node a commit is never without an
+    /// acknowledgement again, as in 2.2.
+    fn writer_admits(&mut self, id: NodeId) {
+        let writer = self.group.writer().filter(|writer| writer.id != id && writer.goal != Single);
+        let Some((writer, goal)) = writer.map(|writer| (writer.id, writer.goal)) else {
+            return;
+        };
+        let mut why = format!("node {id} joins its group");
+        if self.group.number_sync_standbys == 0 && self.quorum_standbys().count() == 2 {
+            self.group.number_sync_standbys = 1;
+            why.push_str(", which has two standbys in the quorum now: number_sync_standbys becomes 1");
+        }
+        self.assign(writer, goal, "register_node", &why);
+    }
+
+    pub(super) fn remove_on_command(&mut self, id: NodeId, force: bool) -> Result<(), Refusal> {
+        const RULE: &str = "remove_node";
+        let why = "an operator removed it";
+        let node = self.known(id)?;
+        let is_writer = node.goal.is_writer();
+        let answers = node.has_reported && !self.group.is_silent(node);
+        if is_candidate_goal(node.goal) && self.group.writer().is_none() {
+            self.replace_candidate(id, force)?;
+        }
+        if is_writer && self.group.others(id).next().is_some() {
+            self.find_successor(answers, force)?;
+        }
+        if force && !(is_writer && answers) {
+            self.remove(id, why);
+        } else {
+            self.assign(id, Dropped, RULE, why);
+        }
+        self.lower_number_sync_standbys();
+        Ok(())
+    }
+
+    /// The primary is removed: a standby takes over, or standbys are counted. By force it may go without.
+    fn find_successor(&mut self, primary_answers: bool, force: bool) -> Result<(), Refusal> {
+        const RULE: &str = "remove_node";
+        let why = "the primary is removed";
+        let target = self.group.switchover_target().filter(|_| primary_answers);
+        let target = target.or_else(|| self.group.sole_successor()).map(|node| node.id);
+        if let Some(target) = target {
+            self.assign(target, PreparePromotion, RULE, why);
+        } else if self.group.is_election_possible() {
+            let voters = self.group.nodes.iter().filter(|node| self.group.is_voter(node));
+            for voter in voters.map(|node| node.id).collect::<Vec<_>>() {
+                self.assign(voter, ReportLsn, RULE, why);
+            }
+        } else if !force {
+            return Err(self.nobody_to_hand_over_to(None));
+        }
+        Ok(())
+    }
+
+    /// The candidate is removed while nobody writes: by force another secondary takes its place, if there is one.
+    fn replace_candidate(&mut self, id: NodeId, force: bool) -> Result<(), Refusal> {
+        if !force {
+            return self.role_change_under_way();
+        }
+        let group = &self.group;
+        let can_follow = |node: &&Node| {
+            node.goal == Secondary && node.candidate_priority > 0 && node.has_data && group.is_alive(node)
+        };
+        let others = group.others(id).filter(can_follow);
+        let next = others.max_by_key(|node| (node.candidate_priority, node.lsn, Reverse(node.id)));
+        if let Some(next) = next.map(|node| node.id) {
+            self.assign(next, PreparePromotion, "remove_node", "the candidate is removed");
+        }
+        Ok(())
+    }
+
+    /// With fewer standbys than before, as many acknowledgements may be too many: one standby may always be lost.
+    fn lower_number_sync_standbys(&mut self) {
+        let standbys = u32::try_from(self.quorum_standbys().count()).unwrap_or(u32::MAX);
+        if self.group.number_sync_standbys < standbys || self.group.number_sync_standbys == 0 {
+            return;
+        }
+        self.group.number_sync_standbys = standbys.saturating_sub(1);
+        let why = format!(
+            "its group has {standbys} standbys in the quorum now: number_sync_standbys becomes {}",
+            self.group.number_sync_standbys
+        );
+        let writer = self.group.writer().map(|writer| (writer.id, writer.goal));
+        if let Some((writer, goal)) = writer {
+            self.assign(writer, goal, "remove_node", &why);
+        }
+    }
+}

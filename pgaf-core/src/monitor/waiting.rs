@@ -1,0 +1,78 @@
+//! What a group without a primary waits for, in words for the operator.
+
+use crate::group::{Group, Node};
+use crate::message::CommitRule;
+use crate::state::ReplicationState;
+
+impl Group {
+    /// Why there is no primary, and which nodes would change that; `None` when there is one, or will be soon. The
+    /// sentence changes only when what it is about does.
+    pub fn why_no_primary(&self) -> Option<String> {
+        let writer = self.writer();
+        let is_over = writer.is_some_and(|writer| writer.has_data && !self.is_lost(writer))
+            || self.candidate().is_some_and(|candidate| !self.is_stuck(candidate));
+        if is_over || self.commit_rules.is_empty() || self.is_election_possible() {
+            return None;
+        }
+        let is_awaited = |node: &&Node| node.goal.is_writer() || (node.is_complete && !self.is_alive(node));
+        let awaited = self.nodes.iter().filter(is_awaited);
+        let is_back = |node: &Node| match node.has_data {
+            true => format!("until {} is back", node.label()),
+            false => format!("until {} has its data again", node.label()),
+        };
+        let mut ways: Vec<String> = awaited.map(is_back).collect();
+        ways.extend(self.way_of_election());
+        let group = format!("group {} of formation \"{}\"", self.id, self.formation);
+        Some(if ways.is_empty() {
+            format!(
+                "{group} has no primary, and no node that is left is known to have every acknowledged commit"
+            )
+        } else {
+            format!("{group} has no primary and waits {}", ways.join(", or "))
+        })
+    }
+
+    /// A candidate that will not be promoted by itself: it is lost, or lacks commits that nobody who reports has.
+    fn is_stuck(&self, candidate: &Node) -> bool {
+        let lacks_commits = candidate.goal == ReplicationState::StopReplication
+            && candidate.has_reached_goal()
+            && !self.has_every_commit(candidate);
+        self.is_lost(candidate) || lacks_commits
+    }
+
+    /// Which nodes an election waits for.
+    fn way_of_election(&self) -> Option<String> {
+        let voters: Vec<&Node> = self.nodes.iter().filter(|node| self.is_voter(node)).collect();
+        let heard: Vec<_> =
+            voters.iter().filter(|node| node.has_data && self.is_alive(node)).map(|node| node.id).collect();
+        if self.is_enough_for_election(&heard) {
+            return Some("until a standby that may be promoted reports: those that report have candidate priority 0, or \
+                         the formation's secondaries are disabled".to_owned());
+        }
+        let is_open = |rule: &&CommitRule| {
+            let members = rule.standbys.iter().filter(|node| heard.contains(node)).count();
+            rule.needed_for_election().is_some_and(|needed| members < needed)
+        };
+        if self.commit_rules.iter().any(|rule| !rule.is_synchronous()) {
+            return None;
+        }
+        let open: Vec<&CommitRule> = self.commit_rules.iter().filter(is_open).collect();
+        let missing: Vec<String> = self
+            .nodes
+            .iter()
+            .filter(|node| {
+                !heard.contains(&node.id) && open.iter().any(|rule| rule.standbys.contains(&node.id))
+            })
+            .map(Node::label)
+            .collect();
+        let all_or_any = if open.iter().any(|rule| rule.acks > 1) { "enough of" } else { "all of" };
+        match missing.as_slice() {
+            [] => None,
+            [one] => Some(format!("until {one} reports, which may have acknowledged commits")),
+            more => Some(format!(
+                "until {all_or_any} {} report, which may have acknowledged commits",
+                more.join(" and ")
+            )),
+        }
+    }
+}
