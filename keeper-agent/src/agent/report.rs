@@ -41,8 +41,8 @@ pub(super) fn compose(state: &KeeperState, sight: &Sight, circumstances: Circums
             upstream: sight.upstream,
             is_stopping: circumstances.is_stopping,
             is_hung: observed.server == Server::Unresponsive,
-            shutdown_lsn: None,
-            history: None,
+            shutdown_lsn: sight.shutdown_lsn,
+            history: sight.history.clone(),
             progress: circumstances.progress.map(str::to_owned),
         },
     }
@@ -58,5 +58,7 @@ pub(super) fn is_news(old: &Report, new: &Report) -> bool {
         || old.sync_state != new.sync_state
         || old.detail.is_stopping != new.detail.is_stopping
         || old.detail.is_hung != new.detail.is_hung
+        || old.detail.shutdown_lsn != new.detail.shutdown_lsn
+        || old.detail.history != new.detail.history
         || streams(old) != streams(new)
 }

@@ -44,6 +44,7 @@ mod history;
 mod kept;
 mod marker;
 mod settings;
+mod slots;
 
 mod connection;
 mod control_data;

@@ -6,7 +6,7 @@ use pgaf_core::Assignment;
 use tracing::{error, info, warn};
 
 use super::{Keeper, REPORT_PERIOD};
-use crate::agent::contact::Answer;
+use crate::agent::contact::Exchange;
 use crate::agent::report::{self, Circumstances};
 use crate::agent::shutdown::Shutdown;
 use crate::agent::work::Purpose;
@@ -50,16 +50,17 @@ impl Keeper {
         self.contacting.start(self.link.exchange(self.state.node, self.state.group, report));
     }
 
-    pub(super) fn on_answer(&mut self, mut answer: Answer) {
-        self.link.settle(&mut answer);
-        match answer.result {
-            Ok(assignment) => {
+    pub(super) fn on_answer(&mut self, mut exchange: Exchange) {
+        self.link.settle(&mut exchange);
+        match exchange.result {
+            Ok(answer) => {
                 if std::mem::take(&mut self.is_monitor_failing) {
                     info!("the monitor answers again");
                 }
-                self.authority.answered(answer.sent.moment());
-                self.note_answer_for_shutdown(&answer.report, &assignment);
-                self.accept(assignment);
+                self.authority.answered(exchange.sent.moment());
+                self.note_answer_for_shutdown(&exchange.report, &answer.assignment);
+                self.positions = answer.positions;
+                self.accept(answer.assignment);
             }
             Err(MonitorError::NodeDropped { .. }) => {
                 error!("this node was dropped from its formation: Postgres is stopped");
