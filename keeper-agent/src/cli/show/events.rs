@@ -76,6 +76,7 @@ mod tests {
         let event = NodeEvent {
             event: 13,
             time: "2026-11-23 13:34:11.56265+00".to_owned(),
+            moment: std::time::UNIX_EPOCH,
             node: NodeId(1),
             group: GroupId(0),
             reported: ReplicationState::WaitPrimary,
