@@ -87,6 +87,10 @@ CREATE TABLE pgautofailover.node (
     reportserverstart   timestamptz,
     -- what the last report said beyond the plain arguments
     reportdetail        jsonb,
+    -- the history of its timeline, as it was last told
+    reportedhistory     jsonb,
+    -- it has every acknowledged commit, as long as nobody has been told to write since
+    iscomplete          boolean     NOT NULL DEFAULT false,
 
     PRIMARY KEY (nodeid),
     UNIQUE (formationid, nodename),
@@ -114,6 +118,33 @@ CREATE TABLE pgautofailover.commit_rule (
 
     PRIMARY KEY (formationid, groupid, position)
 );
+
+-- What a group waits for before it can have a primary again; NULL when it waits for nothing.
+CREATE TABLE pgautofailover.group_status (
+    formationid text    NOT NULL REFERENCES pgautofailover.formation (formationid),
+    groupid     integer NOT NULL,
+    waitsfor    text,
+
+    PRIMARY KEY (formationid, groupid)
+);
+
+-- The timelines that nodes of a group have told of, each by where it begins. Two with the same number are two branches.
+-- Rows outlive their node, which is the one that told of the timeline first.
+CREATE TABLE pgautofailover.timeline (
+    formationid    text    NOT NULL REFERENCES pgautofailover.formation (formationid),
+    groupid        integer NOT NULL,
+    timeline       integer NOT NULL CHECK (timeline > 0),
+    forklsn        pg_lsn  NOT NULL,
+    parenttimeline integer,
+    nodeid         bigint,
+    seentime       timestamptz NOT NULL DEFAULT now(),
+    -- a person has said that its branch is wrong
+    isrejected     boolean NOT NULL DEFAULT false,
+
+    PRIMARY KEY (formationid, groupid, timeline, forklsn)
+);
+
+CREATE INDEX timeline_isrejected_idx ON pgautofailover.timeline (formationid, groupid) WHERE isrejected;
 
 -- What happened and why, one row a change. Rows outlive their node and their formation.
 CREATE TABLE pgautofailover.event (
@@ -143,6 +174,8 @@ SELECT pg_catalog.pg_extension_config_dump('pgautofailover.formation', $$WHERE f
 SELECT pg_catalog.pg_extension_config_dump('pgautofailover.node', '');
 SELECT pg_catalog.pg_extension_config_dump('pgautofailover.node_nodeid_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('pgautofailover.commit_rule', '');
+SELECT pg_catalog.pg_extension_config_dump('pgautofailover.group_status', '');
+SELECT pg_catalog.pg_extension_config_dump('pgautofailover.timeline', '');
 SELECT pg_catalog.pg_extension_config_dump('pgautofailover.event', '');
 SELECT pg_catalog.pg_extension_config_dump('pgautofailover.event_eventid_seq', '');
 
@@ -278,6 +311,12 @@ CREATE FUNCTION pgautofailover.perform_failover(formation_id text DEFAULT 'defau
 RETURNS void LANGUAGE c STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'perform_failover_wrapper';
 
+-- The same, and with allow_data_loss even when nobody certainly has every acknowledged commit: whoever can be heard
+-- takes over. The event says who allowed it.
+CREATE FUNCTION pgautofailover.perform_failover(formation_id text, group_id integer, allow_data_loss boolean)
+RETURNS void LANGUAGE c STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'perform_failover_with_data_loss_wrapper';
+
 CREATE FUNCTION pgautofailover.perform_promotion(formation_id text, node_name text)
 RETURNS boolean LANGUAGE c STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'perform_promotion_wrapper';
@@ -289,6 +328,11 @@ AS 'MODULE_PATHNAME', 'start_maintenance_wrapper';
 CREATE FUNCTION pgautofailover.stop_maintenance(node_id bigint)
 RETURNS boolean LANGUAGE c STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'stop_maintenance_wrapper';
+
+-- Says which of two branches of the log is right: the one with this timeline. False when nothing had to change.
+CREATE FUNCTION pgautofailover.accept_timeline(formation_id text, group_id integer, timeline integer)
+RETURNS boolean LANGUAGE c STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'accept_timeline_wrapper';
 
 CREATE FUNCTION pgautofailover.set_node_candidate_priority(
     formation_id       text,
@@ -602,6 +646,48 @@ CREATE FUNCTION pgautofailover.synchronous_standby_names(
 )
 RETURNS text LANGUAGE c STABLE STRICT
 AS 'MODULE_PATHNAME', 'synchronous_standby_names_wrapper';
+
+-- What a group waits for before it can have a primary again; NULL when it waits for nothing.
+CREATE FUNCTION pgautofailover.waits_for(formation_id text DEFAULT 'default', group_id integer DEFAULT 0)
+RETURNS text LANGUAGE plpgsql STABLE STRICT
+AS $$
+BEGIN
+    PERFORM pgautofailover.require_formation($1);
+
+    RETURN (SELECT s.waitsfor FROM pgautofailover.group_status AS s WHERE s.formationid = $1 AND s.groupid = $2);
+END
+$$;
+
+-- The timelines of a group, with the nodes that have last told of them as their own.
+CREATE FUNCTION pgautofailover.timelines(
+    formation_id text    DEFAULT 'default',
+    group_id     integer DEFAULT 0,
+    OUT timeline        integer,
+    OUT parent_timeline integer,
+    OUT fork_lsn        pg_lsn,
+    OUT is_rejected     boolean,
+    OUT first_seen      timestamptz,
+    OUT first_node_id   bigint,
+    OUT node_ids        bigint[]
+)
+RETURNS SETOF record LANGUAGE plpgsql STABLE STRICT
+AS $$
+BEGIN
+    PERFORM pgautofailover.require_formation($1);
+
+    RETURN QUERY
+      SELECT t.timeline, t.parenttimeline, t.forklsn, t.isrejected, t.seentime, t.nodeid,
+             ARRAY(SELECT n.nodeid
+                     FROM pgautofailover.node AS n
+                    WHERE n.formationid = t.formationid AND n.groupid = t.groupid
+                      AND (n.reportedhistory ->> 'timeline')::integer = t.timeline
+                      AND coalesce(n.reportedhistory #>> '{ancestors,-1,1}', '0/0')::pg_lsn = t.forklsn
+                 ORDER BY n.nodeid)
+        FROM pgautofailover.timeline AS t
+       WHERE t.formationid = $1 AND t.groupid = $2
+    ORDER BY t.timeline, t.forklsn;
+END
+$$;
 
 CREATE FUNCTION pgautofailover.formation_settings(
     formation_id text DEFAULT 'default',

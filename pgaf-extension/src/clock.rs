@@ -1,8 +1,11 @@
-//! Ages are measured on the boot-time clock: it goes on while the machine sleeps, and nobody can set it.
+//! Ages are measured on the boot-time clock: it goes on while the machine sleeps, and nobody can set it. Only how long
+//! a node has had its goal comes from a column that people read, and so from the wall clock.
 
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use pgrx::datum::TimestampWithTimeZone;
+use pgrx::pg_sys;
 use rustix::time::{ClockId, clock_gettime};
 
 /// When the postmaster loaded this library. Backends inherit it.
@@ -24,6 +27,14 @@ pub(crate) fn now_ms() -> i64 {
 /// Whole milliseconds, as the tables keep them.
 pub(crate) fn as_ms(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// How long ago that was by the server's wall clock; nothing when it is still to come.
+pub(crate) fn since(time: TimestampWithTimeZone) -> Duration {
+    // SAFETY: reads the clock.
+    let now = unsafe { pg_sys::GetCurrentTimestamp() };
+    let microseconds = now.saturating_sub(i64::from(time));
+    Duration::from_micros(u64::try_from(microseconds).unwrap_or(0))
 }
 
 /// Remembers that the monitor starts now.

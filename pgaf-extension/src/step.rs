@@ -53,13 +53,20 @@ pub(crate) fn load_and_decide(
     event: &Event,
 ) -> Result<Step, Error> {
     let before = load::group(client, formation, group)?;
-    decide(client, &before, event)
+    decide(client, &before, &before, event)
 }
 
 /// Decides, writes and notifies, on a group that was loaded under its lock.
-pub(crate) fn decide(client: &mut SpiClient<'_>, before: &Group, event: &Event) -> Result<Step, Error> {
+///
+/// What nodes hear anew is what differs from `told`, the group without what has just been recorded.
+pub(crate) fn decide(
+    client: &mut SpiClient<'_>,
+    told: &Group,
+    before: &Group,
+    event: &Event,
+) -> Result<Step, Error> {
     let decision = monitor::decide(before, event)?;
-    let is_changed = store::decision(client, before, &decision)?;
+    let is_changed = store::decision(client, told, before, &decision)?;
     if is_changed {
         // SAFETY: sets a flag of this transaction. A decision is on disk before anybody acts on it.
         unsafe { pg_sys::ForceSyncCommit() };

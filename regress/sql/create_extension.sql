@@ -21,9 +21,14 @@ SELECT enum_range(NULL::pgautofailover.replication_state);
 \d pgautofailover.node
 \d pgautofailover.event
 \d pgautofailover.commit_rule
+\d pgautofailover.group_status
+\d pgautofailover.timeline
 TABLE pgautofailover.formation;
 
 SELECT extversion FROM pg_extension WHERE extname = 'pgautofailover';
+
+-- A dump has what the monitor knows.
+SELECT unnest(extconfig)::regclass AS dumped FROM pg_extension WHERE extname = 'pgautofailover';
 
 -- Nothing is left behind, and it can be made again.
 DROP VIEW states;

@@ -20,6 +20,9 @@ SELECT * FROM refusal($$SELECT * FROM pgautofailover.node_active('default', 1, 0
 -- Commands for what is not there, or not possible.
 SELECT * FROM refusal($$SELECT pgautofailover.perform_failover('nowhere')$$);
 SELECT * FROM refusal($$SELECT pgautofailover.perform_failover('default', 7)$$);
+SELECT * FROM refusal($$SELECT pgautofailover.perform_failover('default', 7, true)$$);
+SELECT * FROM refusal($$SELECT pgautofailover.accept_timeline('nowhere', 0, 2)$$);
+SELECT * FROM refusal($$SELECT pgautofailover.accept_timeline('default', 0, 0)$$);
 SELECT * FROM refusal($$SELECT pgautofailover.remove_node(99)$$);
 SELECT * FROM refusal($$SELECT pgautofailover.remove_node('elsewhere', 5501)$$);
 SELECT * FROM refusal($$SELECT pgautofailover.update_node_metadata(NULL, 'a', 'b', 1)$$);

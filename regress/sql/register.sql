@@ -22,6 +22,9 @@ SELECT * FROM pgautofailover.register_node('default', 'localhost', 5502, 'postgr
 SELECT * FROM pgautofailover.register_node('default', 'localhost', 5502, 'postgres', initial_group_role => 'primary');
 SELECT * FROM pgautofailover.register_node('default', 'localhost', 5502, 'postgres', initial_group_role => 'single');
 SELECT * FROM pgautofailover.register_node('default', 'localhost', 5502, 'postgres', initial_group_role => 'single', sysidentifier => 7);
+SELECT * FROM pgautofailover.register_node('default', 'localhost', 5502, 'postgres', initial_group_role => 'primary', sysidentifier => 7);
+SELECT * FROM pgautofailover.register_node('default', 'localhost', 5502, 'postgres', initial_group_role => 'draining', sysidentifier => 7);
+SELECT * FROM pgautofailover.register_node('default', 'localhost', 5502, 'postgres', initial_group_role => 'unknown', sysidentifier => 7);
 SELECT * FROM pgautofailover.register_node('default', 'localhost', 5502, 'postgres', candidate_priority => 101);
 SELECT * FROM pgautofailover.register_node('default', 'localhost', 5502, 'postgres', desired_node_id => -2);
 SELECT * FROM pgautofailover.register_node('default', 'localhost', 0, 'postgres');

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use pgaf_core::{
-    CommitRule, Epoch, FormationKind, Group, GroupId, Health, Lsn, Node, NodeId, ReplicationState,
-    ReportDetail, Timeline, Upstream,
+    Epoch, FormationKind, Group, GroupId, Health, Lsn, Node, NodeId, ReplicationState, ReportDetail,
+    Timeline, TimelineHistory, Upstream,
 };
-use pgrx::datum::{FromDatum, IntoDatum};
+use pgrx::datum::{FromDatum, IntoDatum, TimestampWithTimeZone};
 use pgrx::spi::{SpiClient, SpiHeapTupleData};
+use serde::de::DeserializeOwned;
 use serde_json as json;
 
 use crate::clock;
@@ -19,14 +20,19 @@ use crate::step;
 plans! {
     // One row a node, and one row without a node for a group that has none.
     GROUP(TEXTOID, INT4OID) = "
-        SELECT n.nodeid, n.nodename, n.nodehost, n.nodeport, n.goalstate::text, n.goalepoch, n.reportedstate::text,
-               n.reportedepoch, n.reportedpgisrunning, n.reportedtli, n.reportedlsn::text, n.reportdetail::text,
-               n.reportclock, n.reportserverstart = pg_catalog.pg_postmaster_start_time(), n.health,
-               n.candidatepriority, n.replicationquorum,
+        SELECT n.nodeid, n.nodename, n.nodehost, n.nodeport, n.goalstate::text, n.goalepoch, n.statechangetime,
+               n.reportedstate::text, n.reportedepoch, n.reportedpgisrunning, n.reportedtli, n.reportedlsn::text,
+               n.reportdetail::text, n.reportedhistory::text, n.reportclock,
+               n.reportserverstart = pg_catalog.pg_postmaster_start_time(), n.sysidentifier IS NOT NULL, n.iscomplete,
+               n.health, n.candidatepriority, n.replicationquorum,
                f.kind, f.dbname::text, f.opt_secondary, f.number_sync_standbys,
                (SELECT json_agg(json_build_object('standbys', r.standbys, 'acks', r.acks) ORDER BY r.position)::text
                   FROM pgautofailover.commit_rule AS r
                  WHERE r.formationid = $1 AND r.groupid = $2),
+               (SELECT json_agg(json_build_array(t.timeline, t.forklsn) ORDER BY t.timeline, t.forklsn)::text
+                  FROM pgautofailover.timeline AS t
+                 WHERE t.formationid = $1 AND t.groupid = $2 AND t.isrejected),
+               (SELECT s.waitsfor FROM pgautofailover.group_status AS s WHERE s.formationid = $1 AND s.groupid = $2),
                (SELECT extversion FROM pg_catalog.pg_extension WHERE extname = 'pgautofailover')
           FROM pgautofailover.formation AS f
      LEFT JOIN pgautofailover.node AS n ON n.formationid = $1 AND n.groupid = $2
@@ -43,19 +49,18 @@ pub(crate) fn group(client: &mut SpiClient<'_>, formation: &str, id: GroupId) ->
     let rows = GROUP.with(|plan| plan.run(client, &[formation.into(), id.0.into()]))?;
     let mut rows = rows.map(|row| Row { row, what: "a node" }).peekable();
     let first = rows.peek().ok_or_else(|| Error::UnknownFormation(formation.to_owned()))?;
-    step::check_version(first.get_nullable(23)?)?;
-    let kind: String = first.get(18)?;
-    let rules: Option<String> = first.get_nullable(22)?;
+    step::check_version(first.get_nullable(29)?)?;
+    let kind: String = first.get(22)?;
     let mut group = Group {
         formation: formation.to_owned(),
         kind: if kind == FormationKind::Citus.as_str() { FormationKind::Citus } else { FormationKind::Pgsql },
         id,
-        dbname: first.get(19)?,
-        has_secondary: first.get(20)?,
-        number_sync_standbys: first.get::<i32>(21)?.unsigned_abs(),
-        rejected_timelines: Vec::new(),
-        waits_for: None,
-        commit_rules: rules.map_or_else(|| Ok(Vec::new()), |text| commit_rules(&text))?,
+        dbname: first.get(23)?,
+        has_secondary: first.get(24)?,
+        number_sync_standbys: first.get::<i32>(25)?.unsigned_abs(),
+        commit_rules: first.get_json(26)?.unwrap_or_default(),
+        rejected_timelines: first.get_json(27)?.unwrap_or_default(),
+        waits_for: first.get_nullable(28)?,
         nodes: Vec::new(),
         timeouts: gucs::timeouts(),
         monitor_uptime: clocks.now.saturating_sub(started),
@@ -74,11 +79,6 @@ pub(crate) fn groups(client: &mut SpiClient<'_>, formation: &str) -> Result<Vec<
     rows.map(|row| Ok(GroupId(Row { row, what: "a node" }.get(1)?))).collect()
 }
 
-/// Reads commit rules from a JSON array.
-pub(crate) fn commit_rules(text: &str) -> Result<Vec<CommitRule>, Error> {
-    json::from_str(text).map_err(|error| damaged("a commit rule", error))
-}
-
 #[derive(Clone, Copy)]
 struct Clocks {
     now: Duration,
@@ -87,42 +87,63 @@ struct Clocks {
 
 fn node(row: &Row<'_>, clocks: Clocks) -> Result<Node, Error> {
     let state = |ordinal| -> Result<ReplicationState, Error> {
-        row.get::<String>(ordinal)?.parse().map_err(|error| damaged("a node", error))
+        row.get::<String>(ordinal)?.parse().map_err(|error| damaged(row.what, error))
     };
-    let detail: Option<String> = row.get_nullable(12)?;
-    let detail: ReportDetail = detail
-        .map_or_else(|| Ok(ReportDetail::default()), |text| json::from_str(&text))
-        .map_err(|error| damaged("a node", error))?;
     let reported_at = reported_at(row, clocks.now)?;
-    let silent_for = clocks.now.saturating_sub(reported_at.unwrap_or(clocks.started));
-    Ok(Node {
-        id: NodeId(row.get(1)?),
+    let mut node = Node {
         name: row.get(2)?,
         host: row.get(3)?,
-        port: u16::try_from(row.get::<i32>(4)?).map_err(|error| damaged("a node", error))?,
+        port: u16::try_from(row.get::<i32>(4)?).map_err(|error| damaged(row.what, error))?,
         goal: state(5)?,
         goal_epoch: Epoch(row.get(6)?),
-        reported: state(7)?,
-        reported_epoch: Epoch(row.get(8)?),
-        is_running: row.get_nullable(9)?.unwrap_or(false),
-        timeline: Timeline(row.get::<i32>(10)?.unsigned_abs()),
-        lsn: row.get::<String>(11)?.parse::<Lsn>().map_err(|error| damaged("a node", error))?,
-        upstream: detail.upstream.map(|upstream| aged(upstream, silent_for)),
-        is_stopping: detail.is_stopping,
-        is_hung: detail.is_hung,
-        silent_for,
+        goal_age: clock::since(row.get::<TimestampWithTimeZone>(7)?),
+        reported: state(8)?,
+        reported_epoch: Epoch(row.get(9)?),
+        is_running: row.get_nullable(10)?.unwrap_or(false),
+        timeline: Timeline(row.get::<i32>(11)?.unsigned_abs()),
+        lsn: row.get::<String>(12)?.parse::<Lsn>().map_err(|error| damaged(row.what, error))?,
+        history: row.get_json::<TimelineHistory>(14)?,
+        silent_for: clocks.now.saturating_sub(reported_at.unwrap_or(clocks.started)),
         has_reported: reported_at.is_some(),
-        health: Health::from_i32(row.get(15)?),
-        candidate_priority: row.get(16)?,
-        replication_quorum: row.get(17)?,
+        has_data: row.get(17)?,
+        is_complete: row.get(18)?,
+        health: Health::from_i32(row.get(19)?),
+        candidate_priority: row.get(20)?,
+        replication_quorum: row.get(21)?,
         ..Node::new(NodeId(row.get(1)?))
-    })
+    };
+    let has_ever_reported = row.get_nullable::<i64>(15)?.is_some();
+    match row.get_json::<ReportDetail>(13)? {
+        Some(detail) => detailed(&mut node, &detail),
+        None if has_ever_reported => undetailed(&mut node),
+        None => {}
+    }
+    Ok(node)
+}
+
+/// What a report says beyond the plain arguments, as of now.
+pub(crate) fn detailed(node: &mut Node, detail: &ReportDetail) {
+    node.has_data = detail.system_identifier.is_some();
+    node.upstream = detail.upstream.map(|upstream| aged(upstream, node.silent_for));
+    node.is_stopping = detail.is_stopping;
+    node.is_hung = detail.is_hung;
+    node.shutdown_lsn = detail.shutdown_lsn;
+}
+
+/// What can be presumed when a report is without detail: keepers of 2.2 do not say whether their standby streams.
+pub(crate) fn undetailed(node: &mut Node) {
+    let is_standby = matches!(node.reported, ReplicationState::CatchingUp | ReplicationState::Secondary);
+    let upstream = Upstream { is_streaming: node.is_running, silent_ms: 0 };
+    node.upstream = is_standby.then(|| aged(upstream, node.silent_for));
+    node.is_stopping = false;
+    node.is_hung = false;
+    node.shutdown_lsn = None;
 }
 
 /// When the node reported to this run of the monitor, if it has.
 fn reported_at(row: &Row<'_>, now: Duration) -> Result<Option<Duration>, Error> {
-    let clock: Option<i64> = row.get_nullable(13)?;
-    let is_of_this_run: Option<bool> = row.get_nullable(14)?;
+    let clock: Option<i64> = row.get_nullable(15)?;
+    let is_of_this_run: Option<bool> = row.get_nullable(16)?;
     let clock = clock.filter(|_| is_of_this_run == Some(true));
     Ok(clock.and_then(|clock| u64::try_from(clock).ok()).map(Duration::from_millis).filter(|at| *at <= now))
 }
@@ -151,6 +172,12 @@ impl Row<'_> {
     /// A column that can be NULL.
     pub(crate) fn get_nullable<T: IntoDatum + FromDatum>(&self, ordinal: usize) -> Result<Option<T>, Error> {
         Ok(self.row.get(ordinal)?)
+    }
+
+    /// A column of JSON, selected as text, that can be NULL.
+    pub(crate) fn get_json<T: DeserializeOwned>(&self, ordinal: usize) -> Result<Option<T>, Error> {
+        let text: Option<String> = self.get_nullable(ordinal)?;
+        text.map(|text| json::from_str(&text)).transpose().map_err(|error| damaged(self.what, error))
     }
 }
 

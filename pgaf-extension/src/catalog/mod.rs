@@ -6,3 +6,4 @@ pub(crate) mod load;
 pub(crate) mod locate;
 pub(crate) mod notify;
 pub(crate) mod store;
+pub(crate) mod timelines;

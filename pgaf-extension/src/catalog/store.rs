@@ -1,16 +1,18 @@
 //! Writes what was decided, and what happened, to the tables.
 
-use pgaf_core::monitor::{Change, Decision};
+use pgaf_core::monitor::{Change, Decision, assignment_for};
 use pgaf_core::{CommitRule, Group, Node, NodeId, ReplicationState};
 use pgrx::spi::SpiClient;
 
-use super::notify;
+use super::{notify, timelines};
 use crate::error::Error;
 use crate::plan::plans;
 
 plans! {
-    SETTINGS(INT8OID, INT4OID, BOOLOID) = "
-        UPDATE pgautofailover.node SET candidatepriority = $2, replicationquorum = $3 WHERE nodeid = $1";
+    PROPERTIES(INT8OID, INT4OID, BOOLOID, BOOLOID) = "
+        UPDATE pgautofailover.node
+           SET candidatepriority = $2, replicationquorum = $3, iscomplete = $4
+         WHERE nodeid = $1";
     GOAL(INT8OID, TEXTOID, INT8OID) = "
         UPDATE pgautofailover.node
            SET goalstate = $2::pgautofailover.replication_state, goalepoch = $3,
@@ -34,24 +36,26 @@ plans! {
              VALUES ($1, $2, $3, $4, $5)";
     NUMBER_SYNC_STANDBYS(TEXTOID, INT4OID) = "
         UPDATE pgautofailover.formation SET number_sync_standbys = $2 WHERE formationid = $1";
+    STATUS(TEXTOID, INT4OID, TEXTOID) = "
+        INSERT INTO pgautofailover.group_status (formationid, groupid, waitsfor)
+             VALUES ($1, $2, $3)
+        ON CONFLICT (formationid, groupid) DO UPDATE SET waitsfor = $3";
+    DELETE_STATUS(TEXTOID, INT4OID) = "
+        DELETE FROM pgautofailover.group_status WHERE formationid = $1 AND groupid = $2";
 }
 
 /// Writes a decision that was made from `before`, and notifies. True when there was anything to write.
+///
+/// `told` is the group from which its nodes have their assignments: as it was before the event.
 pub(crate) fn decision(
     client: &mut SpiClient<'_>,
+    told: &Group,
     before: &Group,
     decision: &Decision,
 ) -> Result<bool, Error> {
     let after = &decision.group;
     for node in &after.nodes {
-        let has_changed = |old: &Node| {
-            old.candidate_priority != node.candidate_priority
-                || old.replication_quorum != node.replication_quorum
-        };
-        if before.node(node.id).is_some_and(has_changed) {
-            let settings = [node.id.0.into(), node.candidate_priority.into(), node.replication_quorum.into()];
-            SETTINGS.with(|plan| plan.run(client, &settings))?;
-        }
+        properties(client, before, node)?;
     }
     for change in &decision.changes {
         assign(client, before, after, change)?;
@@ -59,16 +63,71 @@ pub(crate) fn decision(
     for (node, why) in &decision.removed {
         remove(client, before, *node, why)?;
     }
-    if before.number_sync_standbys != after.number_sync_standbys {
-        let number = i32::try_from(after.number_sync_standbys).unwrap_or(i32::MAX);
-        NUMBER_SYNC_STANDBYS
-            .with(|plan| plan.run(client, &[after.formation.as_str().into(), number.into()]))?;
-    }
-    let rules: &[CommitRule] = if after.nodes.is_empty() { &[] } else { &after.commit_rules };
-    if before.commit_rules != rules {
-        commit_rules(client, after, rules)?;
+    group(client, before, after)?;
+    for node in after.nodes.iter().filter(|node| is_news(told, decision, node.id)) {
+        notify::keeper(client, node.id, node.goal_epoch)?;
     }
     Ok(before != after || !decision.changes.is_empty() || !decision.removed.is_empty())
+}
+
+/// What of a node a decision can change besides its goal.
+fn properties(client: &mut SpiClient<'_>, before: &Group, node: &Node) -> Result<(), Error> {
+    let has_changed = |old: &Node| {
+        old.candidate_priority != node.candidate_priority
+            || old.replication_quorum != node.replication_quorum
+            || old.is_complete != node.is_complete
+    };
+    if before.node(node.id).is_some_and(has_changed) {
+        let row = [
+            node.id.0.into(),
+            node.candidate_priority.into(),
+            node.replication_quorum.into(),
+            node.is_complete.into(),
+        ];
+        PROPERTIES.with(|plan| plan.run(client, &row))?;
+    }
+    Ok(())
+}
+
+/// What is decided of a group as a whole. One without nodes is forgotten: the next that joins may be another cluster.
+fn group(client: &mut SpiClient<'_>, before: &Group, after: &Group) -> Result<(), Error> {
+    let formation = after.formation.as_str();
+    if before.number_sync_standbys != after.number_sync_standbys {
+        let number = i32::try_from(after.number_sync_standbys).unwrap_or(i32::MAX);
+        NUMBER_SYNC_STANDBYS.with(|plan| plan.run(client, &[formation.into(), number.into()]))?;
+    }
+    if after.nodes.is_empty() {
+        commit_rules(client, after, &[])?;
+        DELETE_STATUS.with(|plan| plan.run(client, &[formation.into(), after.id.0.into()]))?;
+        return timelines::forget(client, after);
+    }
+    if before.commit_rules != after.commit_rules {
+        commit_rules(client, after, &after.commit_rules)?;
+    }
+    if before.rejected_timelines != after.rejected_timelines {
+        timelines::reject(client, before, after)?;
+    }
+    if before.waits_for != after.waits_for {
+        waits_for(client, after)?;
+    }
+    Ok(())
+}
+
+/// The sentence goes to the event table as what happened to the writer, or to the first node when there is none.
+fn waits_for(client: &mut SpiClient<'_>, group: &Group) -> Result<(), Error> {
+    let what = group.waits_for.as_deref();
+    let row = [group.formation.as_str().into(), group.id.0.into(), what.into()];
+    STATUS.with(|plan| plan.run(client, &row))?;
+    match (what, group.writer().or_else(|| group.nodes.first())) {
+        (Some(what), Some(node)) => event(client, node.id, what),
+        _ => Ok(()),
+    }
+}
+
+/// The node has a new goal, or what else it is told has changed: its peers, whom it follows, what a commit waits for.
+fn is_news(told: &Group, decision: &Decision, node: NodeId) -> bool {
+    decision.changes.iter().any(|change| change.node == node)
+        || assignment_for(told, node) != assignment_for(&decision.group, node)
 }
 
 /// Writes one row to the event table: the node as its row is now, and what happened.
@@ -81,10 +140,10 @@ fn assign(client: &mut SpiClient<'_>, before: &Group, after: &Group, change: &Ch
     let goal = [change.node.0.into(), change.goal.as_str().into(), change.epoch.0.into()];
     GOAL.with(|plan| plan.run(client, &goal))?;
     event(client, change.node, &change.description)?;
-    if let Some(node) = after.node(change.node).or_else(|| before.node(change.node)) {
-        notify::state(client, after, node, change.goal)?;
+    match after.node(change.node).or_else(|| before.node(change.node)) {
+        Some(node) => notify::state(client, after, node, change.goal),
+        None => Ok(()),
     }
-    notify::keeper(client, change.node, change.epoch)
 }
 
 fn remove(client: &mut SpiClient<'_>, before: &Group, node: NodeId, why: &str) -> Result<(), Error> {

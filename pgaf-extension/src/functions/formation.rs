@@ -19,6 +19,10 @@ plans! {
              VALUES ($1, $2, $3, $4, $5)";
     DELETE_RULES(TEXTOID) = "
         DELETE FROM pgautofailover.commit_rule WHERE formationid = $1";
+    DELETE_STATUS(TEXTOID) = "
+        DELETE FROM pgautofailover.group_status WHERE formationid = $1";
+    DELETE_TIMELINES(TEXTOID) = "
+        DELETE FROM pgautofailover.timeline WHERE formationid = $1";
     DELETE(TEXTOID) = "
         DELETE FROM pgautofailover.formation WHERE formationid = $1";
 }
@@ -76,8 +80,9 @@ fn drop_formation(formation_id: &str) -> Result<(), ErrorReport> {
                 hint: "Drop its nodes first, with \"pg_autoctl drop node\".",
             });
         }
-        DELETE_RULES.with(|plan| plan.run(client, &[formation_id.into()]))?;
-        DELETE.with(|plan| plan.run(client, &[formation_id.into()]))?;
+        for plan in [&DELETE_RULES, &DELETE_STATUS, &DELETE_TIMELINES, &DELETE] {
+            plan.with(|plan| plan.run(client, &[formation_id.into()]))?;
+        }
         Ok(())
     })
 }

@@ -84,7 +84,8 @@ fn update_node_metadata(
         check_not_taken(client, &place, name, host, port)?;
         if (name, host, port) != (&old.name, &old.host, i32::from(old.port)) {
             MOVE.with(|plan| plan.run(client, &[node.0.into(), name.into(), host.into(), port.into()]))?;
-            step::load_and_decide(client, &place.formation, place.group, &Event::NodeMoved(node))?;
+            let moved = load::group(client, &place.formation, place.group)?;
+            step::decide(client, &group, &moved, &Event::NodeMoved(node))?;
         }
         Ok(true)
     })

@@ -3,7 +3,7 @@
 use std::ffi::CStr;
 
 use pgaf_core::monitor::{Event, assignment_for};
-use pgaf_core::{Group, GroupId, NodeId, ReplicationState};
+use pgaf_core::{Group, GroupId, Node, NodeId, ReplicationState};
 use pgrx::pg_sys;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
@@ -122,7 +122,8 @@ fn register(client: &mut SpiClient<'_>, request: &Request<'_>) -> Result<Vec<Opt
     let joined =
         format!("Node {id} \"{name}\" ({host}:{port}) joins group {group} of formation \"{formation}\"");
     store::event(client, id, &joined)?;
-    let step = step::load_and_decide(client, formation, group, &Event::Registered(id))?;
+    let joined = load::group(client, formation, group)?;
+    let step = step::decide(client, &before, &joined, &Event::Registered(id))?;
     answer(&step.group, id, name)
 }
 
@@ -226,30 +227,40 @@ fn agree_on_database(client: &mut SpiClient<'_>, request: &Request<'_>) -> Resul
     })
 }
 
+/// A node that moves to this monitor registers as what it is, in any order; one that is on its way from one state to
+/// another cannot be judged yet.
 fn check_initial_state(request: &Request<'_>, group: &Group) -> Result<(), Error> {
+    use ReplicationState::{
+        CatchingUp, Init, Maintenance, Primary, Secondary, Single, WaitPrimary, WaitStandby,
+    };
+    let initial = request.initial;
     let refuse = |what: String, hint| Err(Error::Invalid { what, hint });
-    let has_nodes = !group.nodes.is_empty();
-    match request.initial {
-        ReplicationState::Init => Ok(()),
-        ReplicationState::Single if request.system_identifier == 0 => refuse(
-            "a node that registers as single must give its system identifier".to_owned(),
+    match initial {
+        Init | WaitStandby | CatchingUp => Ok(()),
+        Single | WaitPrimary | Primary | Secondary | Maintenance if request.system_identifier == 0 => refuse(
+            format!("a node that registers as {initial} must give its system identifier"),
             "pg_controldata shows the system identifier of a cluster.",
         ),
-        ReplicationState::Single if has_nodes => refuse(
-            format!("a node cannot register as single in group {}, which has nodes", group.id),
-            "Register it with the initial state \"init\".",
-        ),
-        ReplicationState::WaitStandby | ReplicationState::CatchingUp if !has_nodes => refuse(
-            format!(
-                "a node cannot register as {} in group {}, which has no nodes",
-                request.initial, group.id
-            ),
-            "Register the primary first.",
-        ),
-        ReplicationState::Single | ReplicationState::WaitStandby | ReplicationState::CatchingUp => Ok(()),
+        Secondary | Maintenance => Ok(()),
+        Single | WaitPrimary | Primary => {
+            let is_rival = |node: &&Node| node.goal.is_writer() || node.goal.is_retiring();
+            match group.candidate().or_else(|| group.nodes.iter().find(is_rival)) {
+                Some(rival) => refuse(
+                    format!(
+                        "a node cannot register as {initial} in group {}: the goal of {} is {}",
+                        group.id,
+                        rival.label(),
+                        rival.goal
+                    ),
+                    "Register it with the initial state \"init\".",
+                ),
+                None => Ok(()),
+            }
+        }
         other => refuse(
             format!("a node cannot register as {other}"),
-            "A node registers as init, single, wait_standby or catchingup.",
+            "A node registers as init, single, wait_primary, primary, wait_standby, catchingup, secondary or \
+             maintenance: wait until it is one of these.",
         ),
     }
 }

@@ -8,7 +8,7 @@ use pgrx::spi::SpiClient;
 
 use crate::catalog::locate::{self, Place};
 use crate::error::Error;
-use crate::lock::{self, Wait};
+use crate::lock;
 use crate::step;
 
 #[pg_extern(sql = false)]
@@ -29,7 +29,8 @@ fn remove_node_by_address(host: &str, port: i32, force: bool) -> Result<bool, Er
 
 /// With `force` the row goes at once; else the node is told, and its row goes when it has reported that it left.
 fn remove(client: &mut SpiClient<'_>, place: &Place, force: bool) -> Result<bool, Error> {
-    lock::group(&place.formation, place.group, Wait::Blocking);
+    // How many standbys are left can change a setting of the formation.
+    lock::formation(&place.formation);
     let event = Event::Remove { node: place.node, force };
     step::load_and_decide(client, &place.formation, place.group, &event)?;
     Ok(true)

@@ -1,14 +1,18 @@
 //! `node_active`: a keeper reports, and hears what it should become.
 
+use std::time::Duration;
+
 use pgaf_core::monitor::{self, Event};
-use pgaf_core::{Group, GroupId, Lsn, NodeId, ReplicationState, Report, ReportDetail, Timeline, Upstream};
+use pgaf_core::{
+    Group, GroupId, Lsn, Node, NodeId, ReplicationState, ReportDetail, Timeline, TimelineHistory,
+};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 use pgrx::{JsonB, pg_sys};
+use serde::Serialize;
 
-use crate::catalog::load::{self, Row};
-use crate::catalog::{locate, notify, store};
+use crate::catalog::{load, locate, notify, store, timelines};
 use crate::clock;
 use crate::error::Error;
 use crate::lock::{self, Wait};
@@ -17,28 +21,29 @@ use crate::record::{self, Record};
 use crate::step;
 
 plans! {
-    RECORD(INT8OID, TEXTOID, INT4OID, TEXTOID, BOOLOID, INT4OID, TEXTOID, TEXTOID, INT8OID, INT8OID, JSONBOID, INT8OID) = "
-        UPDATE pgautofailover.node AS n
+    RECORD(INT8OID, TEXTOID, INT4OID, TEXTOID, BOOLOID, INT4OID, TEXTOID, TEXTOID, INT8OID, INT8OID, TEXTOID, INT8OID) = "
+        UPDATE pgautofailover.node
            SET reportedstate = $4::pgautofailover.replication_state,
                reportedpgisrunning = $5,
                reportedtli = $6,
                reportedlsn = $7::pg_catalog.pg_lsn,
                reportedrepstate = $8,
-               reportedepoch = coalesce($9, n.goalepoch),
+               reportedepoch = $9,
                reportclock = $10,
                reportserverstart = pg_catalog.pg_postmaster_start_time(),
-               reportdetail = $11,
-               sysidentifier = coalesce(n.sysidentifier, $12),
+               reportdetail = $11::pg_catalog.jsonb,
+               sysidentifier = coalesce(sysidentifier, $12),
                reporttime = pg_catalog.clock_timestamp(),
-               walreporttime = CASE WHEN n.reportedlsn = $7::pg_catalog.pg_lsn THEN n.walreporttime
+               walreporttime = CASE WHEN reportedlsn = $7::pg_catalog.pg_lsn THEN walreporttime
                                     ELSE pg_catalog.clock_timestamp()
                                END
-          FROM pgautofailover.node AS old
-         WHERE n.nodeid = $1 AND n.formationid = $2 AND n.groupid = $3 AND old.nodeid = $1
-           AND (coalesce(n.sysidentifier, $12) IS NOT NULL
+         WHERE nodeid = $1 AND formationid = $2 AND groupid = $3
+           AND (coalesce(sysidentifier, $12) IS NOT NULL
                 OR $4 IN ('init', 'wait_standby', 'catchingup', 'dropped'))
-           AND coalesce(n.sysidentifier = $12, true)
-     RETURNING old.reportedstate::text <> $4, old.reportedepoch <> n.reportedepoch";
+           AND coalesce(sysidentifier = $12, true)
+     RETURNING nodeid";
+    HISTORY(INT8OID, TEXTOID) = "
+        UPDATE pgautofailover.node SET reportedhistory = $2::pg_catalog.jsonb WHERE nodeid = $1";
 }
 
 /// Who reports.
@@ -48,19 +53,21 @@ struct Sender<'a> {
     group: GroupId,
 }
 
-/// Whether the report names the assignment it answers.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Answers {
-    /// The one whose epoch is in the detail.
-    Named,
-    /// The newest: keepers of 2.2 do not know of epochs.
-    Newest,
+/// What a node says.
+struct Said<'a> {
+    state: ReplicationState,
+    is_running: bool,
+    timeline: Timeline,
+    lsn: Lsn,
+    sync_state: &'a str,
+    /// Keepers of 2.2 have none. Then the report answers the newest assignment: they do not know of epochs.
+    detail: Option<ReportDetail>,
 }
 
-/// The assignment of the node, and the columns that both forms of the function return.
-struct Answer {
+/// The columns that both forms of the function return, and the answer as JSON.
+struct Reply {
     columns: Vec<Option<String>>,
-    assignment: Option<String>,
+    answer: Option<String>,
 }
 
 #[pg_extern(sql = false)]
@@ -77,22 +84,13 @@ fn node_active(
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> Result<Record, ErrorReport> {
     let sender = Sender { formation: formation_id, node: NodeId(node_id), group: GroupId(group_id) };
-    let answer = step::run(|client| {
+    let reply = step::run(|client| {
         let state = record::state(state)?;
-        let report = Report {
-            state,
-            is_running,
-            timeline: checked_timeline(timeline)?,
-            lsn: lsn_of(lsn),
-            sync_state: sync_state.to_owned(),
-            detail: ReportDetail {
-                upstream: presumed_upstream(state, is_running),
-                ..ReportDetail::default()
-            },
-        };
-        answer(client, &sender, &report, Answers::Newest)
+        let timeline = checked_timeline(timeline)?;
+        let said = Said { state, is_running, timeline, lsn: lsn_of(lsn), sync_state, detail: None };
+        reply(client, &sender, &said)
     })?;
-    Ok(Record::new(fcinfo, &answer.columns)?)
+    Ok(Record::new(fcinfo, &reply.columns)?)
 }
 
 #[pg_extern(sql = false)]
@@ -110,56 +108,64 @@ fn node_active_with_detail(
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> Result<Record, ErrorReport> {
     let sender = Sender { formation: formation_id, node: NodeId(node_id), group: GroupId(group_id) };
-    let mut answer = step::run(|client| {
-        let report = Report {
+    let mut reply = step::run(|client| {
+        let detail = serde_json::from_value(detail.0).map_err(|error| Error::Invalid {
+            what: format!("the detail of the report cannot be read: {error}"),
+            hint: "The keeper and the monitor must be of the same version.",
+        })?;
+        let said = Said {
             state: record::state(state)?,
             is_running,
             timeline: checked_timeline(timeline)?,
             lsn: lsn_of(lsn),
-            sync_state: sync_state.to_owned(),
-            detail: serde_json::from_value(detail.0).map_err(|error| Error::Invalid {
-                what: format!("the detail of the report cannot be read: {error}"),
-                hint: "The keeper and the monitor must be of the same version.",
-            })?,
+            sync_state,
+            detail: Some(detail),
         };
-        answer(client, &sender, &report, Answers::Named)
+        reply(client, &sender, &said)
     })?;
-    answer.columns.push(answer.assignment);
-    Ok(Record::new(fcinfo, &answer.columns)?)
+    reply.columns.push(reply.answer);
+    Ok(Record::new(fcinfo, &reply.columns)?)
 }
 
-/// One report: locked, recorded, decided, answered.
-fn answer(
-    client: &mut SpiClient<'_>,
-    sender: &Sender<'_>,
-    report: &Report,
-    answers: Answers,
-) -> Result<Answer, Error> {
-    if report.state == ReplicationState::Unknown {
+/// One report: locked, loaded, recorded, decided, answered.
+fn reply(client: &mut SpiClient<'_>, sender: &Sender<'_>, said: &Said<'_>) -> Result<Reply, Error> {
+    if said.state == ReplicationState::Unknown {
         return Err(Error::Invalid {
             what: format!("node {} reports that its state is unknown", sender.node),
             hint: "A keeper reports a state that its node is in.",
         });
     }
     lock::group(sender.formation, sender.group, Wait::Blocking);
-    let news = record(client, sender, report, answers)?;
-    let before = load::group(client, sender.formation, sender.group)?;
-    if news.is_new_state {
-        announce(client, &before, sender.node)?;
+    let told = match load::group(client, sender.formation, sender.group) {
+        Err(Error::UnknownFormation(_)) => return Err(why_not_here(client, sender)),
+        loaded => loaded?,
+    };
+    let old = told.node(sender.node).ok_or_else(|| why_not_here(client, sender))?;
+    let new = heard(old, said);
+    record(client, sender, said, &new)?;
+    if old.history != new.history {
+        tell_history(client, &told, &new)?;
     }
-    let step = step::decide(client, &before, &Event::Reported(sender.node))?;
-    if news.is_new_state || news.is_new_epoch {
+    let is_new_state = old.reported != new.reported;
+    let is_new_epoch = old.reported_epoch != new.reported_epoch;
+    let mut group = told.clone();
+    group.nodes.iter_mut().filter(|node| node.id == new.id).for_each(|node| node.clone_from(&new));
+    if is_new_state {
+        announce(client, &group, &new)?;
+    }
+    let step = step::decide(client, &told, &group, &Event::Reported(sender.node))?;
+    if is_new_state || is_new_epoch {
         // SAFETY: sets a flag of this transaction. A confirmation is on disk before anybody relies on it.
         unsafe { pg_sys::ForceSyncCommit() };
     } else if !step.is_changed {
         commit_lazily();
     }
-    let assignment = monitor::assignment_for(&step.group, sender.node);
+    let answer = monitor::answer_for(&step.group, sender.node);
     // A node that has just left its group is told so.
-    let (goal, priority, quorum) =
-        assignment.as_ref().map_or((ReplicationState::Dropped, 0, false), |assignment| {
-            (assignment.goal, assignment.candidate_priority, assignment.replication_quorum)
-        });
+    let (goal, priority, quorum) = answer.as_ref().map_or((ReplicationState::Dropped, 0, false), |answer| {
+        let assignment = &answer.assignment;
+        (assignment.goal, assignment.candidate_priority, assignment.replication_quorum)
+    });
     let columns = [
         sender.node.to_string(),
         sender.group.to_string(),
@@ -167,93 +173,134 @@ fn answer(
         priority.to_string(),
         quorum.to_string(),
     ];
-    let assignment = assignment.map(|assignment| serde_json::to_string(&assignment)).transpose();
-    Ok(Answer {
+    Ok(Reply {
         columns: columns.into_iter().map(Some).collect(),
-        assignment: assignment
-            .map_err(|error| Error::Damaged { what: "an assignment".to_owned(), why: error.to_string() })?,
+        answer: answer.map(|answer| to_json("an answer", &answer)).transpose()?,
     })
 }
 
-/// How a report differs from the one before.
-struct News {
-    is_new_state: bool,
-    is_new_epoch: bool,
+/// The node as it is known once it has said this.
+fn heard(old: &Node, said: &Said<'_>) -> Node {
+    let mut node = Node {
+        reported: said.state,
+        reported_epoch: said.detail.as_ref().map_or(old.goal_epoch, |detail| detail.epoch),
+        is_running: said.is_running,
+        timeline: said.timeline,
+        lsn: said.lsn,
+        silent_for: Duration::ZERO,
+        has_reported: true,
+        ..old.clone()
+    };
+    match &said.detail {
+        Some(detail) => {
+            load::detailed(&mut node, detail);
+            if let Some(history) = &detail.history {
+                node.history = Some(history.clone());
+            }
+        }
+        None => load::undetailed(&mut node),
+    }
+    node
 }
 
+/// Writes to the node's row what [`heard`] has made of it.
 fn record(
     client: &mut SpiClient<'_>,
     sender: &Sender<'_>,
-    report: &Report,
-    answers: Answers,
-) -> Result<News, Error> {
-    let epoch = (answers == Answers::Named).then_some(report.detail.epoch.0);
-    let detail = serde_json::to_value(&report.detail)
-        .map_err(|error| Error::Damaged { what: "a report".to_owned(), why: error.to_string() })?;
+    said: &Said<'_>,
+    node: &Node,
+) -> Result<(), Error> {
+    // The history has a column of its own, because not every report carries it.
+    let detail = said.detail.clone().map(|detail| ReportDetail { history: None, ..detail });
+    let detail = detail.map(|detail| to_json("a report", &detail)).transpose()?;
+    let identifier = said.detail.as_ref().and_then(|detail| detail.system_identifier);
     let arguments = [
         sender.node.0.into(),
         sender.formation.into(),
         sender.group.0.into(),
-        report.state.as_str().into(),
-        report.is_running.into(),
-        i32::try_from(report.timeline.0).unwrap_or(i32::MAX).into(),
-        report.lsn.to_string().into(),
-        report.sync_state.as_str().into(),
-        epoch.into(),
+        node.reported.as_str().into(),
+        node.is_running.into(),
+        i32::try_from(node.timeline.0).unwrap_or(i32::MAX).into(),
+        node.lsn.to_string().into(),
+        said.sync_state.into(),
+        node.reported_epoch.0.into(),
         clock::now_ms().into(),
-        JsonB(detail).into(),
-        report.detail.system_identifier.map(u64::cast_signed).into(),
+        detail.into(),
+        identifier.map(u64::cast_signed).into(),
     ];
     match RECORD.with(|plan| plan.run(client, &arguments))?.next() {
-        Some(row) => {
-            let row = Row { row, what: "a node" };
-            Ok(News { is_new_state: row.get(1)?, is_new_epoch: row.get(2)? })
-        }
-        None => Err(why_not_recorded(client, sender, report)),
+        Some(_) => Ok(()),
+        None => Err(why_not_recorded(node, identifier.is_some())),
     }
 }
 
-/// Why no row took the report.
-fn why_not_recorded(client: &mut SpiClient<'_>, sender: &Sender<'_>, report: &Report) -> Error {
+/// Keeps the history of the node's timeline, and publishes it.
+fn tell_history(client: &mut SpiClient<'_>, group: &Group, node: &Node) -> Result<(), Error> {
+    let Some(history) = &node.history else {
+        return Ok(());
+    };
+    check_history(history)?;
+    let json = to_json("a history", history)?;
+    HISTORY.with(|plan| plan.run(client, &[node.id.0.into(), json.into()]))?;
+    timelines::publish(client, group, node.id, history)
+}
+
+/// Why the group does not have the node.
+fn why_not_here(client: &mut SpiClient<'_>, sender: &Sender<'_>) -> Error {
     match locate::by_id(client, sender.node) {
         Err(error) => error,
-        Ok(place) if place.formation != sender.formation || place.group != sender.group => {
-            Error::OtherGroup { node: place.node, formation: place.formation, group: place.group }
-        }
-        Ok(_) if report.detail.system_identifier.is_some() => Error::WrongState {
-            what: format!("the data directory of node {} is now that of another cluster", sender.node),
-            hint: "Put its own data directory back, or drop the node and create it again.",
-        },
-        Ok(_) => Error::WrongState {
-            what: format!(
-                "node {} cannot be {}: the monitor does not know its system identifier",
-                sender.node, report.state
-            ),
-            hint: "Call pgautofailover.set_node_system_identifier() first.",
-        },
+        Ok(place) => Error::OtherGroup { node: place.node, formation: place.formation, group: place.group },
     }
 }
 
-fn announce(client: &mut SpiClient<'_>, group: &Group, node: NodeId) -> Result<(), Error> {
-    let node = group.node(node).ok_or(Error::UnknownNode(node))?;
+/// Why the node's row did not take the report.
+fn why_not_recorded(node: &Node, has_identifier: bool) -> Error {
+    if has_identifier {
+        return Error::WrongState {
+            what: format!("the data directory of node {} is now that of another cluster", node.id),
+            hint: "Put its own data directory back, or drop the node and create it again.",
+        };
+    }
+    Error::WrongState {
+        what: format!(
+            "node {} cannot be {}: the monitor does not know its system identifier",
+            node.id, node.reported
+        ),
+        hint: "Call pgautofailover.set_node_system_identifier() first.",
+    }
+}
+
+fn announce(client: &mut SpiClient<'_>, group: &Group, node: &Node) -> Result<(), Error> {
     let sentence = format!("New state of {} is {}", node.label(), node.reported);
     store::event(client, node.id, &sentence)?;
     notify::state(client, group, node, node.goal)
 }
 
-/// A keeper of 2.2 does not say whether its standby streams: it is presumed to, while Postgres runs.
-fn presumed_upstream(state: ReplicationState, is_running: bool) -> Option<Upstream> {
-    let is_standby = matches!(state, ReplicationState::CatchingUp | ReplicationState::Secondary);
-    is_standby.then_some(Upstream { is_streaming: is_running, silent_ms: 0 })
-}
-
-fn checked_timeline(timeline: i32) -> Result<Timeline, Error> {
+pub(super) fn checked_timeline(timeline: i32) -> Result<Timeline, Error> {
     u32::try_from(timeline).ok().filter(|timeline| *timeline > 0).map(Timeline).ok_or_else(|| {
         Error::Invalid {
             what: format!("{timeline} is not a timeline"),
             hint: "The first timeline of a cluster is 1; a node without data reports 1.",
         }
     })
+}
+
+/// Timelines start at 1 and have parents of lower numbers.
+fn check_history(history: &TimelineHistory) -> Result<(), Error> {
+    let timelines = history.ancestors.iter().map(|(ancestor, _)| *ancestor).chain([history.timeline]);
+    let is_valid = |timeline: &Timeline| i32::try_from(timeline.0).is_ok_and(|number| number > 0);
+    if timelines.clone().all(|timeline| is_valid(&timeline)) && timelines.is_sorted_by(|a, b| a < b) {
+        return Ok(());
+    }
+    Err(Error::Invalid {
+        what: format!("the history of timeline {} does not ascend from 1", history.timeline),
+        hint: "The keeper and the monitor must be of the same version.",
+    })
+}
+
+fn to_json(what: &str, value: &impl Serialize) -> Result<String, Error> {
+    serde_json::to_string(value)
+        .map_err(|error| Error::Damaged { what: what.to_owned(), why: error.to_string() })
 }
 
 const fn lsn_of(datum: i64) -> Lsn {

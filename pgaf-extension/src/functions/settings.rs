@@ -68,14 +68,13 @@ fn disable_secondary(formation_id: &str) -> Result<bool, ErrorReport> {
 /// The value that the primary of a group has, or had when there is none.
 #[pg_extern(sql = false)]
 fn synchronous_standby_names(formation_id: &str, group_id: i32) -> Result<String, ErrorReport> {
-    let text: Result<Option<String>, Error> = Spi::connect(|client| {
+    let rules: Result<Option<Vec<CommitRule>>, Error> = Spi::connect(|client| {
         let mut rows =
             COMMIT_RULES.with(|plan| plan.look(client, &[formation_id.into(), group_id.into()]))?;
         let row = rows.next().ok_or_else(|| Error::UnknownFormation(formation_id.to_owned()))?;
-        Row { row, what: "a commit rule" }.get_nullable(1)
+        Row { row, what: "a commit rule" }.get_json(1)
     });
-    let rules = text?.map_or_else(|| Ok(Vec::new()), |text| load::commit_rules(&text))?;
-    Ok(rules.last().map(CommitRule::synchronous_standby_names).unwrap_or_default())
+    Ok(rules?.unwrap_or_default().last().map(CommitRule::synchronous_standby_names).unwrap_or_default())
 }
 
 fn on_node(formation: &str, name: &str, event: impl FnOnce(NodeId) -> Event) -> Result<bool, ErrorReport> {

@@ -133,7 +133,7 @@ pub(super) fn write_health(known: &Known, health: Health) -> Result<bool, Error>
                 notify::state(client, &group, node, node.goal)?;
                 notify::log(client, &format!("Health of {} is {} now", node.label(), health.as_str()))?;
             }
-            step::decide(client, &group, &Event::Tick)?;
+            step::decide(client, &group, &group, &Event::Tick)?;
         }
         Ok(true)
     })
