@@ -147,7 +147,7 @@ impl FormationKind {
 }
 
 /// Everything a decision may depend on, read once under the group's lock.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Group {
     /// Which formation.
     pub formation: String,

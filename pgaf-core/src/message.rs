@@ -7,7 +7,7 @@ use crate::lsn::{Lsn, Timeline, TimelineHistory};
 use crate::state::ReplicationState;
 
 /// What a keeper reports: the state it has reached, and what it sees.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Report {
     /// The state the keeper observes to hold.
     pub state: ReplicationState,
@@ -24,7 +24,7 @@ pub struct Report {
 }
 
 /// The part of a report that travels as JSON.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ReportDetail {
     /// The assignment under which the state was seen to hold.
@@ -66,7 +66,7 @@ pub struct Upstream {
 }
 
 /// What the monitor answers: the goal, and all that is needed to reach it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Assignment {
     /// The node this is for.
     pub node: NodeId,
@@ -98,7 +98,7 @@ pub struct Assignment {
 }
 
 /// What the monitor answers to a report: the assignment, and what changes all the time.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Answer {
     /// What the node shall be.
     #[serde(flatten)]
@@ -109,7 +109,7 @@ pub struct Answer {
 }
 
 /// How far a node is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Position {
     /// Which node.
     pub node: NodeId,
@@ -118,7 +118,7 @@ pub struct Position {
 }
 
 /// Another node of the group, as one connects to it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Peer {
     /// Its id; its slot is named after it.
     pub node: NodeId,
@@ -131,7 +131,7 @@ pub struct Peer {
 }
 
 /// Which standbys a commit waits for: `acks` of `standbys`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct CommitRule {
     /// The quorum members, in ascending order.
     pub standbys: Vec<NodeId>,

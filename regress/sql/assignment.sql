@@ -24,10 +24,12 @@ SELECT name, confirmed FROM states;
 SELECT report(2, 'secondary');
 SELECT name, confirmed FROM states;
 
--- The monitor was restored from an older copy: a node that knows more is believed, and nobody is promoted.
+-- The monitor was restored from an older copy: a node that knows more is believed, and nobody is promoted when it fails.
 SELECT report(1, 'primary', detail => '{"epoch": 1000}');
 TABLE states;
 SELECT goalepoch FROM pgautofailover.node WHERE nodeid = 1;
-SELECT pgautofailover.perform_failover();
+SELECT report(1, 'wait_primary', running => false);
+TABLE states;
+SELECT report(1, 'wait_primary');
 SELECT settle() > 0;
 TABLE states;

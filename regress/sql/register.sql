@@ -45,9 +45,6 @@ SELECT * FROM pgautofailover.set_node_system_identifier(20, 7000000000000000002)
 SELECT * FROM pgautofailover.set_group_system_identifier(0, 7000000000000000001);
 TABLE states;
 
--- Two nodes are what a group has for now.
-SELECT * FROM pgautofailover.register_node('default', 'localhost', 5503, 'postgres', 'third');
-
 -- Ids go on after the highest that somebody wished for.
 SELECT * FROM pgautofailover.create_formation('second', 'pgsql', 'postgres', true, 0);
 SELECT * FROM pgautofailover.register_node('second', 'localhost', 5504, 'app', 'node', sysidentifier => 7, initial_group_role => 'single');

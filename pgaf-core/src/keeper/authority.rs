@@ -9,7 +9,7 @@ use super::step::Plan;
 use crate::message::Assignment;
 
 /// Remembers who has been heard, and since when Postgres is down. `now` is always the present moment.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Authority {
     /// When the request was sent that the monitor answered last.
     monitor: Option<Moment>,
@@ -78,6 +78,18 @@ impl Authority {
     pub fn silence(&self, limit: Duration, now: Moment) -> Silence {
         let monitor = self.monitor.filter(|_| self.may_start_writer()).map(|sent| now.since(sent));
         Silence { monitor, standbys: now.since(self.standbys), limit }
+    }
+
+    /// The same as if all had happened so much earlier: what time does to it, for those who let the present moment
+    /// stand still instead of a clock run.
+    #[must_use]
+    pub fn aged(&self, by: Duration) -> Self {
+        Self {
+            monitor: self.monitor.map(|moment| moment.before(by)),
+            standbys: self.standbys.before(by),
+            needs_answer_after: self.needs_answer_after.map(|moment| moment.before(by)),
+            has_failed: self.has_failed,
+        }
     }
 
     /// What to do next: as the monitor said, as long as its word counts.

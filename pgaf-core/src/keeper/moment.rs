@@ -3,13 +3,19 @@
 use std::time::Duration;
 
 /// A point on the keeper's boot-time clock, which whoever calls reads.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Moment(Duration);
 
 impl Moment {
     /// So long after the clock began.
     pub const fn after_boot(elapsed: Duration) -> Self {
         Self(elapsed)
+    }
+
+    /// So much earlier; not before the clock began.
+    #[must_use]
+    pub const fn before(self, by: Duration) -> Self {
+        Self(self.0.saturating_sub(by))
     }
 
     /// How long after the other moment this is; zero when it is not.

@@ -20,7 +20,7 @@ pub struct Observed {
 }
 
 /// What the keeper has done in this life of the server; empty after a restart of either.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Memory {
     /// The peers that were let in last.
     pub admitted: Option<Vec<Peer>>,

@@ -5,7 +5,7 @@ use super::step::Step;
 use crate::message::{Assignment, CommitRule};
 
 /// Keeps [`Memory`] in step with what is seen and done.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Recall {
     memory: Memory,
     names: String,

@@ -1,14 +1,23 @@
-//! A formation of two nodes that exists only in memory: the shipped `decide` and `plan` under random faults.
+//! A group of nodes that exists only in memory: the shipped `decide` and `plan` under random faults.
 //!
 //! One seed makes one run: a phase of faults, in which nothing acknowledged may be lost, then a healed phase, in
-//! which the group must become whole. `SEED=n` replays one run with a log, `SEEDS=n` runs so many.
+//! which the group must become whole. `SEED=n` replays one run with a log, `SEEDS=n` runs so many, `NODES=n` makes all
+//! groups so large.
 
+mod host;
+mod invariants;
 mod keeper;
+mod log;
 mod monitor;
+mod network;
 mod postgres;
+mod profile;
 mod random;
+mod runs;
+mod wal;
 mod world;
 
+use profile::Wishes;
 use world::World;
 
 fn variable(name: &str) -> Option<u64> {
@@ -17,19 +26,18 @@ fn variable(name: &str) -> Option<u64> {
 
 #[test]
 fn nothing_acknowledged_is_lost_and_the_group_becomes_whole() {
+    let wishes = Wishes {
+        nodes: variable("NODES").map(|count| count as usize),
+        has_overtaken_reports: variable("OVERTAKEN").is_some(),
+    };
     if let Some(seed) = variable("SEED") {
-        World::new(seed, true).run().unwrap_or_else(|failure| panic!("seed {seed}: {failure}"));
+        World::new(seed, wishes, true).run().unwrap_or_else(|failure| panic!("seed {seed}: {failure}"));
         return;
     }
+    let first = variable("FROM").unwrap_or(1);
     let seeds = variable("SEEDS").unwrap_or(300);
-    let mut acknowledged = 0;
-    let mut promotions = 0;
-    for seed in 1..=seeds {
-        let mut world = World::new(seed, false);
-        world.run().unwrap_or_else(|failure| panic!("SEED={seed} replays this: {failure}"));
-        acknowledged += world.acknowledged();
-        promotions += world.promotions();
-    }
-    println!("{seeds} runs, {acknowledged} acknowledged commits, {promotions} promotions");
-    assert!(promotions > seeds / 4, "the faults led to only {promotions} promotions");
+    let total = runs::run(first..first + seeds, wishes);
+    println!("{total}");
+    assert!(total.failures.is_empty(), "{} of {seeds} runs failed", total.failures.len());
+    assert!(total.promotions > seeds / 4, "the faults led to only {} promotions", total.promotions);
 }

@@ -1,104 +1,185 @@
-//! The monitor's rows, and the clockwork around `decide`.
+//! The monitor's rows, and the clockwork around the shipped `decide`.
 
 use std::time::Duration;
 
-use pgaf_core::monitor::{Decision, Event, assignment_for, decide};
-use pgaf_core::{Assignment, Group, GroupId, Health, Node, NodeId, Report};
+use pgaf_core::monitor::{Decision, Event, Refusal, answer_for, decide};
+use pgaf_core::{Answer, Group, GroupId, Health, Node, NodeId, Report, Timeouts};
 
 /// Failed probes for this long make a node bad.
 const PROBES_FAIL_AFTER_MS: u64 = 3500;
+/// In records: nobody is behind for long.
+const LAG_LIMIT: u64 = 20;
+
+/// What is kept beside a node's row, on the monitor's clock.
+#[derive(Clone, Copy, Debug)]
+struct Times {
+    node: NodeId,
+    /// To this run of the monitor.
+    reported_at: Option<u64>,
+    upstream_aged_at: u64,
+    failing_since: Option<u64>,
+    goal_since: u64,
+}
+
+/// A copy of the rows.
+#[derive(Clone)]
+struct Backup {
+    group: Group,
+    times: Vec<Times>,
+}
 
 pub(crate) struct Monitor {
     pub(crate) is_up: bool,
+    /// Counts its starts: requests to an earlier one are lost.
+    pub(crate) run: u64,
     pub(crate) group: Group,
+    times: Vec<Times>,
     started_at: u64,
-    reported_at: [Option<u64>; 2],
-    upstream_reported_at: [u64; 2],
-    failing_since: [Option<u64>; 2],
-    pub(crate) promotions: u64,
+    backup: Option<Backup>,
 }
 
 impl Monitor {
+    /// Up for long, and without nodes.
     pub(crate) fn new() -> Self {
-        Self {
-            is_up: true,
-            group: Group::new("default", GroupId(0)),
-            started_at: 0,
-            reported_at: [None; 2],
-            upstream_reported_at: [0; 2],
-            failing_since: [None; 2],
-            promotions: 0,
+        let mut group = Group::new("default", GroupId(0));
+        group.timeouts = Timeouts {
+            enable_sync_lag_bytes: LAG_LIMIT,
+            promote_lag_bytes: LAG_LIMIT,
+            ..Timeouts::default()
+        };
+        Self { is_up: true, run: 0, group, times: Vec::new(), started_at: 0, backup: None }
+    }
+
+    /// Adds a node.
+    pub(crate) fn register(&mut self, node: Node, now: u64) -> Result<Decision, Refusal> {
+        let id = node.id;
+        self.times.push(Times {
+            node: id,
+            reported_at: Some(now),
+            upstream_aged_at: now,
+            failing_since: None,
+            goal_since: now,
+        });
+        self.group.nodes.push(node);
+        let result = self.event(&Event::Registered(id), now);
+        if result.is_err() {
+            self.group.nodes.retain(|node| node.id != id);
+        }
+        result
+    }
+
+    /// A new process on the same rows.
+    pub(crate) fn restart(&mut self, now: u64) {
+        self.is_up = true;
+        self.run += 1;
+        self.started_at = now;
+        for times in &mut self.times {
+            times.reported_at = None;
+            times.failing_since = None;
+        }
+        for node in &mut self.group.nodes {
+            node.health = Health::Unknown;
         }
     }
 
-    pub(crate) fn register(&mut self, index: usize, now: u64) {
-        let id = NodeId(index as i64 + 1);
-        self.reported_at[index] = Some(now);
-        self.group.nodes.push(Node { has_reported: true, ..Node::new(id) });
-        self.event(Event::Registered(id), now).expect("a node is registered");
+    /// Copies the rows.
+    pub(crate) fn back_up(&mut self) {
+        self.backup = Some(Backup { group: self.group.clone(), times: self.times.clone() });
     }
 
-    pub(crate) fn restart(&mut self, now: u64) {
-        self.is_up = true;
-        self.started_at = now;
-        self.reported_at = [None; 2];
-        self.failing_since = [None; 2];
+    /// Puts the copy back, when it is of the same nodes. The monitor must be restarted.
+    pub(crate) fn restore(&mut self) -> bool {
+        let ids = |group: &Group| group.nodes.iter().map(|node| node.id).collect::<Vec<_>>();
+        let Some(backup) = self.backup.take_if(|backup| ids(&backup.group) == ids(&self.group)) else {
+            return false;
+        };
+        self.group = backup.group;
+        self.times = backup.times;
+        self.is_up = false;
+        true
+    }
+
+    fn times(&mut self, node: NodeId) -> &mut Times {
+        self.times.iter_mut().find(|times| times.node == node).expect("every node has its times")
     }
 
     /// Ages as of now, as they are read from the rows.
     fn refresh(&mut self, now: u64) {
         let uptime = now - self.started_at;
-        self.group.monitor_uptime = Duration::from_millis(uptime + 60_000 * u64::from(self.started_at == 0));
-        for index in 0..self.group.nodes.len() {
-            let node = &mut self.group.nodes[index];
-            let since = self.reported_at[index].unwrap_or(self.started_at);
-            node.silent_for = Duration::from_millis(now - since);
-            node.has_reported = self.reported_at[index].is_some();
+        let forever = if self.run == 0 { 60_000 } else { 0 };
+        self.group.monitor_uptime = Duration::from_millis(uptime + forever);
+        for node in &mut self.group.nodes {
+            let times = self.times.iter_mut().find(|times| times.node == node.id);
+            let times = times.expect("every node has its times");
+            node.silent_for = Duration::from_millis(now - times.reported_at.unwrap_or(self.started_at));
+            node.has_reported = times.reported_at.is_some();
+            node.goal_age = Duration::from_millis(now - times.goal_since);
             if let Some(upstream) = node.upstream.as_mut().filter(|upstream| !upstream.is_streaming) {
-                upstream.silent_ms += now - self.upstream_reported_at[index];
-                self.upstream_reported_at[index] = now;
+                upstream.silent_ms += now - times.upstream_aged_at;
             }
+            times.upstream_aged_at = now;
         }
     }
 
-    pub(crate) fn event(&mut self, event: Event, now: u64) -> Result<Decision, String> {
+    /// One decision, written.
+    pub(crate) fn event(&mut self, event: &Event, now: u64) -> Result<Decision, Refusal> {
         self.refresh(now);
-        let decision = decide(&self.group, &event).map_err(|refusal| refusal.to_string())?;
-        let writers = decision.group.nodes.iter().filter(|node| node.goal.is_writer()).count();
-        assert!(writers <= 1, "{writers} writers after {event:?}");
-        self.promotions +=
-            decision.changes.iter().filter(|change| change.rule == "candidate_is_promoted").count() as u64
-                / 2;
-        self.group = decision.group.clone();
+        let mut decision = decide(&self.group, event)?;
+        std::mem::swap(&mut self.group, &mut decision.group);
+        for change in &decision.changes {
+            if let Some(times) = self.times.iter_mut().find(|times| times.node == change.node) {
+                times.goal_since = now;
+            }
+        }
+        let group = &self.group;
+        self.times.retain(|times| group.node(times.node).is_some());
         Ok(decision)
     }
 
-    pub(crate) fn report(&mut self, index: usize, report: &Report, now: u64) -> Assignment {
-        let node = &mut self.group.nodes[index];
-        let id = node.id;
+    /// A report, recorded and decided on; `None` when there is no such node.
+    pub(crate) fn report(
+        &mut self,
+        id: NodeId,
+        report: &Report,
+        now: u64,
+    ) -> Option<(Decision, Option<Answer>)> {
+        let node = self.group.nodes.iter_mut().find(|node| node.id == id)?;
+        let detail = &report.detail;
         node.reported = report.state;
-        node.reported_epoch = report.detail.epoch;
+        node.reported_epoch = detail.epoch;
         node.is_running = report.is_running;
+        node.has_data = detail.system_identifier.is_some();
         node.timeline = report.timeline;
         node.lsn = report.lsn;
-        node.upstream = report.detail.upstream;
-        node.is_stopping = report.detail.is_stopping;
-        self.reported_at[index] = Some(now);
-        self.upstream_reported_at[index] = now;
-        self.event(Event::Reported(id), now).expect("a report is never refused");
-        assignment_for(&self.group, id).expect("the node is in its group")
+        node.upstream = detail.upstream;
+        node.is_stopping = detail.is_stopping;
+        node.is_hung = detail.is_hung;
+        node.shutdown_lsn = detail.shutdown_lsn;
+        if detail.history.is_some() {
+            node.history.clone_from(&detail.history);
+        }
+        let times = self.times(id);
+        times.reported_at = Some(now);
+        times.upstream_aged_at = now;
+        let decision = self.event(&Event::Reported(id), now).expect("a report is never refused");
+        let answer = answer_for(&self.group, id);
+        Some((decision, answer))
     }
 
-    pub(crate) fn probe(&mut self, index: usize, is_answered: bool, now: u64) {
-        let Some(node) = self.group.nodes.get_mut(index) else { return };
-        if is_answered {
-            self.failing_since[index] = None;
-            node.health = Health::Good;
+    /// The verdict of a probe; says whether the node's health has changed.
+    pub(crate) fn probed(&mut self, id: NodeId, is_answered: bool, now: u64) -> bool {
+        let times = self.times(id);
+        let health = if is_answered {
+            times.failing_since = None;
+            Some(Health::Good)
         } else {
-            let since = *self.failing_since[index].get_or_insert(now);
-            if now - since >= PROBES_FAIL_AFTER_MS {
-                node.health = Health::Bad;
-            }
+            let since = *times.failing_since.get_or_insert(now);
+            (now - since >= PROBES_FAIL_AFTER_MS).then_some(Health::Bad)
+        };
+        let node = self.group.nodes.iter_mut().find(|node| node.id == id);
+        match (node, health) {
+            (Some(node), Some(health)) => std::mem::replace(&mut node.health, health) != health,
+            _ => false,
         }
     }
 }

@@ -20,6 +20,16 @@ impl Random {
         self.next() % bound
     }
 
+    /// A number from the first bound, below the second.
+    pub(crate) fn between(&mut self, least: u64, bound: u64) -> u64 {
+        least + self.below(bound - least)
+    }
+
+    /// An index of a list of this length.
+    pub(crate) fn index(&mut self, length: usize) -> usize {
+        self.below(length as u64) as usize
+    }
+
     /// True so many times of a thousand.
     pub(crate) fn per_mille(&mut self, times: u64) -> bool {
         self.below(1000) < times

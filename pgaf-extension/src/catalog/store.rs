@@ -16,7 +16,9 @@ plans! {
     GOAL(INT8OID, TEXTOID, INT8OID) = "
         UPDATE pgautofailover.node
            SET goalstate = $2::pgautofailover.replication_state, goalepoch = $3,
-               statechangetime = pg_catalog.clock_timestamp()
+               statechangetime = CASE WHEN goalstate = $2::pgautofailover.replication_state THEN statechangetime
+                                      ELSE pg_catalog.clock_timestamp()
+                                 END
          WHERE nodeid = $1";
     EVENT(INT8OID, TEXTOID) = "
         INSERT INTO pgautofailover.event

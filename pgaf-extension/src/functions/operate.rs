@@ -9,6 +9,7 @@ use pgrx::spi::SpiClient;
 use super::report::checked_timeline;
 use crate::catalog::load::{self, Row};
 use crate::catalog::locate::{self, Place};
+use crate::catalog::store;
 use crate::error::Error;
 use crate::lock::{self, Wait};
 use crate::plan::plans;
@@ -44,8 +45,17 @@ fn perform_failover_with_data_loss(
 fn accept_timeline(formation_id: &str, group_id: i32, timeline: i32) -> Result<bool, ErrorReport> {
     step::run(|client| {
         let timeline = checked_timeline(timeline)?;
-        let event = Event::AcceptTimeline { timeline, who: caller(client)? };
-        on_group(client, formation_id, group_id, &event).map(|step| step.is_changed)
+        let who = caller(client)?;
+        let accepted = format!(
+            "{who} accepted timeline {timeline}: branches that it does not descend from are rejected"
+        );
+        let event = Event::AcceptTimeline { timeline, who };
+        let step = on_group(client, formation_id, group_id, &event)?;
+        if let Some(node) = step.group.nodes.iter().find(|node| step.is_changed && node.timeline == timeline)
+        {
+            store::event(client, node.id, &accepted)?;
+        }
+        Ok(step.is_changed)
     })
 }
 

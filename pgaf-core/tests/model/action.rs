@@ -1,0 +1,499 @@
+//! What can happen next.
+
+use pgaf_core::NodeId;
+use pgaf_core::keeper::{Plan, Step, StopMode};
+use pgaf_core::monitor::Event;
+
+use super::keeper::{NOW, OLDEST_TICKS, TICK, index_of};
+use super::server::{Data, Mode, Server};
+use super::world::{SILENT_AFTER_TICKS, World};
+
+/// What becomes of an exchange with the monitor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Fate {
+    Answered,
+    /// The answer is on its way.
+    AnswerDelayed,
+    /// The monitor has read the report, and the keeper hears nothing.
+    AnswerLost,
+    /// The keeper gives up, and the monitor reads the report later.
+    ReportDelayed,
+}
+
+/// One thing that happens.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Action {
+    /// A second passes.
+    Tick,
+    /// A keeper looks, and carries out its plan.
+    Look(usize),
+    /// The same, and nothing comes after the first step, which is itself interrupted if it is a copy.
+    LookInterrupted(usize),
+    Report(usize, Fate),
+    AnswerArrives(usize),
+    StrayReportArrives(usize),
+    /// A standby receives all there is, and its upstream hears so.
+    Receive(usize),
+    /// A client commits.
+    Commit(usize),
+    PostgresCrashes(usize),
+    KeeperDies(usize),
+    HostDies(usize),
+    DataIsLost(usize),
+    KeeperStarts(usize),
+    Freeze(usize),
+    Thaw(usize),
+    /// The second host hears nothing of the first any more.
+    Cut(usize, usize),
+    CutFromMonitor(usize),
+    /// All links are as they should be.
+    Mend,
+    MonitorDies,
+    MonitorStarts,
+    BackUpRows,
+    /// The monitor is restarted on the older copy of its rows.
+    RestoreRows,
+    Command(Event),
+}
+
+impl World {
+    /// Carries it out; `None` when it cannot happen or changes nothing.
+    pub(crate) fn after(&self, action: &Action) -> Option<Self> {
+        let mut world = self.clone();
+        world.carry_out(action)?;
+        world.renumber_epochs();
+        (world != *self).then_some(world)
+    }
+
+    fn carry_out(&mut self, action: &Action) -> Option<()> {
+        match action {
+            Action::Tick => self.tick(),
+            Action::Look(index) => self.look(*index, false),
+            Action::LookInterrupted(index) => self.pay_fault().and_then(|()| self.look(*index, true)),
+            Action::Report(index, fate) => self.report(*index, *fate),
+            Action::AnswerArrives(index) => self.answer_arrives(*index),
+            Action::StrayReportArrives(index) => {
+                let report = self.hosts[*index].stray.take().filter(|_| self.is_monitor_up)?;
+                self.take_report(*index, *report);
+                Some(())
+            }
+            Action::Receive(index) => self.receive(*index),
+            Action::Commit(index) => self.commit(*index),
+            Action::Command(event) => {
+                self.budget.commands = self.budget.commands.checked_sub(1)?;
+                self.may_lose |= matches!(event, Event::FailoverWithDataLoss { .. });
+                (self.is_monitor_up && self.decide(event).is_some()).then_some(())
+            }
+            fault => self.fault(fault),
+        }
+    }
+
+    fn pay_fault(&mut self) -> Option<()> {
+        self.budget.faults = self.budget.faults.checked_sub(1)?;
+        Some(())
+    }
+
+    // ---- time ----
+
+    /// No more time passes before a primary that must fence itself has done so: that takes milliseconds.
+    fn tick(&mut self) -> Option<()> {
+        let is_late = |host: &super::world::Host| {
+            host.keeper.is_up && !host.is_frozen && host.keeper.must_fence(&host.server)
+        };
+        if self.hosts.iter().any(is_late) {
+            return None;
+        }
+        self.uptime = OLDEST_TICKS.min(self.uptime + 1);
+        for index in 0..self.hosts.len() {
+            self.age(index);
+        }
+        if self.is_monitor_up {
+            self.probe_all();
+            self.decide(&Event::Tick);
+        }
+        Some(())
+    }
+
+    fn age(&mut self, index: usize) {
+        let hears = self.hosts[index].server.follows.is_some_and(|upstream| {
+            self.is_heard(upstream, index) && self.hosts[upstream].server.sends()
+        });
+        let replying: Vec<usize> = (0..self.hosts.len())
+            .filter(|standby| {
+                let server = &self.hosts[*standby].server;
+                server.is_streaming && server.follows == Some(index) && self.is_heard(*standby, index)
+            })
+            .collect();
+        let host = &mut self.hosts[index];
+        host.silent = OLDEST_TICKS.min(host.silent + 1);
+        if let Some((sent, _)) = &mut host.answer {
+            *sent = OLDEST_TICKS.min(*sent + 1);
+        }
+        host.keeper.authority = host.keeper.authority.aged(TICK);
+        let server = &mut host.server;
+        for reply in &mut server.replies {
+            let is_heard = replying.contains(&reply.standby);
+            reply.age = if is_heard { 0 } else { OLDEST_TICKS.min(reply.age + 1) };
+        }
+        if server.mode == Mode::Standby {
+            let is_heard = server.is_streaming && hears;
+            server.unheard = if is_heard { 0 } else { OLDEST_TICKS.min(server.unheard + 1) };
+            // The walreceiver gives up, sooner than the monitor would.
+            if server.unheard + 1 >= SILENT_AFTER_TICKS {
+                server.is_streaming = false;
+            }
+        }
+    }
+
+    // ---- the keeper ----
+
+    fn look(&mut self, index: usize, is_interrupted: bool) -> Option<()> {
+        if !self.hosts[index].keeper.is_up || self.hosts[index].is_frozen {
+            return None;
+        }
+        let upstream = self.hosts[index]
+            .keeper
+            .assignment
+            .as_ref()
+            .and_then(|assignment| assignment.upstream.as_ref())
+            .map(index_of)
+            .filter(|upstream| self.are_linked(*upstream, index) && self.hosts[*upstream].server.sends())
+            .map(|upstream| self.hosts[upstream].server.clone());
+        let host = &mut self.hosts[index];
+        match host.keeper.look(&host.server, upstream.as_ref()) {
+            Plan::Reached => host.keeper.reached(),
+            Plan::Steps(mut steps) => {
+                steps.truncate(if is_interrupted { 1 } else { steps.len() });
+                for step in &steps {
+                    self.execute(index, step, is_interrupted)?;
+                    self.hosts[index].keeper.recall.did(step);
+                }
+                return Some(());
+            }
+            Plan::Wait(_) | Plan::Blocked(_) => {}
+        }
+        (!is_interrupted).then_some(())
+    }
+
+    fn execute(&mut self, index: usize, step: &Step, is_interrupted: bool) -> Option<()> {
+        match step {
+            Step::StopPostgres(mode) => self.stop(index, *mode),
+            Step::StartPostgres if self.hosts[index].server.mode == Mode::Gated => {
+                self.hosts[index].server.mode = Mode::Writer;
+            }
+            Step::StartPostgres => self.start(index, false),
+            Step::StartGated => self.start(index, true),
+            Step::BaseBackup { upstream } | Step::Rewind { upstream } => {
+                let source = index_of(upstream);
+                let source_server = self.hosts[source].server.clone();
+                if !self.are_linked(source, index) || source_server.mode != Mode::Writer {
+                    return None;
+                }
+                let server = &mut self.hosts[index].server;
+                server.copy_from(&source_server);
+                if is_interrupted {
+                    server.data = Data::Incomplete;
+                    server.log.clear();
+                }
+            }
+            Step::Follow { upstream } => {
+                let server = &mut self.hosts[index].server;
+                server.has_signal = true;
+                server.names.clear();
+                server.follows = upstream.as_ref().map(index_of);
+                server.is_streaming = false;
+            }
+            Step::Promote => self.promote(index),
+            Step::SetSynchronousStandbyNames(names) => {
+                self.hosts[index].server.names.clone_from(names);
+                self.acknowledge(index);
+            }
+            Step::Checkpoint | Step::AdmitStandbys { .. } => {}
+        }
+        Some(())
+    }
+
+    fn start(&mut self, index: usize, is_gated: bool) {
+        self.hosts[index].server.start(is_gated);
+        if self.hosts[index].server.mode == Mode::Writer {
+            self.check_successor(index);
+        }
+    }
+
+    /// A fast stop sends everything to the standbys that are connected.
+    fn stop(&mut self, index: usize, mode: StopMode) {
+        self.hosts[index].server.stop(mode);
+        if mode != StopMode::Fast {
+            return;
+        }
+        for standby in 0..self.hosts.len() {
+            let is_connected = self.hosts[standby].server.is_streaming
+                && self.hosts[standby].server.follows == Some(index)
+                && self.are_linked(index, standby);
+            if is_connected {
+                let log = self.hosts[index].server.log.clone();
+                self.hosts[standby].server.log = log;
+            }
+        }
+    }
+
+    fn promote(&mut self, index: usize) {
+        self.hosts[index].server.promote();
+        self.check_successor(index);
+        let is_open = |(other, host): (usize, &super::world::Host)| {
+            other != index && host.server.mode == Mode::Writer && !host.is_frozen && host.keeper.is_up
+        };
+        if self.hosts.iter().enumerate().any(is_open) {
+            self.violation.get_or_insert("a node was promoted while another accepted writes");
+        }
+    }
+
+    /// Whoever begins to accept writes has every acknowledged commit.
+    fn check_successor(&mut self, index: usize) {
+        let log = &self.hosts[index].server.log;
+        let has = |id: &u8| log.iter().any(|record| record.1 == *id);
+        if !self.may_lose && !self.acknowledged.iter().all(has) {
+            self.violation.get_or_insert("a node that lacks acknowledged commits accepts writes");
+        }
+    }
+
+    // ---- the monitor ----
+
+    fn report(&mut self, index: usize, fate: Fate) -> Option<()> {
+        if !self.hosts[index].keeper.is_up || self.hosts[index].is_frozen {
+            return None;
+        }
+        if fate != Fate::Answered {
+            self.pay_fault()?;
+        }
+        let host = &mut self.hosts[index];
+        let report = host.keeper.report(&host.server);
+        host.answer = None;
+        if !self.is_monitor_up || !host.sees_monitor {
+            host.keeper.authority.failed();
+            return (fate == Fate::Answered).then_some(());
+        }
+        if fate == Fate::ReportDelayed {
+            host.stray = Some(Box::new(report));
+            host.keeper.authority.failed();
+            return Some(());
+        }
+        let answer = self.take_report(index, report);
+        let host = &mut self.hosts[index];
+        match (fate, answer) {
+            (Fate::Answered, Some(answer)) => {
+                host.keeper.authority.answered(NOW);
+                host.keeper.assignment = Some(answer.assignment);
+            }
+            (Fate::AnswerDelayed, Some(answer)) => host.answer = Some((0, Box::new(answer))),
+            // Dropped: the keeper stops Postgres, and ends.
+            (_, None) => {
+                host.server.stop(StopMode::Fast);
+                host.keeper.is_up = false;
+            }
+            _ => host.keeper.authority.failed(),
+        }
+        Some(())
+    }
+
+    fn answer_arrives(&mut self, index: usize) -> Option<()> {
+        let host = &mut self.hosts[index];
+        if host.is_frozen || !host.keeper.is_up {
+            return None;
+        }
+        let (sent, answer) = host.answer.take()?;
+        host.keeper.authority.answered(NOW.before(TICK * u32::from(sent)));
+        host.keeper.assignment = Some(answer.assignment);
+        Some(())
+    }
+
+    // ---- replication ----
+
+    fn receive(&mut self, index: usize) -> Option<()> {
+        let upstream = self.hosts[index].server.follows?;
+        let source = self.hosts[upstream].server.clone();
+        let standby = &self.hosts[index].server;
+        let can_stream = standby.mode == Mode::Standby
+            && source.sends()
+            && standby.is_behind(&source)
+            && standby.timeline <= source.timeline
+            && self.is_heard(upstream, index)
+            && (standby.is_streaming || self.is_heard(index, upstream));
+        if !can_stream {
+            return None;
+        }
+        let standby = &mut self.hosts[index].server;
+        standby.is_streaming = true;
+        standby.unheard = 0;
+        standby.log.clone_from(&source.log);
+        standby.timeline = source.timeline;
+        let flushed = standby.log.len() as u8;
+        if self.is_heard(index, upstream) {
+            self.hosts[upstream].server.hear(index, flushed);
+            self.acknowledge(upstream);
+        }
+        Some(())
+    }
+
+    fn commit(&mut self, index: usize) -> Option<()> {
+        let host = &mut self.hosts[index];
+        if host.is_frozen || host.server.mode != Mode::Writer {
+            return None;
+        }
+        self.budget.commits = self.budget.commits.checked_sub(1)?;
+        host.server.commit(self.next_commit);
+        self.next_commit += 1;
+        self.acknowledge(index);
+        Some(())
+    }
+
+    /// Tells clients of the commits that need not wait any longer.
+    fn acknowledge(&mut self, index: usize) {
+        let server: &mut Server = &mut self.hosts[index].server;
+        if server.mode != Mode::Writer {
+            return;
+        }
+        let timeline = server.timeline;
+        let is_synchronous = !server.names.is_empty();
+        let released = server.release();
+        if released.is_empty() {
+            return;
+        }
+        if timeline < self.acknowledged_on && is_synchronous && !self.may_lose {
+            self.violation.get_or_insert("two nodes acknowledge synchronous commits");
+        }
+        self.acknowledged_on = self.acknowledged_on.max(timeline);
+        self.acknowledged.extend(released);
+    }
+
+    // ---- faults ----
+
+    fn fault(&mut self, fault: &Action) -> Option<()> {
+        match fault {
+            // What mends costs nothing.
+            Action::KeeperStarts(index) if !self.hosts[*index].keeper.is_up => {
+                self.hosts[*index].keeper.restart();
+                return Some(());
+            }
+            Action::Thaw(index) if self.hosts[*index].is_frozen => {
+                self.hosts[*index].is_frozen = false;
+                return Some(());
+            }
+            Action::Mend => {
+                self.cuts.clear();
+                self.hosts.iter_mut().for_each(|host| host.sees_monitor = true);
+                return Some(());
+            }
+            Action::MonitorStarts if !self.is_monitor_up => {
+                self.start_monitor();
+                return Some(());
+            }
+            _ => self.pay_fault()?,
+        }
+        match *fault {
+            Action::PostgresCrashes(index) => self.hosts[index].server.stop(StopMode::Immediate),
+            Action::KeeperDies(index) => self.hosts[index].keeper.die(),
+            Action::HostDies(index) => {
+                self.hosts[index].keeper.die();
+                self.hosts[index].server.stop(StopMode::Immediate);
+            }
+            Action::DataIsLost(index) => {
+                self.hosts[index].server.stop(StopMode::Immediate);
+                self.hosts[index].server = Server::new(Data::Incomplete);
+            }
+            Action::Freeze(index) if !self.hosts[index].is_frozen => self.hosts[index].is_frozen = true,
+            Action::Cut(from, by) if !self.cuts.contains(&(from, by)) => {
+                self.cuts.push((from, by));
+                self.cuts.sort_unstable();
+            }
+            Action::CutFromMonitor(index) => self.hosts[index].sees_monitor = false,
+            Action::MonitorDies if self.is_monitor_up => self.is_monitor_up = false,
+            Action::BackUpRows if self.backup.is_none() => self.backup = Some(Box::new(self.group.clone())),
+            Action::RestoreRows => {
+                self.group = *self.backup.take()?;
+                self.start_monitor();
+            }
+            _ => return None,
+        }
+        Some(())
+    }
+
+    fn start_monitor(&mut self) {
+        self.is_monitor_up = true;
+        self.uptime = 0;
+        for host in &mut self.hosts {
+            host.silent = 0;
+            host.has_reported = false;
+        }
+    }
+
+    /// Everything that may happen, whether or not it can.
+    pub(crate) fn actions(&self, actions: &mut Vec<Action>) {
+        let nodes = self.hosts.len();
+        actions.push(Action::Tick);
+        for index in 0..nodes {
+            actions.extend([
+                Action::Look(index),
+                Action::Report(index, Fate::Answered),
+                Action::Receive(index),
+                Action::AnswerArrives(index),
+                Action::StrayReportArrives(index),
+                Action::KeeperStarts(index),
+                Action::Thaw(index),
+            ]);
+            if self.budget.commits > 0 {
+                actions.push(Action::Commit(index));
+            }
+        }
+        actions.push(Action::MonitorStarts);
+        if !self.cuts.is_empty() || self.hosts.iter().any(|host| !host.sees_monitor) {
+            actions.push(Action::Mend);
+        }
+        if self.budget.faults > 0 {
+            self.faults(actions);
+        }
+        if self.budget.commands > 0 {
+            self.commands(actions);
+        }
+    }
+
+    fn faults(&self, actions: &mut Vec<Action>) {
+        actions.extend([Action::MonitorDies, Action::BackUpRows, Action::RestoreRows]);
+        for index in 0..self.hosts.len() {
+            actions.extend([
+                Action::LookInterrupted(index),
+                Action::Report(index, Fate::AnswerLost),
+                Action::Report(index, Fate::AnswerDelayed),
+                Action::Report(index, Fate::ReportDelayed),
+                Action::PostgresCrashes(index),
+                Action::KeeperDies(index),
+                Action::HostDies(index),
+                Action::DataIsLost(index),
+                Action::Freeze(index),
+                Action::CutFromMonitor(index),
+            ]);
+            let others = (0..self.hosts.len()).filter(|other| *other != index);
+            actions.extend(others.map(|other| Action::Cut(index, other)));
+        }
+    }
+
+    fn commands(&self, actions: &mut Vec<Action>) {
+        let command = |event| Action::Command(event);
+        actions.push(command(Event::PerformFailover));
+        actions.push(command(Event::FailoverWithDataLoss { who: String::new() }));
+        actions.extend([0, 1, 2].map(|number| command(Event::SetNumberSyncStandbys(number))));
+        for node in &self.group.nodes {
+            let id: NodeId = node.id;
+            actions.extend([
+                command(Event::PerformPromotion(id)),
+                command(Event::StartMaintenance(id)),
+                command(Event::StopMaintenance(id)),
+                command(Event::SetCandidatePriority(id, 0)),
+                command(Event::SetCandidatePriority(id, 90)),
+                command(Event::SetReplicationQuorum(id, !node.replication_quorum)),
+                command(Event::Remove { node: id, force: false }),
+                command(Event::Remove { node: id, force: true }),
+            ]);
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! Everything there is at one moment: the monitor's rows, the hosts, what is on its way between them, and how many
+//! more things may go wrong.
+
+use std::time::Duration;
+
+use pgaf_core::monitor::{Decision, Event, answer_for, decide};
+use pgaf_core::{Answer, Epoch, Group, GroupId, Health, Node, NodeId, Report, Timeouts};
+
+use super::keeper::{Keeper, OLDEST_TICKS, TICK, port_of};
+use super::server::{Data, Server};
+
+/// The monitor calls a node silent after so many ticks: one more than a primary goes on without a word.
+pub(crate) const SILENT_AFTER_TICKS: u8 = 3;
+
+/// How much may happen; each action that costs takes one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Budget {
+    pub(crate) commits: u8,
+    pub(crate) faults: u8,
+    pub(crate) commands: u8,
+}
+
+/// A host with its server and its keeper, and what the monitor counts of it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Host {
+    pub(crate) server: Server,
+    pub(crate) keeper: Keeper,
+    pub(crate) is_frozen: bool,
+    /// It and the monitor reach each other.
+    pub(crate) sees_monitor: bool,
+    /// Ticks since its last report came in.
+    pub(crate) silent: u8,
+    /// It has reported to this run of the monitor.
+    pub(crate) has_reported: bool,
+    /// An answer on its way.
+    pub(crate) answer: Option<(u8, Box<Answer>)>,
+    /// A report that its keeper has given up, and the monitor has not yet read.
+    pub(crate) stray: Option<Box<Report>>,
+}
+
+/// The whole.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct World {
+    pub(crate) group: Group,
+    pub(crate) is_monitor_up: bool,
+    pub(crate) uptime: u8,
+    /// An older copy of the rows.
+    pub(crate) backup: Option<Box<Group>>,
+    pub(crate) hosts: Vec<Host>,
+    /// Pairs of hosts of which the second hears nothing of the first.
+    pub(crate) cuts: Vec<(usize, usize)>,
+    pub(crate) acknowledged: Vec<u8>,
+    /// The newest timeline on which something was acknowledged.
+    pub(crate) acknowledged_on: u8,
+    pub(crate) next_commit: u8,
+    pub(crate) budget: Budget,
+    /// A person has allowed to lose commits.
+    pub(crate) may_lose: bool,
+    /// The first rule that was broken.
+    pub(crate) violation: Option<&'static str>,
+}
+
+impl World {
+    /// A primary with its standbys, all whole.
+    pub(crate) fn new(nodes: usize, number_sync_standbys: u32, budget: Budget) -> Self {
+        let mut group = Group::new(String::new(), GroupId(0));
+        group.number_sync_standbys = number_sync_standbys;
+        group.timeouts = Timeouts {
+            unhealthy_after: TICK * u32::from(SILENT_AFTER_TICKS),
+            startup_grace: TICK,
+            enable_sync_lag_bytes: 0,
+            promote_lag_bytes: 0,
+        };
+        group.monitor_uptime = Duration::ZERO;
+        let mut world = Self {
+            group,
+            is_monitor_up: true,
+            uptime: OLDEST_TICKS,
+            backup: None,
+            hosts: Vec::new(),
+            cuts: Vec::new(),
+            acknowledged: Vec::new(),
+            acknowledged_on: 0,
+            next_commit: 1,
+            budget,
+            may_lose: false,
+            violation: None,
+        };
+        for index in 0..nodes {
+            world.add_host(if index == 0 { Data::Whole } else { Data::Missing });
+        }
+        world
+    }
+
+    /// A node registers.
+    pub(crate) fn add_host(&mut self, data: Data) {
+        let index = self.hosts.len();
+        self.hosts.push(Host {
+            server: Server::new(data),
+            keeper: Keeper::new(),
+            is_frozen: false,
+            sees_monitor: true,
+            silent: 0,
+            has_reported: true,
+            answer: None,
+            stray: None,
+        });
+        let id = NodeId(index as i64 + 1);
+        self.group.nodes.push(Node {
+            name: String::new(),
+            host: String::new(),
+            port: port_of(index),
+            has_data: data == Data::Whole,
+            ..Node::new(id)
+        });
+        self.decide(&Event::Registered(id));
+    }
+
+    /// The host's node, as long as it is in the group.
+    pub(crate) fn node(&mut self, index: usize) -> Option<&mut Node> {
+        self.group.nodes.iter_mut().find(|node| node.id.0 == index as i64 + 1)
+    }
+
+    /// The group with all ages as they are now.
+    fn aged_group(&self) -> Group {
+        let mut group = self.group.clone();
+        group.monitor_uptime = TICK * u32::from(self.uptime);
+        for node in &mut group.nodes {
+            let host = &self.hosts[node.id.0 as usize - 1];
+            node.silent_for = TICK * u32::from(host.silent);
+            node.has_reported = host.has_reported;
+            node.goal_age = TICK * u32::from(SILENT_AFTER_TICKS);
+        }
+        group
+    }
+
+    /// Lets the shipped code decide; a refusal changes nothing.
+    pub(crate) fn decide(&mut self, event: &Event) -> Option<Decision> {
+        let before = self.aged_group();
+        let decision = decide(&before, event).ok()?;
+        let writers = decision.group.nodes.iter().filter(|node| node.goal.is_writer()).count();
+        if writers > 1 {
+            self.violation.get_or_insert("two nodes are told to write");
+        }
+        match decide(&decision.group, &Event::Tick) {
+            Ok(again) if again.changes.is_empty() && again.removed.is_empty() => {}
+            _ => {
+                self.violation.get_or_insert("a decision is not at rest");
+            }
+        }
+        self.group.clone_from(&decision.group);
+        self.group.monitor_uptime = Duration::ZERO;
+        for node in &mut self.group.nodes {
+            node.silent_for = Duration::ZERO;
+            node.has_reported = true;
+            node.goal_age = Duration::ZERO;
+        }
+        Some(decision)
+    }
+
+    /// The monitor reads a report; the answer, unless the node is gone.
+    pub(crate) fn take_report(&mut self, index: usize, report: Report) -> Option<Answer> {
+        self.hosts[index].silent = 0;
+        self.hosts[index].has_reported = true;
+        let node = self.node(index)?;
+        let id = node.id;
+        node.reported = report.state;
+        node.reported_epoch = report.detail.epoch;
+        node.is_running = report.is_running;
+        node.has_data = report.detail.system_identifier.is_some();
+        node.timeline = report.timeline;
+        node.lsn = report.lsn;
+        node.upstream = report.detail.upstream;
+        node.shutdown_lsn = report.detail.shutdown_lsn;
+        node.history = report.detail.history;
+        self.decide(&Event::Reported(id));
+        answer_for(&self.group, id)
+    }
+
+    /// Packets of the first host reach the second.
+    pub(crate) fn is_heard(&self, from: usize, by: usize) -> bool {
+        !self.cuts.contains(&(from, by)) && !self.hosts[from].is_frozen && !self.hosts[by].is_frozen
+    }
+
+    pub(crate) fn are_linked(&self, one: usize, two: usize) -> bool {
+        self.is_heard(one, two) && self.is_heard(two, one)
+    }
+
+    pub(crate) fn probe_all(&mut self) {
+        for index in 0..self.hosts.len() {
+            let host = &self.hosts[index];
+            let answers = host.sees_monitor && !host.is_frozen && host.server.is_running();
+            if let Some(node) = self.node(index) {
+                node.health = if answers { Health::Good } else { Health::Bad };
+            }
+        }
+    }
+
+    /// Numbers of assignments only matter in comparison: renumbers those of each node from 1 on, so that situations
+    /// that differ in nothing else are one.
+    pub(crate) fn renumber_epochs(&mut self) {
+        for index in 0..self.hosts.len() {
+            let mut known: Vec<Epoch> = Vec::with_capacity(6);
+            self.each_epoch(index, &mut |epoch| known.push(*epoch));
+            known.sort_unstable();
+            known.dedup();
+            self.each_epoch(index, &mut |epoch| {
+                *epoch = Epoch(known.iter().position(|known| *known == *epoch).unwrap_or(0) as i64);
+            });
+        }
+    }
+
+    fn each_epoch(&mut self, index: usize, visit: &mut dyn FnMut(&mut Epoch)) {
+        let host = &mut self.hosts[index];
+        visit(&mut host.keeper.reported_epoch);
+        if let Some(assignment) = &mut host.keeper.assignment {
+            visit(&mut assignment.epoch);
+        }
+        if let Some((_, answer)) = &mut host.answer {
+            visit(&mut answer.assignment.epoch);
+        }
+        if let Some(report) = &mut host.stray {
+            visit(&mut report.detail.epoch);
+        }
+        let id = NodeId(index as i64 + 1);
+        let backup = self.backup.iter_mut().flat_map(|group| group.nodes.iter_mut());
+        for node in self.group.nodes.iter_mut().chain(backup).filter(|node| node.id == id) {
+            visit(&mut node.goal_epoch);
+            visit(&mut node.reported_epoch);
+        }
+    }
+}

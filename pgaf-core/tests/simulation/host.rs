@@ -1,0 +1,25 @@
+//! A machine: a Postgres, its keeper, and the node of the group that they are, if any.
+
+use pgaf_core::NodeId;
+
+use super::keeper::Keeper;
+use super::postgres::Postgres;
+
+pub(crate) struct Host {
+    /// `None` after the node was dropped, until it is added again under another id.
+    pub(crate) node: Option<NodeId>,
+    pub(crate) keeper: Keeper,
+    pub(crate) postgres: Postgres,
+    /// All its processes are stopped; the kernel goes on.
+    pub(crate) is_frozen: bool,
+}
+
+/// The address of a host.
+pub(crate) fn name_of(index: usize) -> String {
+    format!("host{index}")
+}
+
+/// The host at an address.
+pub(crate) fn index_of(name: &str) -> usize {
+    name.strip_prefix("host").and_then(|index| index.parse().ok()).expect("the address of a simulated host")
+}

@@ -1,0 +1,165 @@
+//! What a keeper sees of its Postgres, and of the upstream that it asks for its history.
+
+use pgaf_core::keeper::{
+    Cluster, DataDirectory, Following, Memory, Observed, Receiver, Running, Server, StreamingStandby,
+};
+use pgaf_core::{Lineage, Timeline, Upstream};
+
+use super::super::host;
+use super::super::postgres::{Files, Mode, Postgres, Role};
+use super::super::wal::Archive;
+use super::Keeper;
+
+/// A stream that has lasted for so long goes on.
+const STEADY_MS: u64 = 1500;
+
+/// Everything that is seen at one moment.
+pub(crate) struct Sight {
+    pub(crate) observed: Observed,
+    /// What a standby knows of its upstream.
+    pub(crate) upstream: Option<Upstream>,
+}
+
+impl Keeper {
+    /// The host whose history the local log is compared with. A secondary that runs has proved itself.
+    pub(crate) fn upstream_to_ask(&self) -> Option<usize> {
+        let assignment = self.assignment.as_ref()?;
+        let runs = self.observed().is_some_and(|observed| matches!(observed.server, Server::Running(_)));
+        let is_proved = assignment.goal == pgaf_core::ReplicationState::Secondary && runs;
+        let upstream = assignment.upstream.as_ref().filter(|_| !is_proved)?;
+        Some(host::index_of(&upstream.host))
+    }
+
+    /// Looks; `upstream` is there when it could be asked.
+    pub(crate) fn look(
+        &self,
+        postgres: &Postgres,
+        upstream: Option<(usize, &Postgres)>,
+        archive: &Archive,
+        now: u64,
+    ) -> Sight {
+        let server = self.server(postgres, archive, now);
+        let lineage = upstream.and_then(|source| self.lineage(postgres, &server, source, archive, now));
+        let is_standby = matches!(&server, Server::Running(running) if running.is_in_recovery);
+        let observed = Observed {
+            data: data(postgres, archive),
+            server,
+            lineage,
+            is_rewind_hopeless: self.is_rewind_hopeless,
+            memory: Memory::default(),
+        };
+        let upstream = is_standby.then(|| Upstream {
+            is_streaming: postgres.receiver == Receiver::Streaming,
+            silent_ms: now - postgres.heard_at,
+        });
+        Sight { observed, upstream }
+    }
+
+    fn server(&self, postgres: &Postgres, archive: &Archive, now: u64) -> Server {
+        let role = match postgres.mode {
+            Mode::Stopped => return Server::Stopped,
+            Mode::Starting { .. } | Mode::Stopping { .. } => return Server::Starting,
+            Mode::Up(role) => role,
+        };
+        let is_in_recovery = role == Role::Standby;
+        let end = postgres.end.lsn();
+        Server::Running(Running {
+            is_in_recovery,
+            is_gated: role == Role::Gated,
+            timeline: timeline(postgres, archive),
+            lsn: end,
+            replayed: if is_in_recovery { pgaf_core::Lsn(postgres.replayed) } else { end },
+            synchronous_standby_names: self.names_in_force(postgres),
+            follows: postgres
+                .follows
+                .filter(|_| is_in_recovery)
+                .map(|index| Following { host: host::name_of(index), port: 5432 }),
+            receiver: if is_in_recovery { postgres.receiver } else { Receiver::Absent },
+            standbys: standbys(postgres, now),
+            slots: Vec::new(),
+        })
+    }
+
+    /// A value that perhaps not all backends follow yet equals none that could be wanted.
+    fn names_in_force(&self, postgres: &Postgres) -> String {
+        let names = postgres.names.text();
+        if names.is_empty() || self.followed_names.as_deref() == Some(names) {
+            return names.to_owned();
+        }
+        format!("{names} (perhaps not yet in force)")
+    }
+
+    fn lineage(
+        &self,
+        postgres: &Postgres,
+        server: &Server,
+        (index, source): (usize, &Postgres),
+        archive: &Archive,
+        now: u64,
+    ) -> Option<Lineage> {
+        let (timeline, end) = match server {
+            Server::Running(running) if !running.is_in_recovery => return None,
+            Server::Running(running) => {
+                let is_steady = self.streaming_since.is_some_and(|since| now - since >= STEADY_MS);
+                if is_steady && postgres.receiver == Receiver::Streaming && postgres.follows == Some(index) {
+                    return Some(Lineage::Behind);
+                }
+                (running.timeline, running.lsn)
+            }
+            Server::Stopped if postgres.files == Files::Present => {
+                (archive.timeline(postgres.end), postgres.end.lsn())
+            }
+            Server::Stopped | Server::Starting | Server::Unresponsive => return None,
+        };
+        let history = archive.history(source.end);
+        let is_ahead = timeline == history.timeline && !source.is_standby() && end > source.end.lsn();
+        Some(if is_ahead { Lineage::Forked } else { history.lineage_of(timeline, end) })
+    }
+}
+
+/// As a session or the control file tell it.
+pub(super) fn timeline(postgres: &Postgres, archive: &Archive) -> Timeline {
+    match postgres.mode {
+        Mode::Up(Role::Writer | Role::Gated) => archive.timeline(postgres.end),
+        _ => archive.timeline(postgres.checkpoint).max(Timeline(postgres.received_timeline)),
+    }
+}
+
+fn data(postgres: &Postgres, archive: &Archive) -> DataDirectory {
+    match postgres.files {
+        Files::Missing => DataDirectory::Missing,
+        Files::Incomplete => DataDirectory::Incomplete,
+        Files::Damaged => DataDirectory::Damaged,
+        Files::Present => DataDirectory::Present(Cluster {
+            system_identifier: 1,
+            timeline: archive.timeline(postgres.checkpoint),
+            checkpoint: postgres.shutdown_lsn().unwrap_or(postgres.checkpoint.lsn()),
+            is_clean: postgres.is_clean && postgres.is_stopped(),
+            is_standby: postgres.has_signal,
+        }),
+    }
+}
+
+fn standbys(postgres: &Postgres, now: u64) -> Vec<StreamingStandby> {
+    let rows = postgres.walsenders.iter().flatten();
+    let mut standbys: Vec<StreamingStandby> = rows
+        .map(|it| StreamingStandby {
+            node: it.node,
+            is_streaming: it.has_caught_up && it.is_fresh(now),
+            is_synchronous: it.has_caught_up && postgres.names.has(it.node),
+            flushed: it.flushed,
+        })
+        .collect();
+    standbys.sort_unstable_by_key(|standby| standby.node);
+    standbys
+}
+
+/// When as many standbys as a commit waits for were last heard.
+pub(crate) fn quorum_heard_at(postgres: &Postgres) -> Option<u64> {
+    let acks = postgres.names.acks();
+    let rows = postgres.walsenders.iter().flatten();
+    let mut heard: Vec<u64> =
+        rows.filter(|it| it.has_caught_up && postgres.names.has(it.node)).map(|it| it.replied_at).collect();
+    heard.sort_unstable();
+    heard.len().checked_sub(acks.max(1)).map(|index| heard[index])
+}

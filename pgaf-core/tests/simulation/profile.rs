@@ -1,0 +1,52 @@
+//! What kind of run a seed is.
+
+use super::random::Random;
+
+/// Chosen once, before the run.
+#[derive(Clone, Debug)]
+pub(crate) struct Profile {
+    /// Hosts, each with a node at first.
+    pub(crate) nodes: usize,
+    /// How long things go wrong.
+    pub(crate) faults_ms: u64,
+    /// Faults in a thousand ticks.
+    pub(crate) fault_rate: u64,
+    /// Commands of operators in a thousand ticks.
+    pub(crate) command_rate: u64,
+    /// Commits that each primary is asked for in a thousand ticks.
+    pub(crate) commit_rate: u64,
+    /// An operator may give up acknowledged commits: then they are not counted.
+    pub(crate) allows_data_loss: bool,
+    /// Disks die, and nodes are dropped.
+    pub(crate) loses_nodes: bool,
+    /// A request that its keeper has given up may reach the monitor after a newer one.
+    pub(crate) has_overtaken_reports: bool,
+}
+
+/// Overrides by environment variables.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Wishes {
+    pub(crate) nodes: Option<usize>,
+    pub(crate) has_overtaken_reports: bool,
+}
+
+/// What is chosen when nobody says how many nodes there are.
+const MOST_NODES: u64 = 7;
+
+impl Profile {
+    pub(crate) fn choose(random: &mut Random, wishes: Wishes) -> Self {
+        // Small groups are the usual ones, and fail faster.
+        let most = if random.per_mille(700) { 4 } else { MOST_NODES };
+        let nodes = random.between(2, most + 1) as usize;
+        Self {
+            nodes: wishes.nodes.unwrap_or(nodes),
+            faults_ms: random.between(15_000, 60_000),
+            fault_rate: random.between(4, 40),
+            command_rate: random.below(12),
+            commit_rate: random.between(20, 300),
+            allows_data_loss: random.per_mille(80),
+            loses_nodes: random.per_mille(300),
+            has_overtaken_reports: wishes.has_overtaken_reports,
+        }
+    }
+}

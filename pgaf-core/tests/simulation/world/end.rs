@@ -1,0 +1,75 @@
+//! The healed phase: the group becomes whole, or waits for what is gone and says so.
+
+use super::super::invariants::{check_plans, check_whole};
+use super::super::postgres::Files;
+use super::World;
+
+/// A group that is not whole after this long never is.
+const PATIENCE_MS: u64 = 120_000;
+/// What has been whole for so long stays so.
+const STABLE_MS: u64 = 3000;
+/// A group that has waited for so long for what is gone will go on waiting.
+const WAITED_MS: u64 = 40_000;
+
+impl World {
+    pub(super) fn await_the_end(&mut self) -> Result<(), String> {
+        let healed_at = self.now;
+        let mut whole_since = None;
+        let mut acknowledged_before = 0;
+        loop {
+            self.tick();
+            if let Some(violation) = self.violation.take() {
+                return Err(violation);
+            }
+            if self.now.is_multiple_of(1000) {
+                self.end_maintenance();
+            }
+            let verdict = check_whole(&self.monitor.group);
+            if verdict.is_err() {
+                whole_since = None;
+            } else if whole_since.is_none() {
+                whole_since = Some(self.now);
+                acknowledged_before = self.acknowledged.count;
+            }
+            let is_stable = whole_since.is_some_and(|since| self.now - since >= STABLE_MS);
+            if is_stable && self.acknowledged.count > acknowledged_before {
+                return self.check_end();
+            }
+            let waited = self.now - healed_at;
+            if waited >= WAITED_MS && verdict.is_err() && self.may_wait() {
+                return Ok(());
+            }
+            if waited >= PATIENCE_MS {
+                check_plans(&self.hosts, self.now)?;
+                verdict?;
+                return Err("the group is whole and acknowledges nothing".to_owned());
+            }
+        }
+    }
+
+    fn check_end(&self) -> Result<(), String> {
+        check_plans(&self.hosts, self.now)?;
+        if self.profile.allows_data_loss {
+            return Ok(());
+        }
+        let primary = self.hosts.iter().find(|host| host.node.is_some() && host.postgres.is_writer());
+        let primary = primary.ok_or("no node accepts writes")?;
+        self.acknowledged.check(&self.archive, primary.postgres.end, "the primary at the end")
+    }
+
+    /// Somebody is gone who may have had what nobody else has, and the monitor says what it waits for; or the one that
+    /// is told to write has lost its data, and only a person can help.
+    fn may_wait(&self) -> bool {
+        if !self.has_lost_nodes {
+            return false;
+        }
+        let is_member = |node| self.monitor.group.node(node).is_some();
+        let survives = self.hosts.iter().any(|host| {
+            host.node.is_some_and(is_member)
+                && host.postgres.files == Files::Present
+                && self.acknowledged.are_in(&self.archive, host.postgres.end)
+        });
+        let is_blocked = check_plans(&self.hosts, self.now).is_err();
+        self.monitor.group.waits_for.is_some() || (!survives && is_blocked)
+    }
+}

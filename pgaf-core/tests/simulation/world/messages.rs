@@ -1,0 +1,185 @@
+//! What keepers and the monitor say to each other, and what becomes of it on the way.
+
+use pgaf_core::monitor::Event;
+use pgaf_core::{Answer, NodeId, Report};
+
+use super::super::network::End;
+use super::World;
+
+/// A report that its keeper has given up may arrive as much later.
+const OVERTAKEN_MS: u64 = 4000;
+/// The worker probes each node so often.
+const PROBE_PERIOD_MS: u64 = 1000;
+/// It looks so often whether time has run out.
+const WATCH_PERIOD_MS: u64 = 500;
+
+/// Something that is under way.
+pub(super) struct Message {
+    at: u64,
+    host: usize,
+    content: Content,
+}
+
+enum Content {
+    Report {
+        node: NodeId,
+        exchange: u64,
+        run: u64,
+        report: Box<Report>,
+    },
+    /// `None`: there is no such node.
+    Answer {
+        exchange: u64,
+        sent: u64,
+        answer: Option<Box<Answer>>,
+    },
+    Notice,
+}
+
+impl World {
+    fn delay(&mut self) -> u64 {
+        if self.random.per_mille(40) { self.random.below(1900) } else { self.random.below(30) }
+    }
+
+    /// Sends the report that is due.
+    pub(super) fn speak(&mut self, host: usize) {
+        let now = self.now;
+        let Some(node) = self.hosts[host].node else { return };
+        let there = &mut self.hosts[host];
+        let Some(report) = there.keeper.next_report(&there.postgres, &self.archive, now) else { return };
+        let Some(exchange) = there.keeper.exchange.as_mut() else { return };
+        let (to, from) = (End::Host(host), End::Monitor);
+        if !self.network.passes(to, from) || (!self.monitor.is_up && !self.network.passes(from, to)) {
+            return;
+        }
+        if !self.monitor.is_up {
+            exchange.fails_at = now + super::TICK_MS;
+            return;
+        }
+        let exchange = exchange.number;
+        // A cut that is a second old is noticed when a connection is made.
+        if !self.network.connects(to, from) && self.random.per_mille(500) {
+            return;
+        }
+        let mut at = now + self.delay();
+        if self.profile.has_overtaken_reports && self.random.per_mille(20) {
+            at += self.random.below(OVERTAKEN_MS);
+        }
+        let content = Content::Report { node, exchange, run: self.monitor.run, report: Box::new(report) };
+        self.messages.push(Message { at, host, content });
+    }
+
+    /// Tells a node that it has a new goal; one in ten gets lost.
+    pub(super) fn notify(&mut self, node: NodeId) {
+        let host = self.hosts.iter().position(|host| host.node == Some(node));
+        if let Some(host) = host.filter(|_| !self.random.per_mille(100)) {
+            let at = self.now + self.random.below(60);
+            self.messages.push(Message { at, host, content: Content::Notice });
+        }
+    }
+
+    /// What arrives now.
+    pub(super) fn deliver(&mut self) {
+        let mut index = 0;
+        while index < self.messages.len() {
+            let message = &self.messages[index];
+            // Whoever is frozen reads it later.
+            let waits = message.at > self.now
+                || (!matches!(message.content, Content::Report { .. }) && self.hosts[message.host].is_frozen);
+            if waits {
+                index += 1;
+                continue;
+            }
+            let message = self.messages.swap_remove(index);
+            self.arrives(message.host, message.content);
+        }
+    }
+
+    fn arrives(&mut self, host: usize, content: Content) {
+        let now = self.now;
+        match content {
+            Content::Report { node, exchange, run, report } => {
+                let current = self.hosts[host].keeper.exchange.filter(|it| it.number == exchange);
+                let counts = current.is_some() || self.profile.has_overtaken_reports;
+                if !self.monitor.is_up || self.monitor.run != run || !counts {
+                    return;
+                }
+                let answer = self.report(node, &report);
+                if let Some(exchange) = current {
+                    let content = Content::Answer { exchange: exchange.number, sent: exchange.sent, answer };
+                    let at = now + self.delay();
+                    self.messages.push(Message { at, host, content });
+                }
+            }
+            Content::Answer { exchange, sent, answer } => {
+                let passes = self.network.passes(End::Monitor, End::Host(host));
+                let keeper = &mut self.hosts[host].keeper;
+                if keeper.exchange.is_none_or(|it| it.number != exchange) || !keeper.is_up || !passes {
+                    return;
+                }
+                keeper.exchange = None;
+                match answer {
+                    Some(answer) => self.hear(host, *answer, sent),
+                    None => self.leave(host),
+                }
+            }
+            Content::Notice => {
+                let passes = self.network.passes(End::Monitor, End::Host(host));
+                let keeper = &mut self.hosts[host].keeper;
+                if passes && keeper.is_up {
+                    keeper.next_report = keeper.next_report.min(now);
+                }
+            }
+        }
+    }
+
+    fn report(&mut self, node: NodeId, report: &Report) -> Option<Box<Answer>> {
+        let (decision, answer) = self.monitor.report(node, report, self.now)?;
+        if !decision.changes.is_empty() || !decision.removed.is_empty() {
+            self.tell(|_| {
+                let running = if report.is_running { "" } else { ", down" };
+                let (timeline, lsn) = (report.timeline, report.lsn.0);
+                format!(
+                    "node {node} reports {} (epoch {}, {timeline}/{lsn}{running})",
+                    report.state, report.detail.epoch
+                )
+            });
+        }
+        self.note(&decision);
+        answer.map(Box::new)
+    }
+
+    fn hear(&mut self, host: usize, answer: Answer, sent: u64) {
+        let (goal, epoch) = (answer.assignment.goal, answer.assignment.epoch);
+        if self.hosts[host].keeper.answered(answer, sent) {
+            self.tell(|world| {
+                format!("host {host}: {:?} shall be {goal} (epoch {epoch})", world.hosts[host].node)
+            });
+        }
+    }
+
+    /// Probes, and what time alone decides.
+    pub(super) fn monitor_watches(&mut self) {
+        let now = self.now;
+        if !self.monitor.is_up {
+            return;
+        }
+        let mut has_changed = false;
+        if now.is_multiple_of(PROBE_PERIOD_MS) {
+            for index in 0..self.hosts.len() {
+                let host = &self.hosts[index];
+                let Some(node) = host.node.filter(|node| self.monitor.group.node(*node).is_some()) else {
+                    continue;
+                };
+                let is_answered = self.network.connects(End::Host(index), End::Monitor)
+                    && !host.is_frozen
+                    && matches!(host.postgres.mode, super::super::postgres::Mode::Up(_));
+                has_changed |= self.monitor.probed(node, is_answered, now);
+            }
+        }
+        if has_changed || now.is_multiple_of(WATCH_PERIOD_MS) {
+            let decision = self.monitor.event(&Event::Tick, now).expect("a tick is never refused");
+            self.note(&decision);
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! Hosts, a monitor, the links between them, a client on each host, and the time that passes.
+
+mod clients;
+mod end;
+mod faults;
+mod keepers;
+mod messages;
+mod operator;
+mod replication;
+mod steps;
+
+use pgaf_core::monitor::Decision;
+use pgaf_core::{Node, NodeId};
+
+use super::host::Host;
+use super::invariants::{AcknowledgedCommits, OneLine, check_goals};
+use super::keeper::Keeper;
+use super::log::Log;
+use super::monitor::Monitor;
+use super::network::Network;
+use super::postgres::Postgres;
+use super::profile::{Profile, Wishes};
+use super::random::Random;
+use super::wal::Archive;
+use messages::Message;
+
+const TICK_MS: u64 = 50;
+/// Every promotion that the rules give leave for is followed by a rule of this name.
+const PROMOTION: &str = "candidate_is_promoted";
+
+/// One run.
+pub(crate) struct World {
+    profile: Profile,
+    random: Random,
+    now: u64,
+    archive: Archive,
+    network: Network,
+    hosts: Vec<Host>,
+    monitor: Monitor,
+    messages: Vec<Message>,
+    next_node: i64,
+    one_line: OneLine,
+    acknowledged: AcknowledgedCommits,
+    /// What an operator or a dead disk has taken away: then a group may have to wait.
+    has_lost_nodes: bool,
+    promotions: u64,
+    /// The first invariant that did not hold.
+    violation: Option<String>,
+    log: Log,
+}
+
+impl World {
+    pub(crate) fn new(seed: u64, wishes: Wishes, is_told: bool) -> Self {
+        let mut random = Random::new(seed);
+        let profile = Profile::choose(&mut random, wishes);
+        let count = profile.nodes;
+        let mut world = Self {
+            random,
+            now: 0,
+            archive: Archive::new(),
+            network: Network::new(count),
+            hosts: (0..count).map(|index| Self::first_host(index, count)).collect(),
+            monitor: Monitor::new(),
+            messages: Vec::new(),
+            next_node: 1,
+            one_line: OneLine::default(),
+            acknowledged: AcknowledgedCommits::default(),
+            has_lost_nodes: false,
+            promotions: 0,
+            violation: None,
+            log: Log::new(is_told),
+            profile,
+        };
+        world.tell(|world| format!("{:?}", world.profile));
+        for index in 0..count {
+            world.add_node(index);
+        }
+        world
+    }
+
+    fn first_host(index: usize, count: usize) -> Host {
+        let postgres = if index == 0 { Postgres::initialized(count) } else { Postgres::without_data(count) };
+        Host { node: None, keeper: Keeper::new(), postgres, is_frozen: false }
+    }
+
+    /// Registers a node on a host, and starts its keeper.
+    fn add_node(&mut self, index: usize) {
+        let id = NodeId(self.next_node);
+        self.next_node += 1;
+        let node = Node {
+            host: super::host::name_of(index),
+            has_reported: true,
+            has_data: index == 0 && id == NodeId(1),
+            candidate_priority: if self.random.per_mille(120) { 0 } else { 50 },
+            replication_quorum: !self.random.per_mille(150),
+            ..Node::new(id)
+        };
+        let (priority, is_member) = (node.candidate_priority, node.replication_quorum);
+        match self.monitor.register(node, self.now) {
+            Ok(decision) => {
+                self.tell(|_| format!("node {id} is host {index}: priority {priority}, quorum {is_member}"));
+                self.note(&decision);
+                self.hosts[index].node = Some(id);
+                self.hosts[index].keeper = Keeper::new();
+                self.hosts[index].keeper.start(self.now);
+            }
+            Err(refusal) => self.tell(|_| format!("host {index} cannot join: {refusal}")),
+        }
+    }
+
+    pub(crate) const fn acknowledged(&self) -> u64 {
+        self.acknowledged.count
+    }
+
+    pub(crate) const fn promotions(&self) -> u64 {
+        self.promotions
+    }
+
+    /// The phase of faults, then the one in which the group must become whole.
+    pub(crate) fn run(&mut self) -> Result<(), String> {
+        while self.now < self.profile.faults_ms && self.violation.is_none() {
+            self.something_happens();
+            self.tick();
+        }
+        self.heal();
+        self.await_the_end()
+    }
+
+    fn tick(&mut self) {
+        self.now += TICK_MS;
+        self.deliver();
+        for index in 0..self.hosts.len() {
+            self.postgres_goes_on(index);
+        }
+        self.replicate();
+        for index in 0..self.hosts.len() {
+            self.client_commits(index);
+            self.keeper_lives(index);
+        }
+        self.monitor_watches();
+    }
+
+    fn postgres_goes_on(&mut self, index: usize) {
+        let host = &mut self.hosts[index];
+        if host.is_frozen || host.postgres.is_stopped() {
+            return;
+        }
+        let (is_lazy, checkpoints) = (self.random.per_mille(200), self.random.per_mille(15));
+        host.postgres.time_passes(&mut self.archive, self.now, is_lazy);
+        if checkpoints {
+            host.postgres.checkpoints();
+        }
+    }
+
+    fn tell(&self, what: impl FnOnce(&Self) -> String) {
+        self.log.tell(self.now, || what(self));
+    }
+
+    /// Takes note of a decision: the story, and what must hold of goals.
+    fn note(&mut self, decision: &Decision) {
+        for change in &decision.changes {
+            self.tell(|_| format!("    {} (epoch {})", change.description, change.epoch));
+        }
+        for (_, why) in &decision.removed {
+            self.tell(|_| format!("    {why}"));
+        }
+        if decision.changes.iter().any(|change| change.rule == PROMOTION) {
+            self.promotions += 1;
+        }
+        let verdict = check_goals(&self.monitor.group);
+        self.judge(verdict);
+        for change in &decision.changes {
+            self.notify(change.node);
+        }
+    }
+
+    fn judge(&mut self, verdict: Result<(), String>) {
+        if let Err(violation) = verdict {
+            self.tell(|_| format!("VIOLATION: {violation}"));
+            self.violation.get_or_insert(violation);
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! What operators do.
+
+use pgaf_core::ReplicationState::{Maintenance, WaitMaintenance};
+use pgaf_core::keeper::StopMode;
+use pgaf_core::monitor::Event;
+use pgaf_core::{Node, NodeId};
+
+use super::super::keeper::Keeper;
+use super::super::postgres::Postgres;
+use super::World;
+
+impl World {
+    /// One command, at random; a refusal is an answer, too.
+    pub(super) fn operator_commands(&mut self) {
+        let nodes = self.monitor.group.nodes.len();
+        if !self.monitor.is_up || nodes == 0 {
+            return;
+        }
+        let node = self.random.index(nodes);
+        let node = self.monitor.group.nodes[node].id;
+        let event = match self.random.below(16) {
+            0 | 1 => Event::PerformFailover,
+            2 | 3 => Event::PerformPromotion(node),
+            4 | 5 => Event::StartMaintenance(node),
+            6..=8 => return self.end_maintenance(),
+            9 => Event::SetCandidatePriority(node, [0, 50, 50, 90][self.random.index(4)]),
+            10 | 11 => Event::SetReplicationQuorum(node, self.random.per_mille(600)),
+            12 => Event::SetNumberSyncStandbys(self.random.below(3) as u32),
+            13 if self.profile.loses_nodes => return self.drop_node(node),
+            14 if self.profile.loses_nodes => return self.add_again(),
+            15 if self.profile.allows_data_loss => Event::FailoverWithDataLoss { who: "operator".to_owned() },
+            _ => return,
+        };
+        self.command(&event);
+    }
+
+    pub(super) fn command(&mut self, event: &Event) {
+        if !self.monitor.is_up {
+            return;
+        }
+        self.tell(|_| format!("COMMAND: {event:?}"));
+        match self.monitor.event(event, self.now) {
+            Ok(decision) => self.note(&decision),
+            Err(refusal) => self.tell(|_| format!("    refused: {refusal}")),
+        }
+    }
+
+    /// Brings back whoever was taken out.
+    pub(super) fn end_maintenance(&mut self) {
+        let is_out = |node: &&Node| matches!(node.goal, Maintenance | WaitMaintenance);
+        if let Some(node) = self.monitor.group.nodes.iter().find(is_out).map(|node| node.id) {
+            self.command(&Event::StopMaintenance(node));
+        }
+    }
+
+    fn drop_node(&mut self, node: NodeId) {
+        if self.monitor.group.nodes.len() > 1 {
+            self.has_lost_nodes = true;
+            let force = self.random.per_mille(400);
+            self.command(&Event::Remove { node, force });
+        }
+    }
+
+    /// On a host whose keeper knows that it was dropped, under a new id, without data.
+    fn add_again(&mut self) {
+        let Some(index) = self.hosts.iter().position(|host| host.node.is_none()) else { return };
+        let count = self.hosts.len();
+        let host = &mut self.hosts[index];
+        if host.postgres.is_stopped() && !host.is_frozen && !self.monitor.group.nodes.is_empty() {
+            host.postgres = Postgres::without_data(count);
+            self.add_node(index);
+        }
+    }
+
+    /// The keeper has heard that its node was dropped: it stops Postgres and ends.
+    pub(super) fn leave(&mut self, index: usize) {
+        self.tell(|_| format!("host {index} has left its group"));
+        let host = &mut self.hosts[index];
+        host.node = None;
+        host.keeper = Keeper::new();
+        host.postgres.begin_stop(StopMode::Fast, self.now);
+    }
+}
