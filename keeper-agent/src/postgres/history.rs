@@ -14,6 +14,15 @@ pub(super) fn file_name(timeline: Timeline) -> String {
     format!("{:08X}.history", timeline.0)
 }
 
+/// The history of a timeline; `None` when its file is not there, or cannot be read.
+pub(super) fn read(pgdata: &Path, timeline: Timeline) -> Option<TimelineHistory> {
+    if timeline == Timeline::FIRST {
+        return Some(TimelineHistory::first());
+    }
+    let content = files::read_if_there(&pgdata.join("pg_wal").join(file_name(timeline))).ok()??;
+    TimelineHistory::parse(timeline, &content).ok()
+}
+
 /// Writes the history files of all ancestors of the newest timeline that are not there.
 pub(super) fn complete(pgdata: &Path) -> Result<(), PostgresError> {
     let wal = pgdata.join("pg_wal");

@@ -95,7 +95,7 @@ impl Observer {
             }
             _ => lineage::Answer::default(),
         };
-        let is_rewind_hopeless = found.is_wal_gone
+        let is_rewind_hopeless = found.needs_copy
             || upstream.is_some_and(|peer| instance.memory().hopeless_rewind_to == Some(peer.node));
         Sight {
             observed: Observed {

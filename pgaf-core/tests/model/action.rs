@@ -115,9 +115,10 @@ impl World {
     }
 
     fn age(&mut self, index: usize) {
-        let hears = self.hosts[index].server.follows.is_some_and(|upstream| {
-            self.is_heard(upstream, index) && self.hosts[upstream].server.sends()
-        });
+        let hears = self.hosts[index]
+            .server
+            .follows
+            .is_some_and(|upstream| self.is_heard(upstream, index) && self.hosts[upstream].server.sends());
         let replying: Vec<usize> = (0..self.hosts.len())
             .filter(|standby| {
                 let server = &self.hosts[*standby].server;

@@ -55,8 +55,12 @@ pub(crate) fn settle(world: &mut World) -> Result<(), String> {
     if is_excused(world) {
         return Ok(());
     }
-    let states: Vec<String> =
-        world.group.nodes.iter().map(|node| format!("{}: {}/{}", node.id, node.reported, node.goal)).collect();
+    let states: Vec<String> = world
+        .group
+        .nodes
+        .iter()
+        .map(|node| format!("{}: {}/{}", node.id, node.reported, node.goal))
+        .collect();
     Err(format!("{}; {:?}", states.join(", "), world.group.waits_for))
 }
 

@@ -65,9 +65,10 @@ impl Keeper {
             return Plan::Wait("waiting for the monitor");
         };
         let rule = &assignment.commit_rule;
-        let fresh = server.replies.iter().filter(|reply| {
-            reply.age == 0 && rule.standbys.contains(&NodeId(reply.standby as i64 + 1))
-        });
+        let fresh = server
+            .replies
+            .iter()
+            .filter(|reply| reply.age == 0 && rule.standbys.contains(&NodeId(reply.standby as i64 + 1)));
         if rule.is_synchronous() && server.is_running() && fresh.count() >= rule.acks as usize {
             self.authority.standbys_seen(NOW);
         }
@@ -86,12 +87,11 @@ impl Keeper {
 
     /// It must stop its server before any more time passes.
     pub(crate) fn must_fence(&self, server: &Server) -> bool {
-        let is_concerned = self.assignment.as_ref().is_some_and(|assignment| {
-            assignment.goal.is_writer() && assignment.commit_rule.is_synchronous()
-        });
-        is_concerned
-            && server.mode == Mode::Writer
-            && self.authority.time_to_fence(FENCE_AFTER, NOW) < TICK
+        let is_concerned = self
+            .assignment
+            .as_ref()
+            .is_some_and(|assignment| assignment.goal.is_writer() && assignment.commit_rule.is_synchronous());
+        is_concerned && server.mode == Mode::Writer && self.authority.time_to_fence(FENCE_AFTER, NOW) < TICK
     }
 
     /// What it would report now.
