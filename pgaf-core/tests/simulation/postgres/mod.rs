@@ -71,6 +71,8 @@ pub(crate) struct Postgres {
     /// The index of the host it would receive from.
     pub(crate) follows: Option<usize>,
     pub(crate) receiver: Receiver,
+    /// It was told to follow nobody, and has replayed all it has since.
+    pub(crate) is_replay_over: bool,
     /// When it last heard its upstream.
     pub(crate) heard_at: u64,
     /// One for each host that receives from here.
@@ -98,6 +100,7 @@ impl Postgres {
             older_names: None,
             follows: None,
             receiver: Receiver::Absent,
+            is_replay_over: false,
             heard_at: 0,
             walsenders: (0..hosts).map(|_| None).collect(),
             admitted: Vec::new(),
@@ -184,6 +187,7 @@ impl Postgres {
         self.mode = Mode::Stopped;
         self.receiver = Receiver::Absent;
         self.received_timeline = 0;
+        self.is_replay_over = false;
         self.walsenders.iter_mut().for_each(|walsender| *walsender = None);
         self.waiting.clear();
     }
@@ -260,6 +264,13 @@ impl Postgres {
                 if upstream.is_some() && self.is_standby() { Receiver::Idle } else { Receiver::Absent };
         }
         self.follows = upstream;
+        self.is_replay_over = false;
+    }
+
+    /// A standby that follows nobody has replayed all it has.
+    pub(crate) fn proves_replay_is_over(&mut self) -> bool {
+        self.is_replay_over = self.is_standby() && self.follows.is_none() && self.replayed == self.end.end;
+        self.is_replay_over
     }
 }
 
