@@ -62,7 +62,7 @@ impl Keeper {
             Mode::Up(role) => role,
         };
         let is_in_recovery = role == Role::Standby;
-        let end = postgres.end.lsn();
+        let end = postgres.position();
         Server::Running(Running {
             is_in_recovery,
             is_gated: role == Role::Gated,

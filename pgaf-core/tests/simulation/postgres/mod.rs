@@ -14,6 +14,9 @@ pub(crate) use walsender::Walsender;
 /// A clean shutdown whose standbys do not take everything is given up.
 const STOP_PATIENCE_MS: u64 = 10_000;
 
+/// A standby lets its keeper in before it has replayed the last records.
+const NOT_YET_REPLAYED: u64 = 12;
+
 /// What PGDATA holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Files {
@@ -130,6 +133,12 @@ impl Postgres {
         matches!(self.mode, Mode::Up(_) | Mode::Stopping { .. })
     }
 
+    /// How far it got, as SQL tells it: what was received before a restart counts when it is replayed.
+    pub(crate) fn position(&self) -> Lsn {
+        let has_received = !self.is_standby() || self.received_timeline > 0;
+        Lsn(if has_received { self.end.end } else { self.replayed })
+    }
+
     /// Whom it lets in for replication. A standby has not been told whom to let in, and lets in everybody.
     pub(crate) fn admits(&self, node: NodeId) -> bool {
         match self.mode {
@@ -197,7 +206,7 @@ impl Postgres {
         match self.mode {
             Mode::Starting { until, becomes } if until <= now => self.is_up(archive, becomes, now),
             Mode::Up(Role::Standby) if !is_lazy => self.replayed = self.end.end,
-            Mode::Up(Role::Standby) => self.replayed += (self.end.end - self.replayed) / 2,
+            Mode::Up(Role::Standby) => self.replayed += (self.end.end - self.replayed) / 4,
             Mode::Stopping { since, .. } if now - since >= STOP_PATIENCE_MS => self.ends(false),
             Mode::Stopping { since, has_checkpoint } => {
                 let has_sent = self.walsenders.iter().flatten().all(|it| it.flushed >= self.end.lsn());
@@ -217,7 +226,7 @@ impl Postgres {
         self.mode = Mode::Up(role);
         self.heard_at = now;
         if role == Role::Standby {
-            self.replayed = self.end.end;
+            self.replayed = self.checkpoint.end.max(self.end.end.saturating_sub(NOT_YET_REPLAYED));
         } else {
             self.end = archive.append(self.end);
         }
