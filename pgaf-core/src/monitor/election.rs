@@ -140,12 +140,12 @@ impl Group {
 
     /// Whom a candidate that lacks WAL fetches it from: a voter that stands still and has every acknowledged commit.
     pub fn fetch_source(&self) -> Option<&Node> {
-        self.alive_voters().find(|node| node.goal == ReportLsn && node.is_complete)
+        self.alive_voters().find(|node| is_source(node))
     }
 
     /// How far that candidate has to get.
     pub fn fetch_target(&self) -> Option<Lsn> {
-        let sources = self.nodes.iter().filter(|node| node.goal == ReportLsn && node.is_complete);
+        let sources = self.nodes.iter().filter(|node| is_source(node));
         sources.map(|node| node.lsn).min()
     }
 
@@ -237,6 +237,11 @@ impl Group {
 /// A node that has been chosen, and is not told to write yet.
 pub(super) const fn is_candidate_goal(goal: ReplicationState) -> bool {
     matches!(goal, FastForward | PreparePromotion | StopReplication)
+}
+
+/// It has every acknowledged commit, and has said where its log ends.
+fn is_source(node: &Node) -> bool {
+    node.goal == ReportLsn && node.has_reached_goal() && node.is_complete
 }
 
 /// All that `node` has is in the history of `of`.

@@ -114,7 +114,13 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         name: "election_without_primary",
-        when: &[Goal(Subject, &[Secondary, CatchingUp]), NoWriter, NoCandidate, ElectionPossible, Voter],
+        when: &[
+            Goal(Subject, &[Secondary, CatchingUp, JoinSecondary]),
+            NoWriter,
+            NoCandidate,
+            ElectionPossible,
+            Voter,
+        ],
         then: &[(Voters, ReportLsn)],
         why: "the group has no primary, and enough standbys report to find every acknowledged commit",
     },
