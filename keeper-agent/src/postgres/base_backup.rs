@@ -36,7 +36,7 @@ pub(super) async fn run(instance: &Instance, upstream: &Peer) -> Result<(), Post
         .arg("--pgdata")
         .arg(assemble::copy_directory(&config.pgdata))
         .arg("--dbname")
-        .arg(conninfo::streaming(&config, upstream))
+        .arg(conninfo::copying(&config, upstream))
         .args(["--wal-method=stream", "--checkpoint=fast", "--progress"])
         .arg("--no-password");
     if let Some(node) = config.node {
