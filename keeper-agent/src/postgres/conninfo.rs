@@ -15,28 +15,17 @@ use super::settings::SYNCS_SLOTS_SINCE;
 /// The role that standbys replicate as.
 pub const REPLICATION_ROLE: &str = "pgautofailover_replicator";
 
-/// For a program that streams from `upstream`. The application name is the slot's: synchronous_standby_names knows a
-/// standby by it.
-pub(super) fn streaming(config: &InstanceConfig, upstream: &Peer) -> String {
-    join(&to_stream(config, upstream))
-}
-
-/// `primary_conninfo` for a standby of `upstream`. From version 17 on it names a database, where a standby reads which
-/// logical slots there are.
+/// `primary_conninfo` for a standby of `upstream`. The application name is the slot's: synchronous_standby_names knows a
+/// standby by it. From version 17 on a database is named, where a standby reads which logical slots there are.
 pub(super) fn primary(config: &InstanceConfig, upstream: &Peer, major: Option<u32>) -> String {
-    let mut pairs = to_stream(config, upstream);
-    if major.is_some_and(|major| major >= SYNCS_SLOTS_SINCE) {
-        pairs.push(("dbname", config.dbname.clone()));
-    }
-    join(&pairs)
-}
-
-fn to_stream(config: &InstanceConfig, upstream: &Peer) -> Vec<(&'static str, String)> {
     let mut pairs = to_peer(config, upstream);
     if let Some(node) = config.node {
         pairs.push(("application_name", node.slot_name()));
     }
-    pairs
+    if major.is_some_and(|major| major >= SYNCS_SLOTS_SINCE) {
+        pairs.push(("dbname", config.dbname.clone()));
+    }
+    join(&pairs)
 }
 
 /// For a copy of `upstream`, which streams WAL as well: under a name that no commit waits for, as an incomplete copy
@@ -169,8 +158,8 @@ mod tests {
         let upstream =
             Peer { node: pgaf_core::NodeId(2), name: "b".to_owned(), host: "hostb".to_owned(), port: 5433 };
         let of = |major| primary(&config, &upstream, major);
-        assert_eq!(of(Some(16)), streaming(&config, &upstream));
-        assert_eq!(of(None), streaming(&config, &upstream));
+        assert!(!of(Some(16)).contains("dbname"));
+        assert_eq!(of(None), of(Some(16)));
         assert!(of(Some(17)).ends_with(" dbname='postgres'"));
         assert_eq!(following(&of(Some(17))), following(&of(Some(15))));
     }

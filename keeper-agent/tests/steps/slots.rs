@@ -192,6 +192,24 @@ async fn logical_slots_survive_a_failover_where_postgres_can(bed: &Bed) -> Outco
     primary
         .sql("SELECT pg_create_logical_replication_slot('decoding', 'pgoutput', false, false, true)")
         .await?;
+    await_logical_slot(&primary, &standby).await?;
+    standby.tend(&peers(&[&primary]), &[]).await?;
+    primary.stop(StopMode::Fast).await?;
+    standby.execute(&Step::Promote).await?;
+    standby.sql("CREATE TABLE y ()").await?;
+    standby.sql("SELECT pg_replication_slot_advance('decoding', pg_current_wal_lsn())").await?;
+    // The other way round: what the old primary has of before must not be in the way.
+    standby.admit(&[&primary]).await?;
+    primary.follow(Some(&standby)).await?;
+    primary.execute(&Step::StartPostgres).await?;
+    primary.await_stream().await?;
+    for _ in 0..2 {
+        primary.tend(&peers(&[&standby]), &[]).await?;
+    }
+    await_logical_slot(&standby, &primary).await
+}
+
+async fn await_logical_slot(primary: &Node, standby: &Node) -> Outcome {
     let deadline = Instant::now() + Duration::from_secs(60);
     let query = "SELECT count(*)::text FROM pg_replication_slots \
                  WHERE slot_name = 'decoding' AND synced AND NOT temporary";
@@ -201,9 +219,5 @@ async fn logical_slots_survive_a_failover_where_postgres_can(bed: &Bed) -> Outco
         primary.sql("SELECT pg_replication_slot_advance('decoding', pg_current_wal_lsn())").await?;
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
-    standby.tend(&peers(&[&primary]), &[]).await?;
-    primary.stop(StopMode::Fast).await?;
-    standby.execute(&Step::Promote).await?;
-    standby.sql("CREATE TABLE y ()").await?;
-    standby.sql("SELECT pg_replication_slot_advance('decoding', pg_current_wal_lsn())").await
+    Ok(())
 }
