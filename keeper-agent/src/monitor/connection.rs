@@ -75,6 +75,14 @@ impl MonitorConnection {
         self.listen("state").await
     }
 
+    /// Waits for every line of the monitor's log.
+    ///
+    /// # Errors
+    /// As for any call.
+    pub async fn listen_log(&self) -> Result<(), MonitorError> {
+        self.listen("log").await
+    }
+
     async fn listen(&self, channel: &str) -> Result<(), MonitorError> {
         let command = format!("LISTEN {channel}");
         self.within(QUERY_DEADLINE, "listening", self.client.batch_execute(&command)).await

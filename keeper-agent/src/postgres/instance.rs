@@ -19,6 +19,7 @@ use super::error::PostgresError;
 use super::hba::{self, HbaAddress, HbaEntry};
 use super::observe::{Observer, Sight};
 use super::postmaster::{Exit, Postmaster};
+use super::progress::Gauge;
 use super::settings::{self, Changing};
 use super::{
     admit, base_backup, checkpoint, conninfo, files, follow, marker, process, promote, rewind, start, stop,
@@ -32,6 +33,7 @@ pub struct Instance {
     observer: tokio::sync::Mutex<Observer>,
     executing: tokio::sync::Mutex<()>,
     memory: Mutex<Memory>,
+    gauge: Gauge,
 }
 
 /// What is known and cannot be seen.
@@ -56,6 +58,7 @@ impl Instance {
             observer: tokio::sync::Mutex::default(),
             executing: tokio::sync::Mutex::default(),
             memory: Mutex::default(),
+            gauge: Gauge::default(),
         }
     }
 
@@ -71,6 +74,15 @@ impl Instance {
 
     pub(super) fn memory(&self) -> MutexGuard<'_, Memory> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) const fn gauge(&self) -> &Gauge {
+        &self.gauge
+    }
+
+    /// How many percent of the data have been copied, while that goes on.
+    pub fn progress(&self) -> Option<u8> {
+        self.gauge.percent()
     }
 
     /// Takes over a postmaster that already runs on this data directory; false when there is none.

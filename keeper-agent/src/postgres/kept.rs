@@ -12,6 +12,7 @@ use super::config::InstanceConfig;
 use super::conninfo::make_private_directory;
 use super::error::PostgresError;
 use super::settings::{SETTINGS_FILE, STANDBY_FILE};
+use super::tablespaces::Tablespaces;
 use super::{files, marker, slots};
 
 /// What is a node's own, not its cluster's.
@@ -30,6 +31,8 @@ const OWN_FILES: [&str; 9] = [
 /// Where the slots are, in PGDATA as in what is kept.
 const SLOTS: &str = "pg_replslot";
 const SLOT_STATE: &str = "state";
+/// Where this node has its tablespaces.
+const TABLESPACES: &str = "tablespaces.json";
 
 fn directory(config: &InstanceConfig) -> PathBuf {
     config.state_dir.join(KEPT_DIRECTORY)
@@ -74,6 +77,22 @@ pub(super) fn put_back(config: &InstanceConfig) -> Result<(), PostgresError> {
         fs::rename(kept.join(name), &target).map_err(PostgresError::file("move", &target))?;
     }
     Ok(())
+}
+
+/// Writes down where this node's tablespaces are: of a copy that is cut off, nothing else tells.
+pub(super) fn note_tablespaces(config: &InstanceConfig, of: &Tablespaces) -> Result<(), PostgresError> {
+    let path = directory(config).join(TABLESPACES);
+    let content =
+        serde_json::to_vec(of).map_err(|error| PostgresError::Refused(format!("a tablespace: {error}")))?;
+    files::replace(&path, &content, 0o600)
+}
+
+/// Those that were written down.
+pub(super) fn noted_tablespaces(config: &InstanceConfig) -> Result<Tablespaces, PostgresError> {
+    let path = directory(config).join(TABLESPACES);
+    let content = files::read_if_there(&path)?.unwrap_or_else(|| "{}".to_owned());
+    serde_json::from_str(&content)
+        .map_err(|error| PostgresError::Refused(format!("\"{}\" is damaged: {error}", path.display())))
 }
 
 /// The user's physical slots. A logical one cannot be used on a standby, nor does the new log continue where it was.

@@ -45,6 +45,7 @@ mod kept;
 mod marker;
 mod settings;
 mod slots;
+mod tablespaces;
 
 mod connection;
 mod control_data;
@@ -53,6 +54,7 @@ mod network;
 mod postmaster;
 mod process;
 mod program;
+mod progress;
 mod startup_log;
 
 #[cfg(test)]

@@ -96,7 +96,7 @@ impl Observer {
             }
             _ => lineage::Answer::default(),
         };
-        let is_rewind_hopeless = found.is_wal_gone
+        let is_rewind_hopeless = found.needs_copy
             || upstream.is_some_and(|peer| instance.memory().hopeless_rewind_to == Some(peer.node));
         let is_shut_down = server == Server::Stopped && matches!(data, DataDirectory::Present(_));
         Sight {

@@ -14,6 +14,7 @@ use super::connection::within;
 use super::conninfo::REPLICATION_ROLE;
 use super::error::PostgresError;
 use super::history;
+use super::tablespaces::Tablespaces;
 
 /// What another node says of its log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -119,6 +120,23 @@ impl RemoteSession {
             .map_err(PostgresError::sql("read the timeline history of another node"))?;
         TimelineHistory::parse(timeline, row.get(0))
             .map_err(|error| PostgresError::Refused(format!("{what}: {error}")))
+    }
+
+    /// Its tablespaces outside of its data directory.
+    pub(super) async fn tablespaces(&self) -> Result<Tablespaces, PostgresError> {
+        let what = format!("node {}", self.peer);
+        let question = self.session.client.query(
+            "SELECT oid::bigint, pg_tablespace_location(oid) FROM pg_tablespace \
+             WHERE pg_tablespace_location(oid) LIKE '/%'",
+            &[],
+        );
+        let rows = within(self.deadline, &what, question)
+            .await?
+            .map_err(PostgresError::sql("list the tablespaces of another node"))?;
+        let space = |row: &tokio_postgres::Row| {
+            Some((u32::try_from(row.get::<_, i64>(0)).ok()?, row.get::<_, String>(1).into()))
+        };
+        Ok(rows.iter().filter_map(space).collect())
     }
 
     /// It has the segment of WAL with this number, on any timeline.

@@ -18,11 +18,16 @@ use crate::postgres::BootTime;
 const CONTACT_RETRY: Duration = Duration::from_millis(300);
 
 impl Keeper {
-    pub(super) fn circumstances(&self) -> Circumstances<'_> {
+    pub(super) fn circumstances(&self) -> Circumstances {
+        let percent = self.instance.progress();
+        let progress = self.progress.as_ref().map(|progress| match percent {
+            Some(percent) => format!("{progress}: {percent} %"),
+            None => progress.clone(),
+        });
         Circumstances {
             is_starting: self.work.is_starting_postgres(),
             is_stopping: self.shutdown.is_wanted(),
-            progress: self.progress.as_deref(),
+            progress,
         }
     }
 

@@ -67,6 +67,7 @@ impl World {
     fn may_wait(&self) -> bool {
         let is_blocked = check_plans(&self.hosts, self.now).is_err();
         let group = &self.monitor.group;
-        self.has_lost_nodes && (group.waits_for.is_some() || (is_blocked && !group.is_election_possible()))
+        let may_lack = self.has_lost_nodes || self.profile.restores_rows;
+        may_lack && (group.waits_for.is_some() || (is_blocked && !group.is_election_possible()))
     }
 }
