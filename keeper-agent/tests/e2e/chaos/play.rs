@@ -171,21 +171,15 @@ impl<'a> Player<'a> {
     ) -> Result<()> {
         let until = Instant::now() + within;
         let left = || until.saturating_duration_since(Instant::now());
-        let faults = played.round.faults.clone();
-        wait_for("everything to be taken back", left(), || {
-            unhealed
-                .retain(|index| !heal(&faults[*index], &mut self.bed, played, *index, self.sync_standbys));
-            match unhealed
-                .first()
-                .and_then(|index| played.struck.iter().find(|struck| struck.index == *index))
-            {
-                None => Ok(Some(())),
-                Some(struck) => {
-                    sleep(RETRY_PACE);
-                    let trouble = struck.trouble.as_deref().unwrap_or_default();
-                    anyhow::bail!("{}: {trouble}", faults[struck.index].label())
-                }
-            }
+        self.take_back(played, unhealed, left())?;
+        // What the monitor says may be older than the last fault.
+        let now =
+            wait_for("the monitor", left(), || self.monitor_says("select clock_timestamp()").map(Some))?;
+        let sql = format!("select count(*) from pgautofailover.node where reporttime <= '{now}'");
+        wait_for("every node to report", left(), || {
+            let silent = self.monitor_says(&sql)?;
+            anyhow::ensure!(silent == "0", "{silent} have not");
+            Ok(Some(()))
         })?;
         self.bed.cluster.wait_whole(left())?;
         for follower in &self.bed.followers {
@@ -195,6 +189,26 @@ impl<'a> Player<'a> {
         Ok(())
     }
 
+    /// Tries again what could not be taken back when its time had come.
+    fn take_back(&mut self, played: &mut Played, unhealed: &mut Vec<usize>, within: Duration) -> Result<()> {
+        let faults = played.round.faults.clone();
+        wait_for("everything to be taken back", within, || {
+            unhealed
+                .retain(|index| !heal(&faults[*index], &mut self.bed, played, *index, self.sync_standbys));
+            let Some(index) = unhealed.first() else {
+                return Ok(Some(()));
+            };
+            let trouble = played.struck.iter().find(|struck| struck.index == *index);
+            let trouble = trouble.and_then(|struck| struck.trouble.clone()).unwrap_or_default();
+            sleep(RETRY_PACE);
+            anyhow::bail!("{}: {trouble}", faults[*index].label())
+        })
+    }
+
+    fn monitor_says(&self, sql: &str) -> Result<String> {
+        self.bed.cluster.on_monitor(|monitor| monitor.text(sql))
+    }
+
     /// Every row that was acknowledged so far is on the primary. What is lost is counted in the end; here it is only
     /// noticed early enough to keep the logs.
     fn look_for_lost_rows(&mut self, played: &Played) -> Result<()> {
@@ -202,7 +216,10 @@ impl<'a> Player<'a> {
             return Ok(());
         }
         let acknowledged: Vec<usize> = self.bed.writers().map(|writer| writer.ledger().acks.len()).collect();
-        let set = set_of(self.bed.cluster.host(&self.bed.cluster.primary()?)?)?;
+        let cluster = &self.bed.cluster;
+        let set = wait_for("the rows of the primary", ACK, || {
+            set_of(cluster.host(&cluster.primary()?)?).map(Some)
+        })?;
         let is_lost = self.bed.writers().zip(acknowledged).any(|(writer, count)| {
             let ledger = writer.ledger();
             ledger.acks[..count].iter().any(|ack| !set.contains(&(ledger.writer, ack.value)))
