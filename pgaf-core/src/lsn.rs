@@ -150,6 +150,14 @@ impl TimelineHistory {
             _ => Lineage::Forked,
         }
     }
+
+    /// How a log that ends at `end`, and whose own history is `log`, relates to this history. Timelines of the same
+    /// number that began at different places are different timelines.
+    pub fn lineage_of_log(&self, log: &Self, end: Lsn) -> Lineage {
+        let position = self.ancestors.iter().position(|(ancestor, _)| *ancestor == log.timeline);
+        let beginning = self.ancestors.iter().take(position.unwrap_or(self.ancestors.len()));
+        if log.ancestors.iter().eq(beginning) { self.lineage_of(log.timeline, end) } else { Lineage::Forked }
+    }
 }
 
 /// A timeline's number as a history file has it: digits alone.
@@ -191,6 +199,24 @@ mod tests {
         assert_eq!(lineage(2, "0/4000000"), Lineage::Behind);
         assert_eq!(lineage(3, "0/9000000"), Lineage::Behind);
         assert_eq!(lineage(4, "0/1000000"), Lineage::Forked, "a timeline it never had");
+    }
+
+    #[test]
+    fn timelines_of_one_number_differ_by_their_beginnings() {
+        let history = |timeline, ancestors: &[(u32, &str)]| TimelineHistory {
+            timeline: Timeline(timeline),
+            ancestors: ancestors.iter().map(|(id, left_at)| (Timeline(*id), lsn(left_at))).collect(),
+        };
+        let source = history(3, &[(1, "0/3000000"), (2, "0/5000000")]);
+        let lineage = |log: &TimelineHistory, end| source.lineage_of_log(log, lsn(end));
+        assert_eq!(lineage(&source, "0/9000000"), Lineage::Behind);
+        assert_eq!(lineage(&TimelineHistory::first(), "0/3000000"), Lineage::Behind);
+        assert_eq!(lineage(&TimelineHistory::first(), "0/3000001"), Lineage::Forked);
+        assert_eq!(lineage(&history(2, &[(1, "0/3000000")]), "0/5000000"), Lineage::Behind);
+        assert_eq!(lineage(&history(2, &[(1, "0/3000028")]), "0/4000000"), Lineage::Forked);
+        assert_eq!(lineage(&history(3, &[(1, "0/3000000"), (2, "0/4000000")]), "0/4000028"), Lineage::Forked);
+        assert_eq!(lineage(&history(3, &[(1, "0/3000000")]), "0/4000000"), Lineage::Forked);
+        assert_eq!(lineage(&history(4, &[(1, "0/3000000")]), "0/3000028"), Lineage::Forked);
     }
 
     #[test]

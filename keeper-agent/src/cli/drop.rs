@@ -140,10 +140,10 @@ async fn say_dropped(monitor: &MonitorConnection, config: &NodeConfig, state: &K
         sync_state: String::new(),
         detail: ReportDetail::default(),
     };
-    let assigned = monitor.node_active(&config.formation, state.node, state.group, &report).await;
-    let assigned = match assigned {
+    let answer = monitor.node_active(&config.formation, state.node, state.group, &report).await;
+    let assigned = match answer {
         Err(MonitorError::NodeDropped(_)) => return Ok(()),
-        assigned => assigned?,
+        answer => answer?.assignment,
     };
     if assigned.goal != ReplicationState::Dropped {
         return Ok(());

@@ -19,9 +19,11 @@ mod show;
 mod ssl;
 mod switches;
 mod version;
+mod watch;
 
 mod checks;
 mod error;
+mod local_time;
 mod log;
 mod print;
 mod table;
@@ -96,7 +98,7 @@ async fn dispatch(command: &Command) -> CliResult<Exit> {
         Command::Get(command) => properties::get(command).await,
         Command::Set(command) => properties::set(command).await,
         Command::Perform(command) => perform::run(command).await,
-        Command::Watch(_) => Err(switches::not_yet("the dashboard (\"show state --watch\" shows changes)")),
+        Command::Watch(options) => watch::run(&options.monitor, &options.group, None).await,
         Command::Activate(_) => Err(switches::not_yet("activating a Citus worker")),
         Command::Version(json) => version::run(json.json),
         Command::Completions { shell } => {

@@ -24,6 +24,16 @@ pub(super) fn streaming(config: &InstanceConfig, upstream: &Peer) -> String {
     join(&pairs)
 }
 
+/// For a copy of `upstream`, which streams WAL as well: under a name that no commit waits for, as an incomplete copy
+/// must acknowledge none.
+pub(super) fn copying(config: &InstanceConfig, upstream: &Peer) -> String {
+    let mut pairs = to_peer(config, upstream);
+    if let Some(node) = config.node {
+        pairs.push(("application_name", format!("pgautofailover_copy_{node}")));
+    }
+    join(&pairs)
+}
+
 /// For a program that connects to a database of `peer`.
 pub(super) fn database(config: &InstanceConfig, peer: &Peer, dbname: &str) -> String {
     let mut pairs = to_peer(config, peer);

@@ -14,6 +14,15 @@ pub(super) fn file_name(timeline: Timeline) -> String {
     format!("{:08X}.history", timeline.0)
 }
 
+/// The history of a timeline; `None` when its file is not there, or cannot be read.
+pub(super) fn read(pgdata: &Path, timeline: Timeline) -> Option<TimelineHistory> {
+    if timeline == Timeline::FIRST {
+        return Some(TimelineHistory::first());
+    }
+    let content = files::read_if_there(&pgdata.join("pg_wal").join(file_name(timeline))).ok()??;
+    TimelineHistory::parse(timeline, &content).ok()
+}
+
 /// Writes the history files of all ancestors of the newest timeline that are not there.
 pub(super) fn complete(pgdata: &Path) -> Result<(), PostgresError> {
     let wal = pgdata.join("pg_wal");
@@ -57,6 +66,8 @@ fn before(content: &str, timeline: Timeline) -> String {
 
 #[cfg(test)]
 mod tests {
+    use pgaf_core::lsn::Lsn;
+
     use super::*;
 
     #[test]
@@ -75,5 +86,8 @@ mod tests {
         assert_eq!(read("00000002.history").as_deref(), Some("1\t0/3000000\tfirst\n\n"));
         assert_eq!(read("00000001.history"), None);
         complete(directory.path()).expect("idempotent");
+        let third = super::read(directory.path(), Timeline(3)).expect("there");
+        assert_eq!(third.ancestors, [(Timeline(1), Lsn(0x300_0000)), (Timeline(2), Lsn(0x500_0000))]);
+        assert_eq!(super::read(directory.path(), Timeline(5)), None);
     }
 }

@@ -3,15 +3,14 @@
 use std::time::Duration;
 
 use pgaf_core::keeper::{Receiver, Running, Server};
-use pgaf_core::lsn::{Lineage, Lsn, Timeline};
+use pgaf_core::lsn::{Lineage, Lsn, Timeline, TimelineHistory};
 use pgaf_core::message::Peer;
 
 use super::config::InstanceConfig;
 use super::control_data::ControlData;
 use super::error::PostgresError;
-use super::files;
 use super::remote::{RemoteSession, Source};
-use super::wal;
+use super::{files, history, wal};
 
 /// How long the other node may take to answer.
 const DEADLINE: Duration = Duration::from_millis(1500);
@@ -32,13 +31,43 @@ pub(super) struct Question<'a> {
 pub(super) struct Answer {
     /// `None` when the upstream cannot be asked, is another cluster, or when there is nothing to compare.
     pub(super) lineage: Option<Lineage>,
-    /// The upstream has removed WAL that is needed here: only a copy helps, as with a fork that cannot be rewound.
-    pub(super) is_wal_gone: bool,
+    /// Only a copy helps: the upstream has removed WAL that is needed here, or pg_rewind would see no fork.
+    pub(super) needs_copy: bool,
 }
 
 impl From<Lineage> for Answer {
     fn from(lineage: Lineage) -> Self {
-        Self { lineage: Some(lineage), is_wal_gone: false }
+        Self { lineage: Some(lineage), needs_copy: false }
+    }
+}
+
+/// The local log: its timeline, and the history of that, when there is a file that tells it.
+struct Branch {
+    timeline: Timeline,
+    history: Option<TimelineHistory>,
+}
+
+impl Branch {
+    async fn read(config: &InstanceConfig, timeline: Timeline) -> Result<Self, PostgresError> {
+        let pgdata = config.pgdata.clone();
+        let read = move || Ok(history::read(&pgdata, timeline));
+        let history = files::blocking("reading the timeline history", read).await?;
+        Ok(Self { timeline, history })
+    }
+
+    /// It is no part of the source's history, wherever it ends.
+    fn is_foreign_to(&self, source: &Source) -> bool {
+        let lineage_at_beginning = match &self.history {
+            Some(history) => source.history.lineage_of_log(history, Lsn::ZERO),
+            None => source.history.lineage_of(self.timeline, Lsn::ZERO),
+        };
+        lineage_at_beginning == Lineage::Forked
+    }
+
+    /// pg_rewind tells timelines apart by their numbers alone: where these are equal it does nothing.
+    fn fork_from(&self, source: &Source) -> Answer {
+        let needs_copy = self.timeline == source.history.timeline;
+        Answer { lineage: Some(Lineage::Forked), needs_copy }
     }
 }
 
@@ -77,11 +106,20 @@ async fn compare(
             source.system_identifier, control.system_identifier
         )));
     }
-    let Some(running) = running else {
-        return of_stopped(config, &source, control).await.map(Answer::from);
+    let timeline = running.map_or(control.timeline, |running| running.timeline);
+    let branch = Branch::read(config, timeline).await?;
+    if branch.is_foreign_to(&source) {
+        return Ok(branch.fork_from(&source));
+    }
+    let lineage = match running {
+        Some(running) => of_running(&source, running.timeline, running.lsn),
+        None => of_stopped(config, &source, control).await?,
     };
-    let lineage = of_running(&source, running.timeline, running.lsn);
-    if lineage == Lineage::Behind && question.is_waiting && running.replayed < source.end {
+    if lineage == Lineage::Forked {
+        return Ok(branch.fork_from(&source));
+    }
+    let needs_wal = running.filter(|running| question.is_waiting && running.replayed < source.end);
+    if let Some(running) = needs_wal {
         let segment = wal::segment_number_name(running.replayed, control.wal_segment_bytes);
         if !session.has_segment(&segment).await? {
             tracing::warn!(
@@ -89,7 +127,7 @@ async fn compare(
                 upstream.node,
                 upstream.name
             );
-            return Ok(Answer { lineage: Some(Lineage::Forked), is_wal_gone: true });
+            return Ok(Answer { lineage: Some(Lineage::Forked), needs_copy: true });
         }
     }
     Ok(lineage.into())
@@ -142,8 +180,6 @@ fn parting(source: &Source, timeline: Timeline) -> Option<Lsn> {
 
 #[cfg(test)]
 mod tests {
-    use pgaf_core::lsn::TimelineHistory;
-
     use super::*;
 
     fn source(is_in_recovery: bool) -> Source {
@@ -171,5 +207,25 @@ mod tests {
         assert_eq!(parting(&source(false), Timeline(1)), Some(Lsn(100)));
         assert_eq!(parting(&source(false), Timeline(2)), Some(Lsn(200)));
         assert_eq!(parting(&source(false), Timeline(3)), None);
+    }
+
+    #[test]
+    fn timelines_of_one_number_that_began_elsewhere_are_forks() {
+        let branch = |timeline, ancestors: &[(u32, u64)]| Branch {
+            timeline: Timeline(timeline),
+            history: Some(TimelineHistory {
+                timeline: Timeline(timeline),
+                ancestors: ancestors.iter().map(|(id, left_at)| (Timeline(*id), Lsn(*left_at))).collect(),
+            }),
+        };
+        let source = source(false);
+        assert!(!branch(2, &[(1, 100)]).is_foreign_to(&source));
+        assert!(!branch(1, &[]).is_foreign_to(&source));
+        assert!(!Branch { timeline: Timeline(2), history: None }.is_foreign_to(&source));
+        let other = branch(2, &[(1, 90)]);
+        assert!(other.is_foreign_to(&source));
+        assert!(other.fork_from(&source).needs_copy, "a rewind would do nothing");
+        let newer = branch(3, &[(1, 90)]);
+        assert!(newer.is_foreign_to(&source) && !newer.fork_from(&source).needs_copy);
     }
 }

@@ -54,7 +54,6 @@ fn what_this_version_does_not_do() {
         "create coordinator --pgdata x --no-ssl",
         "create worker --pgdata x --no-ssl",
         "create postgres --pgdata x --no-ssl --disable-monitor",
-        "watch --pgdata x",
         "activate --pgdata x",
         "enable monitor --pgdata x postgres://h/d",
         "disable monitor --pgdata x",

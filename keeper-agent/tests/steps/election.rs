@@ -20,6 +20,7 @@ crate::tests![
     a_rewind_keeps_the_nodes_own_configuration,
     a_standby_of_an_old_timeline_finds_every_history,
     a_standby_whose_wal_is_gone_is_copied_anew,
+    timelines_of_one_number_are_told_apart,
 ];
 
 async fn promote(node: &Node) -> Outcome {
@@ -226,4 +227,38 @@ async fn a_standby_whose_wal_is_gone_is_copied_anew(bed: &Bed) -> Outcome {
     standby.join(&primary).await?;
     let observed = standby.observe(Some(&peer)).await.observed;
     check(observed.lineage == Some(Lineage::Behind) && !observed.is_rewind_hopeless, "and then it is well")
+}
+
+/// Two standbys were promoted, each on a timeline 2 of its own.
+async fn timelines_of_one_number_are_told_apart(bed: &Bed) -> Outcome {
+    let primary = bed.primary(1).await?;
+    let (two, three) = (bed.node(2), bed.node(3));
+    primary.admit(&[&two, &three]).await?;
+    two.join(&primary).await?;
+    three.join(&primary).await?;
+    three.follow(None).await?;
+    primary.sql("CREATE TABLE t AS SELECT generate_series(1, 1000)").await?;
+    two.catch_up(&primary).await?;
+    primary.stop(StopMode::Fast).await?;
+    promote(&two).await?;
+    promote(&three).await?;
+    two.admit(&[&three]).await?;
+    two.sql("CREATE TABLE u AS SELECT generate_series(1, 10000)").await?;
+    check(two.running().await?.timeline == three.running().await?.timeline, "one number")?;
+    three.stop(StopMode::Fast).await?;
+    is_another_branch(&three, &two).await?;
+    three.follow(None).await?;
+    three.execute(&Step::StartPostgres).await?;
+    check(three.running().await?.is_in_recovery, "a standby of nobody")?;
+    is_another_branch(&three, &two).await?;
+    three.stop(StopMode::Fast).await?;
+    three.join(&two).await?;
+    check(lineage(&three, &two).await == Some(Lineage::Behind), "behind, as a copy")
+}
+
+/// And pg_rewind, which goes by numbers, would do nothing about it.
+async fn is_another_branch(node: &Node, upstream: &Node) -> Outcome {
+    let observed = node.observe(Some(&upstream.peer())).await.observed;
+    check(observed.lineage == Some(Lineage::Forked), "forked")?;
+    check(observed.is_rewind_hopeless, "only a copy helps")
 }

@@ -7,7 +7,7 @@ use pgaf_core::id::NodeId;
 use pgaf_core::keeper::{Following, Receiver, Server, Step, StopMode};
 use pgaf_core::lsn::Lineage;
 
-use crate::bed::{Bed, Outcome, check, processes_of, signal};
+use crate::bed::{Bed, Node, Outcome, check, processes_of, signal};
 
 crate::tests![
     following_twice_and_another,
@@ -21,6 +21,7 @@ crate::tests![
     a_silent_upstream_is_noticed,
     a_standby_is_behind_its_upstream,
     a_copy_does_not_take_over_whom_its_source_waits_for,
+    a_copy_acknowledges_no_commit,
 ];
 
 const NAMES: &str = "ANY 1 (pgautofailover_standby_2)";
@@ -205,4 +206,38 @@ async fn a_copy_does_not_take_over_whom_its_source_waits_for(bed: &Bed) -> Outco
     primary.stop(StopMode::Fast).await?;
     standby.execute(&Step::Promote).await?;
     standby.sql("CREATE TABLE t ()").await
+}
+
+/// The copy is of the very standby that commits wait for.
+async fn a_copy_acknowledges_no_commit(bed: &Bed) -> Outcome {
+    let primary = bed.primary(1).await?;
+    // So slow that it is not complete when the test is.
+    let node = bed.node_with(2, |config| config.maximum_backup_rate = "1M".to_owned());
+    primary.admit(&[&node]).await?;
+    let copy = Step::BaseBackup { upstream: primary.peer() };
+    tokio::select! {
+        ended = node.execute(&copy) => Err(format!("the copy has ended: {ended:?}").into()),
+        outcome = commits_wait_beside_a_copy(&primary) => outcome,
+    }
+}
+
+async fn commits_wait_beside_a_copy(primary: &Node) -> Outcome {
+    const STREAMS: &str = "SELECT count(*)::text FROM pg_stat_replication WHERE state = 'streaming'";
+    while primary.ask(STREAMS).await? != "1" {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    primary.execute(&Step::SetSynchronousStandbyNames(NAMES.to_owned())).await?;
+    let commit = primary.sql("CREATE TABLE t ()");
+    // The stream of a copy flushes, and says so, at the end of a segment.
+    let look = async {
+        primary.ask("SELECT pg_switch_wal()::text").await?;
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        check(primary.ask(STREAMS).await? == "1", "the copy streams")?;
+        let counted = "SELECT count(*)::text FROM pg_stat_replication WHERE sync_priority > 0";
+        check(primary.ask(counted).await? == "0", "it is not waited for")
+    };
+    tokio::select! {
+        _ = commit => Err("a commit was acknowledged".into()),
+        outcome = look => outcome,
+    }
 }

@@ -163,7 +163,10 @@ impl Draft {
     /// Refuses to take a node out of the quorum when too few would be left.
     fn keep_quorum_without(&self, id: NodeId) -> Result<(), Refusal> {
         let needed = self.group.number_sync_standbys as usize;
-        let left = self.quorum_standbys().filter(|node| node.id != id).count();
+        let stays = |node: &&Node| {
+            node.id != id && !matches!(node.goal, Maintenance | WaitMaintenance | PrepareMaintenance)
+        };
+        let left = self.quorum_standbys().filter(stays).count();
         if needed > 0 && left < needed {
             return Err(Refusal::InvalidSetting(format!(
                 "without node {id} the quorum has {left} standbys, and number_sync_standbys is {needed}"

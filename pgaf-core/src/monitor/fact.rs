@@ -45,7 +45,7 @@ pub enum Fact {
     Down(Who),
     /// Nobody hears of it any more.
     Lost(Who),
-    /// It is lost, or its Postgres has not run for long although it should.
+    /// It is lost, or has no data, or its Postgres has not run for long although it should.
     Failed(Who),
     /// Its keeper was told to stop and asks for a hand-over.
     Stopping(Who),
@@ -145,7 +145,7 @@ impl Fact {
             Lost(who) => any(who, &|node| group.is_lost(node)),
             Failed(who) => any(who, &|node| {
                 let is_late = node.goal_age >= group.timeouts.unhealthy_after;
-                group.is_lost(node) || (group.is_down(node) && is_late)
+                !node.has_data || group.is_lost(node) || (group.is_down(node) && is_late)
             }),
             Stopping(who) => any(who, &|node| node.is_stopping),
             Complete(who) => any(who, &|node| node.is_complete),

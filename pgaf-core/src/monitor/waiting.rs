@@ -32,12 +32,13 @@ impl Group {
         })
     }
 
-    /// A candidate that will not be promoted by itself: it is lost, or lacks commits that nobody who reports has.
+    /// A candidate that will not be promoted by itself: it is lost, has no data, or lacks commits that nobody who reports
+    /// has.
     fn is_stuck(&self, candidate: &Node) -> bool {
         let lacks_commits = candidate.goal == ReplicationState::StopReplication
             && candidate.has_reached_goal()
             && !self.has_every_commit(candidate);
-        self.is_lost(candidate) || lacks_commits
+        !candidate.has_data || self.is_lost(candidate) || lacks_commits
     }
 
     /// Which nodes an election waits for.
@@ -61,7 +62,9 @@ impl Group {
             .nodes
             .iter()
             .filter(|node| {
-                !heard.contains(&node.id) && open.iter().any(|rule| rule.standbys.contains(&node.id))
+                !(node.goal.is_retiring() && node.has_reached_goal() && !self.is_silent(node))
+                    && !heard.contains(&node.id)
+                    && open.iter().any(|rule| rule.standbys.contains(&node.id))
             })
             .map(Node::label)
             .collect();
