@@ -125,6 +125,12 @@ pub const RULES: &[Rule] = &[
         why: "the group has no primary, and enough standbys report to find every acknowledged commit",
     },
     Rule {
+        name: "removed_primary_is_succeeded",
+        when: &[Heir, NoCandidate, ElectionImpossible],
+        then: &[(Subject, PreparePromotion)],
+        why: "the primary was removed, and this standby may have the end of its log",
+    },
+    Rule {
         name: "candidate_is_elected",
         when: &[Goal(Subject, &[ReportLsn]), Elected, NoWriter, NoCandidate],
         then: &[(Subject, PreparePromotion), (Standing, JoinSecondary)],
