@@ -5,6 +5,7 @@
 //! what both have to remember.
 
 mod authority;
+mod claim;
 mod isolated;
 mod moment;
 pub mod observed;
@@ -13,6 +14,7 @@ mod recipe;
 pub mod step;
 
 pub use authority::Authority;
+pub use claim::epoch_to_report;
 pub use isolated::{Silence, plan_isolated};
 pub use moment::Moment;
 pub use observed::{
