@@ -12,6 +12,8 @@ mod run;
 mod config;
 mod debugging;
 mod drop;
+mod fsm;
+mod monitor;
 mod perform;
 mod process;
 mod properties;

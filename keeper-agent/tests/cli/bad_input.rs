@@ -53,11 +53,8 @@ fn what_this_version_does_not_do() {
     for arguments in [
         "create coordinator --pgdata x --no-ssl",
         "create worker --pgdata x --no-ssl",
-        "create postgres --pgdata x --no-ssl --disable-monitor",
         "watch --pgdata x",
         "activate --pgdata x",
-        "enable monitor --pgdata x postgres://h/d",
-        "disable monitor --pgdata x",
     ] {
         bed.run(arguments).refuses(1, "not supported by this version");
     }
@@ -105,7 +102,16 @@ fn a_port_in_use_and_a_name_that_does_not_resolve() {
 #[test]
 fn a_node_that_is_not_there() {
     let bed = Bed::new();
-    for command in ["run", "status", "config get", "show state", "drop node", "show systemd"] {
+    for command in [
+        "run",
+        "status",
+        "config get",
+        "show state",
+        "drop node",
+        "show systemd",
+        "disable monitor",
+        "enable monitor postgres://h/d",
+    ] {
         bed.run(format!("{command} --pgdata x")).refuses(2, "has no configuration file");
     }
     bed.run("stop --pgdata x").refuses(3, "no pg_autoctl runs");

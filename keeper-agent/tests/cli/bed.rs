@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
 
 use tempfile::TempDir;
@@ -85,18 +85,27 @@ impl Bed {
         self.end(command, &[])
     }
 
-    fn end(&self, mut command: Command, environment: &[(&str, &str)]) -> Ended {
+    /// Starts `pg_autoctl` with these arguments; what it says goes to a file.
+    pub(crate) fn start(&self, arguments: impl Display, log: &str) -> Child {
+        let mut command = as_user(program());
+        command.args(arguments.to_string().split_whitespace());
+        let log = std::fs::File::create(self.path(log)).expect("a file");
+        self.prepare(&mut command).stdout(Stdio::null()).stderr(log).spawn().expect("it runs")
+    }
+
+    fn prepare<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         let path = std::env::var_os("PATH").unwrap_or_default();
-        let output = command
+        command
             .env_clear()
             .env("PATH", path)
             .env("HOME", self.directory.path())
             .env("XDG_RUNTIME_DIR", self.path("run"))
             .env("PG_REGRESS_SOCK_DIR", self.directory.path())
-            .envs(environment.iter().copied())
             .current_dir(self.directory.path())
-            .output()
-            .expect("it runs");
+    }
+
+    fn end(&self, mut command: Command, environment: &[(&str, &str)]) -> Ended {
+        let output = self.prepare(&mut command).envs(environment.iter().copied()).output().expect("it runs");
         Ended::from(&output)
     }
 

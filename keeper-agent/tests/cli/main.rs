@@ -8,3 +8,4 @@ mod bed;
 mod configuration;
 mod output;
 mod server;
+mod unmonitored;

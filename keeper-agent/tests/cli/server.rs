@@ -66,15 +66,37 @@ impl<'a> Server<'a> {
         assert!(status.expect("it runs").success(), "{name} failed");
     }
 
-    fn sql(&self, dbname: &str, statements: impl Display) {
+    /// As the monitor itself changes something; all statements in one transaction.
+    pub(crate) fn change(&self, statements: impl Display) {
+        self.sql("pg_auto_failover", statements);
+    }
+
+    /// Asks it something, as psql prints it.
+    pub(crate) fn ask(&self, query: &str) -> String {
+        self.sql("pg_auto_failover", query)
+    }
+
+    fn sql(&self, dbname: &str, statements: impl Display) -> String {
         let output = as_user("psql")
-            .args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-p", &self.port.to_string()])
+            .args([
+                "-X",
+                "-q",
+                "-A",
+                "-t",
+                "-v",
+                "ON_ERROR_STOP=1",
+                "-U",
+                "postgres",
+                "-p",
+                &self.port.to_string(),
+            ])
             .arg("-h")
             .arg(self.bed.path(""))
             .args(["-d", dbname, "-c", &statements.to_string()])
             .output()
             .expect("psql runs");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
     }
 }
 

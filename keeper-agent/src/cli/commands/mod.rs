@@ -9,7 +9,7 @@ mod show;
 use clap::{ArgAction, Parser, Subcommand};
 
 pub(super) use create::{Create, Kind, NewFormation, NewNode};
-pub(super) use debugging::{Debugging, Fsm, Pgsetup, Restart, Service};
+pub(super) use debugging::{Debugging, Fsm, Nodes, Pgsetup, Restart, Service};
 pub(super) use node::{Config, Disable, Drop, DropNode, Enable, Run, Status, Stop};
 pub(super) use properties::{
     FormationChoice, Get, GetFormation, GetNode, NodeChoice, Perform, PerformFailover, Set, SetFormation,
