@@ -9,6 +9,7 @@ mod options;
 mod create;
 mod run;
 
+mod accept;
 mod config;
 mod debugging;
 mod drop;
@@ -98,6 +99,7 @@ async fn dispatch(command: &Command) -> CliResult<Exit> {
         Command::Get(command) => properties::get(command).await,
         Command::Set(command) => properties::set(command).await,
         Command::Perform(command) => perform::run(command).await,
+        Command::Accept(command) => accept::run(command).await,
         Command::Watch(_) => Err(switches::not_yet("the dashboard (\"show state --watch\" shows changes)")),
         Command::Activate(_) => Err(switches::not_yet("activating a Citus worker")),
         Command::Version(json) => version::run(json.json),

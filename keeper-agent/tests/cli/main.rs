@@ -5,6 +5,7 @@
 
 mod bad_input;
 mod bed;
+mod branches;
 mod configuration;
 mod output;
 mod server;
