@@ -107,23 +107,17 @@ WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.0, autovacuum_vacuum_t
 
 CREATE INDEX node_formationid_groupid_nodeid_idx ON pgautofailover.node (formationid, groupid, nodeid);
 
--- The rules under which commits of a group may have been acknowledged since the last rule was confirmed, the newest
--- last: an election has to satisfy every one of them.
-CREATE TABLE pgautofailover.commit_rule (
-    formationid text    NOT NULL REFERENCES pgautofailover.formation (formationid),
-    groupid     integer NOT NULL,
-    position    integer NOT NULL,
-    standbys    bigint[] NOT NULL,
-    acks        integer NOT NULL CHECK (acks >= 0),
-
-    PRIMARY KEY (formationid, groupid, position)
-);
-
--- What a group waits for before it can have a primary again; NULL when it waits for nothing.
+-- What is known of a group as a whole. It is read with every report: one row, and a group that has none is as new.
 CREATE TABLE pgautofailover.group_status (
-    formationid text    NOT NULL REFERENCES pgautofailover.formation (formationid),
-    groupid     integer NOT NULL,
-    waitsfor    text,
+    formationid       text    NOT NULL REFERENCES pgautofailover.formation (formationid),
+    groupid           integer NOT NULL,
+    -- The rules under which its commits may have been acknowledged since the last rule was confirmed, the newest last:
+    -- an election has to satisfy every one of them.
+    commitrules       jsonb   NOT NULL DEFAULT '[]',
+    -- timelines that a person has said to be wrong, each with where it begins
+    rejectedtimelines jsonb   NOT NULL DEFAULT '[]',
+    -- what it waits for before it can have a primary again
+    waitsfor          text,
 
     PRIMARY KEY (formationid, groupid)
 );
@@ -138,13 +132,9 @@ CREATE TABLE pgautofailover.timeline (
     parenttimeline integer,
     nodeid         bigint,
     seentime       timestamptz NOT NULL DEFAULT now(),
-    -- a person has said that its branch is wrong
-    isrejected     boolean NOT NULL DEFAULT false,
 
     PRIMARY KEY (formationid, groupid, timeline, forklsn)
 );
-
-CREATE INDEX timeline_isrejected_idx ON pgautofailover.timeline (formationid, groupid) WHERE isrejected;
 
 -- What happened and why, one row a change. Rows outlive their node and their formation.
 CREATE TABLE pgautofailover.event (
@@ -173,7 +163,6 @@ CREATE TABLE pgautofailover.event (
 SELECT pg_catalog.pg_extension_config_dump('pgautofailover.formation', $$WHERE formationid <> 'default'$$);
 SELECT pg_catalog.pg_extension_config_dump('pgautofailover.node', '');
 SELECT pg_catalog.pg_extension_config_dump('pgautofailover.node_nodeid_seq', '');
-SELECT pg_catalog.pg_extension_config_dump('pgautofailover.commit_rule', '');
 SELECT pg_catalog.pg_extension_config_dump('pgautofailover.group_status', '');
 SELECT pg_catalog.pg_extension_config_dump('pgautofailover.timeline', '');
 SELECT pg_catalog.pg_extension_config_dump('pgautofailover.event', '');
@@ -241,7 +230,7 @@ CREATE FUNCTION pgautofailover.node_active(
     OUT assigned_group_state        pgautofailover.replication_state,
     OUT assigned_candidate_priority integer,
     OUT assigned_replication_quorum boolean,
-    OUT assignment                  jsonb
+    OUT assignment                  json
 )
 RETURNS record LANGUAGE c STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'node_active_with_detail_wrapper';
@@ -676,7 +665,12 @@ BEGIN
     PERFORM pgautofailover.require_formation($1);
 
     RETURN QUERY
-      SELECT t.timeline, t.parenttimeline, t.forklsn, t.isrejected, t.seentime, t.nodeid,
+      SELECT t.timeline, t.parenttimeline, t.forklsn,
+             EXISTS (SELECT
+                       FROM pgautofailover.group_status AS s
+                      WHERE s.formationid = t.formationid AND s.groupid = t.groupid
+                        AND s.rejectedtimelines @> jsonb_build_array(jsonb_build_array(t.timeline, t.forklsn))),
+             t.seentime, t.nodeid,
              ARRAY(SELECT n.nodeid
                      FROM pgautofailover.node AS n
                     WHERE n.formationid = t.formationid AND n.groupid = t.groupid

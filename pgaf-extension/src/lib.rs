@@ -17,6 +17,7 @@ mod plan;
 mod record;
 mod server_log;
 mod step;
+mod version;
 mod worker;
 
 use pgrx::prelude::*;

@@ -1,32 +1,15 @@
 //! The lines that every deciding function has in common.
 
-use std::cell::Cell;
-
 use pgaf_core::monitor::{self, Event};
 use pgaf_core::{Group, GroupId};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::spi::SpiClient;
 use pgrx::{Spi, pg_sys};
 
-use crate::catalog::load::{self, Row};
-use crate::catalog::store;
+use crate::catalog::{load, store};
 use crate::clock;
 use crate::error::Error;
-use crate::plan::plans;
-
-plans! {
-    EXTENSION() = "
-        SELECT extversion FROM pg_catalog.pg_extension WHERE extname = 'pgautofailover'";
-}
-
-thread_local! {
-    /// This backend has seen the extension of this library's version.
-    static IS_VERSION_SEEN: Cell<bool> = const { Cell::new(false) };
-}
-
-/// The version of the extension that this library belongs to.
-pub(crate) const VERSION: &str =
-    concat!(env!("CARGO_PKG_VERSION_MAJOR"), ".", env!("CARGO_PKG_VERSION_MINOR"));
+use crate::version;
 
 /// What a step has done.
 pub(crate) struct Step {
@@ -39,7 +22,7 @@ pub(crate) struct Step {
 /// Runs the body of a function: connects to SPI, checks that deciding is possible, turns errors into Postgres's.
 pub(crate) fn run<T>(body: impl FnOnce(&mut SpiClient<'_>) -> Result<T, Error>) -> Result<T, ErrorReport> {
     let result = Spi::connect_mut(|client| {
-        check_ready(client)?;
+        check_ready()?;
         body(client)
     });
     result.map_err(ErrorReport::from)
@@ -75,7 +58,7 @@ pub(crate) fn decide(
 }
 
 /// Deciding needs the preloaded library, tables of its own version, and rows as they are after the lock.
-fn check_ready(client: &mut SpiClient<'_>) -> Result<(), Error> {
+fn check_ready() -> Result<(), Error> {
     clock::started().ok_or(Error::NotPreloaded)?;
     // SAFETY: the isolation level of this transaction, which is set by now.
     match u32::try_from(unsafe { pg_sys::XactIsoLevel }) {
@@ -83,25 +66,5 @@ fn check_ready(client: &mut SpiClient<'_>) -> Result<(), Error> {
         Ok(pg_sys::XACT_REPEATABLE_READ) => return Err(Error::Isolation("REPEATABLE READ")),
         _ => {}
     }
-    if !IS_VERSION_SEEN.get() {
-        let mut rows = EXTENSION.with(|plan| plan.run(client, &[]))?;
-        let version = rows.next().map(|row| Row { row, what: "the extension" }.get(1)).transpose()?;
-        check_version(version)?;
-        IS_VERSION_SEEN.set(true);
-    }
-    Ok(())
-}
-
-/// The installed extension, if it is known, is the one that this library belongs to.
-///
-/// Asked before the first query of a backend, which tables of another version might not understand, and with every
-/// group that is read, because the extension can be updated meanwhile.
-pub(crate) fn check_version(installed: Option<String>) -> Result<(), Error> {
-    match installed {
-        Some(extension) if extension != VERSION => {
-            IS_VERSION_SEEN.set(false);
-            Err(Error::VersionMismatch { library: VERSION, extension })
-        }
-        _ => Ok(()),
-    }
+    version::check()
 }

@@ -20,7 +20,6 @@ SELECT enum_range(NULL::pgautofailover.replication_state);
 \d pgautofailover.formation
 \d pgautofailover.node
 \d pgautofailover.event
-\d pgautofailover.commit_rule
 \d pgautofailover.group_status
 \d pgautofailover.timeline
 TABLE pgautofailover.formation;

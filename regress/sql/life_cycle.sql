@@ -18,7 +18,7 @@ SELECT report(2, 'secondary');
 SELECT report(1, 'primary');
 TABLE states;
 SELECT pgautofailover.synchronous_standby_names();
-SELECT groupid, position, standbys, acks FROM pgautofailover.commit_rule;
+SELECT groupid, commitrules FROM pgautofailover.group_status;
 
 -- The same as a keeper of 2.2 says it.
 SELECT * FROM pgautofailover.node_active('default', 1, 0, 'primary', true, 1, '0/3000100', 'quorum');

@@ -10,10 +10,10 @@ SELECT report(2, 'secondary', running => false);
 TABLE states;
 SELECT report(1, 'wait_primary');
 SELECT pgautofailover.synchronous_standby_names();
-SELECT acks, standbys FROM pgautofailover.commit_rule ORDER BY position;
+SELECT commitrules FROM pgautofailover.group_status;
 -- Nobody may be promoted now: it could lack commits.
 SELECT pgautofailover.perform_failover();
 SELECT settle() > 0;
 TABLE states;
 SELECT pgautofailover.synchronous_standby_names();
-SELECT acks, standbys FROM pgautofailover.commit_rule ORDER BY position;
+SELECT commitrules FROM pgautofailover.group_status;

@@ -20,7 +20,7 @@ SELECT pgautofailover.set_node_candidate_priority('default', 'n2', 60);
 SELECT pgautofailover.waits_for();
 SELECT count(*) FROM pgautofailover.timelines();
 SELECT pgautofailover.accept_timeline('default', 0, 1);
-UPDATE pgautofailover.timeline SET isrejected = true;
+UPDATE pgautofailover.timeline SET nodeid = 1;
 DELETE FROM pgautofailover.group_status;
 UPDATE pgautofailover.node SET goalstate = 'single';
 DELETE FROM pgautofailover.event;

@@ -11,7 +11,7 @@ SELECT report(2, 'dropped');
 TABLE states;
 SELECT settle() > 0;
 TABLE states;
-SELECT count(*) FROM pgautofailover.commit_rule;
+SELECT commitrules FROM pgautofailover.group_status;
 -- A keeper whose node is gone hears so.
 SELECT * FROM refusal($$SELECT pgautofailover.node_active('default', 2, 0)$$);
 SELECT pgautofailover.remove_node(2);
@@ -39,4 +39,4 @@ TABLE states;
 SELECT pgautofailover.remove_node(nodeid, force => true) FROM pgautofailover.node;
 SELECT settle();
 TABLE states;
-SELECT count(*) FROM pgautofailover.commit_rule;
+SELECT commitrules FROM pgautofailover.group_status;

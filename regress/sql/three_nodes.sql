@@ -12,7 +12,7 @@ SELECT settle();
 TABLE states;
 SELECT number_sync_standbys FROM pgautofailover.formation;
 SELECT pgautofailover.synchronous_standby_names();
-SELECT n.nodeid, assignment #>> '{upstream,name}' AS upstream, jsonb_path_query_array(assignment, '$.peers[*].name') AS peers,
+SELECT n.nodeid, assignment #>> '{upstream,name}' AS upstream, jsonb_path_query_array(assignment::jsonb, '$.peers[*].name') AS peers,
        assignment -> 'positions' AS positions
   FROM pgautofailover.node AS n,
        pgautofailover.node_active('default', n.nodeid, 0, n.reportedstate, true, 1, '0/3000000', '',

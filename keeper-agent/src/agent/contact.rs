@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use pgaf_core::{Assignment, GroupId, NodeId, Report};
+use pgaf_core::{Answer, GroupId, NodeId, Report, TimelineHistory};
 
 use crate::client::ConnectionString;
 use crate::monitor::{MonitorConnection, MonitorError, Notification, Notifications};
@@ -15,34 +15,40 @@ pub(super) struct Link {
     formation: String,
     connection: Option<Rc<MonitorConnection>>,
     notifications: Option<Notifications>,
+    /// The history that the monitor was told over this connection.
+    told: Option<TimelineHistory>,
 }
 
 /// What came of an exchange.
-pub(super) struct Answer {
+pub(super) struct Exchange {
     /// When the request was sent; for a failed connection, when that was begun.
     pub(super) sent: BootTime,
     /// The report it was about.
     pub(super) report: Report,
     /// The monitor's word.
-    pub(super) result: Result<Assignment, MonitorError>,
+    pub(super) result: Result<Answer, MonitorError>,
     /// A connection made for this exchange.
     opened: Option<(Rc<MonitorConnection>, Notifications)>,
 }
 
 impl Link {
     pub(super) const fn new(target: Option<ConnectionString>, formation: String) -> Self {
-        Self { target, formation, connection: None, notifications: None }
+        Self { target, formation, connection: None, notifications: None, told: None }
     }
 
-    /// The exchange, as a future that does not borrow the link; `None` without a monitor.
+    /// The exchange, as a future that does not borrow the link; `None` without a monitor. The history is sent to whom
+    /// it is news.
     pub(super) fn exchange(
         &self,
         node: NodeId,
         group: GroupId,
-        report: Report,
-    ) -> Option<impl Future<Output = Answer> + 'static> {
+        mut report: Report,
+    ) -> Option<impl Future<Output = Exchange> + 'static> {
         let (target, formation) = (self.target.clone()?, self.formation.clone());
         let connection = self.connection.clone().filter(|connection| !connection.is_closed());
+        if connection.is_some() && self.told == report.detail.history {
+            report.detail.history = None;
+        }
         Some(async move {
             let mut sent = BootTime::now();
             let (connection, opened) = match connection {
@@ -52,32 +58,42 @@ impl Link {
                         let connection = Rc::new(connection);
                         (connection.clone(), Some((connection, notifications)))
                     }
-                    Err(error) => return Answer { sent, report, result: Err(error), opened: None },
+                    Err(error) => return Exchange { sent, report, result: Err(error), opened: None },
                 },
             };
             sent = BootTime::now().max(sent);
             let result = connection.node_active(&formation, node, group, &report).await;
-            Answer { sent, report, result, opened }
+            Exchange { sent, report, result, opened }
         })
     }
 
     /// Keeps the connection of a good exchange, and closes that of a bad one.
-    pub(super) fn settle(&mut self, answer: &mut Answer) {
-        let is_broken = matches!(&answer.result, Err(error) if error.is_transient());
+    pub(super) fn settle(&mut self, exchange: &mut Exchange) {
+        let is_broken = matches!(&exchange.result, Err(error) if error.is_transient());
         if is_broken {
-            self.connection = None;
-            self.notifications = None;
-        } else if let Some((connection, notifications)) = answer.opened.take() {
+            self.disconnect();
+            return;
+        }
+        if let Some((connection, notifications)) = exchange.opened.take() {
+            self.disconnect();
             self.connection = Some(connection);
             self.notifications = Some(notifications);
+        }
+        if exchange.result.is_ok() && exchange.report.detail.history.is_some() {
+            self.told.clone_from(&exchange.report.detail.history);
         }
     }
 
     /// Forgets the connection: the next exchange opens one to this target.
     pub(super) fn retarget(&mut self, target: Option<ConnectionString>) {
         self.target = target;
+        self.disconnect();
+    }
+
+    fn disconnect(&mut self) {
         self.connection = None;
         self.notifications = None;
+        self.told = None;
     }
 
     /// Waits until the monitor has something new for this node, or the connection is lost.
@@ -90,8 +106,7 @@ impl Link {
                 Some(Notification::Assigned { .. }) => return,
                 Some(_) => {}
                 None => {
-                    self.connection = None;
-                    self.notifications = None;
+                    self.disconnect();
                     return;
                 }
             }

@@ -7,18 +7,18 @@ use crate::config::state::KeeperState;
 use crate::postgres::Sight;
 
 /// What a report says beside what is seen.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Circumstances<'a> {
+#[derive(Clone, Debug, Default)]
+pub(super) struct Circumstances {
     /// A step that starts Postgres is under way.
     pub(super) is_starting: bool,
     /// The keeper was told to stop and would hand over.
     pub(super) is_stopping: bool,
     /// What is awaited or being done.
-    pub(super) progress: Option<&'a str>,
+    pub(super) progress: Option<String>,
 }
 
 /// The report for this state and this sight.
-pub(super) fn compose(state: &KeeperState, sight: &Sight, circumstances: Circumstances<'_>) -> Report {
+pub(super) fn compose(state: &KeeperState, sight: &Sight, circumstances: Circumstances) -> Report {
     let observed = &sight.observed;
     let (timeline, lsn) = match (&observed.server, &observed.data) {
         (Server::Running(running), _) => (running.timeline, running.lsn),
@@ -41,9 +41,9 @@ pub(super) fn compose(state: &KeeperState, sight: &Sight, circumstances: Circums
             upstream: sight.upstream,
             is_stopping: circumstances.is_stopping,
             is_hung: observed.server == Server::Unresponsive,
-            shutdown_lsn: None,
-            history: None,
-            progress: circumstances.progress.map(str::to_owned),
+            shutdown_lsn: sight.shutdown_lsn,
+            history: sight.history.clone(),
+            progress: circumstances.progress,
         },
     }
 }
@@ -58,5 +58,7 @@ pub(super) fn is_news(old: &Report, new: &Report) -> bool {
         || old.sync_state != new.sync_state
         || old.detail.is_stopping != new.detail.is_stopping
         || old.detail.is_hung != new.detail.is_hung
+        || old.detail.shutdown_lsn != new.detail.shutdown_lsn
+        || old.detail.history != new.detail.history
         || streams(old) != streams(new)
 }

@@ -157,10 +157,10 @@ pub(super) async fn say_dropped(
         sync_state: String::new(),
         detail: ReportDetail::default(),
     };
-    let assigned = monitor.node_active(&config.formation, state.node, state.group, &report).await;
-    let assigned = match assigned {
+    let answer = monitor.node_active(&config.formation, state.node, state.group, &report).await;
+    let assigned = match answer {
         Err(MonitorError::NodeDropped(_)) => return Ok(()),
-        assigned => assigned?,
+        answer => answer?.assignment,
     };
     if assigned.goal != ReplicationState::Dropped {
         return Ok(());

@@ -1,12 +1,17 @@
 //! Messages on standard error: time, process, level, text.
 
 use std::fmt;
+use std::io::{self, IsTerminal};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tracing::{Event, Subscriber};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::FmtContext;
 use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
+use tracing_subscriber::fmt::writer::MakeWriterExt;
 use tracing_subscriber::registry::LookupSpan;
+
+use super::local_time::LocalTime;
 
 struct Lines;
 
@@ -22,27 +27,24 @@ where
         event: &Event<'_>,
     ) -> fmt::Result {
         let level = event.metadata().level();
-        let (time, process) = (local_time(), std::process::id());
+        let (time, process) = (LocalTime::now(), std::process::id());
         write!(writer, "{time} {process} {level:<5} ")?;
         context.field_format().format_fields(writer.by_ref(), event)?;
         writer.write_char('\n')
     }
 }
 
-/// The time of day here, as HH:MM:SS.
-pub(super) fn local_time() -> String {
-    let now = nix::time::ClockId::CLOCK_REALTIME.now().map_or(0, |now| now.tv_sec());
-    time_of_day(now)
+/// Nothing is printed while this holds.
+static IS_MUTED: AtomicBool = AtomicBool::new(false);
+
+/// No messages on a terminal that shows something else; those that go elsewhere are printed still.
+pub(super) fn mute_on_terminal() {
+    IS_MUTED.store(io::stderr().is_terminal(), Ordering::Relaxed);
 }
 
-fn time_of_day(seconds_since_epoch: libc::time_t) -> String {
-    // SAFETY: `tm` is plain data for which zeroes are valid, and both pointers are to live locals.
-    let time = unsafe {
-        let mut time: libc::tm = std::mem::zeroed();
-        libc::localtime_r(&raw const seconds_since_epoch, &raw mut time);
-        time
-    };
-    format!("{:02}:{:02}:{:02}", time.tm_hour, time.tm_min, time.tm_sec)
+/// Prints messages again.
+pub(super) fn unmute() {
+    IS_MUTED.store(false, Ordering::Relaxed);
 }
 
 /// Begins to print messages: from INFO up, and one level more or less for each `-v` or `-q`.
@@ -57,7 +59,7 @@ pub(super) fn start(verbose: u8, quiet: u8) {
     let filter = EnvFilter::new(format!("warn,keeper_agent={level},pg_autoctl={level}"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(io::stderr.with_filter(|_| !IS_MUTED.load(Ordering::Relaxed)))
         .with_ansi(false)
         .event_format(Lines)
         .init();

@@ -22,9 +22,11 @@ mod show;
 mod ssl;
 mod switches;
 mod version;
+mod watch;
 
 mod checks;
 mod error;
+mod local_time;
 mod log;
 mod print;
 mod table;
@@ -100,7 +102,7 @@ async fn dispatch(command: &Command) -> CliResult<Exit> {
         Command::Set(command) => properties::set(command).await,
         Command::Perform(command) => perform::run(command).await,
         Command::Accept(command) => accept::run(command).await,
-        Command::Watch(_) => Err(switches::not_yet("the dashboard (\"show state --watch\" shows changes)")),
+        Command::Watch(options) => watch::run(&options.monitor, &options.group, None).await,
         Command::Activate(_) => Err(switches::not_yet("activating a Citus worker")),
         Command::Version(json) => version::run(json.json),
         Command::Completions { shell } => {

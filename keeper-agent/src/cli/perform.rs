@@ -6,7 +6,7 @@ use pgaf_core::{GroupId, Health, NodeId, ReplicationState};
 
 use super::commands::{Perform, PerformFailover};
 use super::error::{CliError, CliResult};
-use super::log::local_time;
+use super::local_time::LocalTime;
 use super::options::{Formation, MonitorOrPgdata, Wait};
 use super::print;
 use super::table::{Align, Column, Table};
@@ -198,7 +198,7 @@ impl<'a> Follower<'a> {
 
 fn row(change: &StateChange) -> [String; 6] {
     cells(
-        &local_time(),
+        &LocalTime::now().to_string(),
         &change.name,
         change.group_id,
         change.node_id,

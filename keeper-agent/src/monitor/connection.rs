@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use pgaf_core::{Assignment, GroupId, NodeId, Report, sqlstate};
+use pgaf_core::{Answer, GroupId, NodeId, Report, sqlstate};
 use tokio::sync::OnceCell;
 use tokio_postgres::types::{Json, ToSql};
 use tokio_postgres::{Client, Row, Statement};
@@ -75,6 +75,14 @@ impl MonitorConnection {
         self.listen("state").await
     }
 
+    /// Waits for every line of the monitor's log.
+    ///
+    /// # Errors
+    /// As for any call.
+    pub async fn listen_log(&self) -> Result<(), MonitorError> {
+        self.listen("log").await
+    }
+
     async fn listen(&self, channel: &str) -> Result<(), MonitorError> {
         let command = format!("LISTEN {channel}");
         self.within(QUERY_DEADLINE, "listening", self.client.batch_execute(&command)).await
@@ -90,7 +98,7 @@ impl MonitorConnection {
         node: NodeId,
         group: GroupId,
         report: &Report,
-    ) -> Result<Assignment, MonitorError> {
+    ) -> Result<Answer, MonitorError> {
         const WHAT: &str = "reporting";
         let timeline = i32::try_from(report.timeline.0)
             .map_err(|_| MonitorError::Protocol("a timeline beyond 2^31".to_owned()))?;
@@ -113,8 +121,8 @@ impl MonitorConnection {
             .await;
         match answer {
             // To a node that has agreed to be dropped there is nothing left to say.
-            Ok(row) => column::<Option<Json<Assignment>>>(&row, "assignment")?
-                .map(|Json(assignment)| assignment)
+            Ok(row) => column::<Option<Json<Answer>>>(&row, "assignment")?
+                .map(|Json(answer)| answer)
                 .ok_or(MonitorError::NodeDropped(node)),
             Err(error) if error.sqlstate() == Some(sqlstate::UNKNOWN_NODE) => {
                 Err(MonitorError::NodeDropped(node))

@@ -7,6 +7,7 @@ mod connection;
 mod error;
 mod notifications;
 mod operations;
+mod overview;
 mod registration;
 mod views;
 
@@ -15,5 +16,6 @@ pub use connection::{EXTENSION_VERSION, MonitorConnection};
 pub use error::MonitorError;
 pub use notifications::{Notification, Notifications, StateChange};
 pub use operations::FormationOptions;
+pub use overview::{FormationSummary, Overview, WatchedNode};
 pub use registration::{RegisteredNode, Registration};
 pub use views::{FormationUri, NodeEvent, NodeState, Setting};

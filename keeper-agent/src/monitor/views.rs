@@ -1,5 +1,7 @@
 //! What the monitor shows. JSON is made by the monitor itself, so that it is laid out as `jsonb_pretty` does.
 
+use std::time::SystemTime;
+
 use pgaf_core::{GroupId, Health, Lsn, NodeId, ReplicationState, Timeline};
 use tokio_postgres::Row;
 
@@ -43,6 +45,8 @@ pub struct NodeEvent {
     pub event: i64,
     /// When, as the monitor prints it.
     pub time: String,
+    /// The same moment.
+    pub moment: SystemTime,
     /// Whose.
     pub node: NodeId,
     /// Its group.
@@ -77,6 +81,10 @@ pub struct FormationUri {
     pub uri: String,
 }
 
+/// What `read_state` reads.
+pub(super) const STATE_COLUMNS: &str = "node_id, group_id, nodename, nodehost, nodeport, current_group_state::text, \
+     assigned_group_state::text, reported_tli, reported_lsn::text, health, candidate_priority, replication_quorum";
+
 /// Which of the JSON documents the monitor makes.
 const STATE: &str = "pgautofailover.current_state($1::text)";
 const STATE_OF_GROUP: &str = "pgautofailover.current_state($1::text, $2::integer)";
@@ -93,19 +101,23 @@ impl MonitorConnection {
         formation: &str,
         group: Option<GroupId>,
     ) -> Result<Vec<NodeState>, MonitorError> {
-        const WHAT: &str = "the state";
-        let query = |source: &str| {
-            format!(
-                "SELECT node_id, group_id, nodename, nodehost, nodeport, current_group_state::text, \
-                 assigned_group_state::text, reported_tli, reported_lsn::text, health, candidate_priority, \
-                 replication_quorum FROM {source}"
-            )
-        };
-        let rows = match group {
-            None => self.query(WHAT, &query(STATE), &[&formation]).await?,
-            Some(group) => self.query(WHAT, &query(STATE_OF_GROUP), &[&formation, &group.0]).await?,
-        };
+        let rows = self.state_rows(STATE_COLUMNS, formation, group).await?;
         rows.iter().map(read_state).collect()
+    }
+
+    /// Columns of `current_state`, whose alias is "state".
+    pub(super) async fn state_rows(
+        &self,
+        columns: &str,
+        formation: &str,
+        group: Option<GroupId>,
+    ) -> Result<Vec<Row>, MonitorError> {
+        const WHAT: &str = "the state";
+        let query = |source: &str| format!("SELECT {columns} FROM {source} AS state");
+        match group {
+            None => self.query(WHAT, &query(STATE), &[&formation]).await,
+            Some(group) => self.query(WHAT, &query(STATE_OF_GROUP), &[&formation, &group.0]).await,
+        }
     }
 
     /// As `current_state`, as JSON.
@@ -139,7 +151,7 @@ impl MonitorConnection {
         const WHAT: &str = "the events";
         let query = |source: &str| {
             format!(
-                "SELECT eventid, eventtime::text, nodeid, groupid, reportedstate::text, goalstate::text, \
+                "SELECT eventid, eventtime::text, eventtime AS moment, nodeid, groupid, reportedstate::text, goalstate::text, \
                  coalesce(description, '') AS description FROM {source} ORDER BY eventid"
             )
         };
@@ -288,7 +300,7 @@ fn array_of(object: &str, source: &str, order: &str) -> String {
     )
 }
 
-fn read_state(row: &Row) -> Result<NodeState, MonitorError> {
+pub(super) fn read_state(row: &Row) -> Result<NodeState, MonitorError> {
     Ok(NodeState {
         node: NodeId(column(row, "node_id")?),
         group: GroupId(column(row, "group_id")?),
@@ -310,6 +322,7 @@ fn read_event(row: &Row) -> Result<NodeEvent, MonitorError> {
     Ok(NodeEvent {
         event: column(row, "eventid")?,
         time: column(row, "eventtime")?,
+        moment: column(row, "moment")?,
         node: NodeId(column(row, "nodeid")?),
         group: GroupId(column(row, "groupid")?),
         reported: parsed(row, "reportedstate")?,

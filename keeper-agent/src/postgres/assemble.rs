@@ -12,7 +12,7 @@ use super::files;
 use super::marker::MARKER;
 
 /// Where the new one is made.
-const COPY: &str = "pg_autoctl.copy";
+pub(super) const COPY: &str = "pg_autoctl.copy";
 
 /// Where Postgres writes its log: the directory is its default, the file is ours.
 pub(super) const LOGS: [&str; 2] = ["log", "startup.log"];
@@ -50,17 +50,10 @@ pub(super) fn wal_directory(pgdata: &Path) -> Option<PathBuf> {
     Some(pgdata.join(target))
 }
 
-/// Removes what is in the data directory, in a WAL directory elsewhere, and in the tablespaces. The mark stays, the
-/// link to that WAL directory, and what the server has logged.
+/// Removes what is in the data directory, and in a WAL directory elsewhere. The mark stays, the link to that WAL
+/// directory, and what the server has logged.
 pub(super) fn clean(config: &InstanceConfig) -> Result<(), PostgresError> {
     let pgdata = &config.pgdata;
-    for links in [pgdata.join("pg_tblspc"), copy_directory(pgdata).join("pg_tblspc")] {
-        if let Ok(links) = fs::read_dir(links) {
-            for link in links.filter_map(Result::ok) {
-                clean_tablespace(&link.path())?;
-            }
-        }
-    }
     if let Some(wal) = wal_directory(pgdata).filter(|wal| wal.is_dir()) {
         for path in entries(&wal)? {
             remove(&path)?;
@@ -74,20 +67,6 @@ pub(super) fn clean(config: &InstanceConfig) -> Result<(), PostgresError> {
         }
     }
     files::sync_directory(pgdata)
-}
-
-/// In a tablespace, each major version has a directory of its own.
-fn clean_tablespace(link: &Path) -> Result<(), PostgresError> {
-    let Ok(found) = fs::read_dir(link) else {
-        return Ok(());
-    };
-    for path in found.filter_map(|entry| entry.ok().map(|entry| entry.path())) {
-        let is_ours = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("PG_"));
-        if is_ours {
-            remove(&path)?;
-        }
-    }
-    Ok(())
 }
 
 /// Removes a file or a directory with all in it.
@@ -132,26 +111,13 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let pgdata = directory.path().join("data");
         let wal = directory.path().join("wal");
-        let space = directory.path().join("space");
-        for path in [
-            &pgdata.join("base/1"),
-            &pgdata.join("log"),
-            &pgdata.join("pg_tblspc"),
-            &wal.join("archive_status"),
-            &space.join("PG_15_1"),
-        ] {
+        for path in [&pgdata.join("base/1"), &pgdata.join("log"), &wal.join("archive_status")] {
             fs::create_dir_all(path).expect("created");
         }
-        for path in [
-            pgdata.join(MARKER),
-            pgdata.join("base/1/2"),
-            wal.join("000000010000000000000001"),
-            space.join("mine"),
-        ] {
+        for path in [pgdata.join(MARKER), pgdata.join("base/1/2"), wal.join("000000010000000000000001")] {
             fs::write(path, "x").expect("written");
         }
         std::os::unix::fs::symlink(&wal, pgdata.join("pg_wal")).expect("linked");
-        std::os::unix::fs::symlink(&space, pgdata.join("pg_tblspc/16400")).expect("linked");
         clean(&config(&pgdata)).expect("cleaned");
         let names = |path: &Path| -> Vec<String> {
             let mut names: Vec<String> = entries(path)
@@ -164,6 +130,5 @@ mod tests {
         };
         assert_eq!(names(&pgdata), ["log", MARKER, "pg_wal"]);
         assert_eq!(names(&wal), Vec::<String>::new());
-        assert_eq!(names(&space), ["mine"], "what is not of Postgres stays");
     }
 }

@@ -1,5 +1,6 @@
 //! Replaces the data directory by a copy of another node's.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,9 @@ use super::control_data::ControlData;
 use super::error::PostgresError;
 use super::instance::Instance;
 use super::program::{Limit, Program};
+use super::progress::Progress;
 use super::remote::RemoteSession;
+use super::tablespaces::{self, Tablespaces};
 use super::{assemble, conninfo, files, follow, history, kept, marker, stop, version};
 
 /// How long the source may take to answer a question.
@@ -23,10 +26,11 @@ const LIMIT: Limit = Limit::Silence(Duration::from_secs(300));
 pub(super) async fn run(instance: &Instance, upstream: &Peer) -> Result<(), PostgresError> {
     let config = instance.config();
     refuse_while_running(instance)?;
-    check_source(&config, upstream).await?;
+    let tablespaces = check_source(&config, upstream).await?;
     stop::sweep(&config).await?;
     let before = Arc::clone(&config);
-    let wal = files::blocking("preparing the copy", move || prepare(&before)).await?;
+    let of_source = tablespaces.clone();
+    let places = files::blocking("preparing the copy", move || prepare(&before, &of_source)).await?;
     let mut program = Program::new(&config.bin_dir, "pg_basebackup")
         .writes_to(&config.pgdata)
         .arg("--pgdata")
@@ -38,14 +42,16 @@ pub(super) async fn run(instance: &Instance, upstream: &Peer) -> Result<(), Post
     if let Some(node) = config.node {
         program = program.arg("--slot").arg(node.slot_name());
     }
-    if let Some(wal) = wal {
+    if let Some(wal) = &places.wal {
         program = program.arg("--waldir").arg(wal);
     }
     if !config.maximum_backup_rate.is_empty() {
         program = program.arg("--max-rate").arg(&config.maximum_backup_rate);
     }
-    program.run(LIMIT).await?;
-    finish(instance, &config, upstream).await
+    program = program.args(tablespaces::mappings(&tablespaces, &places.tablespaces));
+    let progress = Progress::of(instance, upstream);
+    program.watch(move |output| progress.note(output)).run(LIMIT).await?;
+    finish(instance, &config, upstream, places.tablespaces).await
 }
 
 /// A step that needs the server to be stopped.
@@ -56,9 +62,10 @@ pub(super) fn refuse_while_running(instance: &Instance) -> Result<(), PostgresEr
     }
 }
 
-/// It answers, and is of this cluster, as far as that is known.
-async fn check_source(config: &InstanceConfig, upstream: &Peer) -> Result<(), PostgresError> {
-    let source = RemoteSession::open(config, upstream, ASK_DEADLINE).await?.ask().await?;
+/// It answers, and is of this cluster, as far as that is known. Gives its tablespaces.
+async fn check_source(config: &InstanceConfig, upstream: &Peer) -> Result<Tablespaces, PostgresError> {
+    let session = RemoteSession::open(config, upstream, ASK_DEADLINE).await?;
+    let source = session.ask().await?;
     match ControlData::read(config).await {
         Ok(own) if own.system_identifier != source.system_identifier => Err(PostgresError::Refused(format!(
             "\"{}\" is another cluster than node {} \"{}\": its system identifier is {}, not {}; move it away \
@@ -69,28 +76,45 @@ async fn check_source(config: &InstanceConfig, upstream: &Peer) -> Result<(), Po
             own.system_identifier,
             source.system_identifier
         ))),
-        _ => Ok(()),
+        _ => session.tablespaces().await,
     }
 }
 
-/// Marks and cleans; says where WAL goes, if not into PGDATA.
-fn prepare(config: &InstanceConfig) -> Result<Option<std::path::PathBuf>, PostgresError> {
+/// Where what is outside of PGDATA goes.
+struct Places {
+    wal: Option<PathBuf>,
+    tablespaces: Tablespaces,
+}
+
+/// Marks and cleans. Nothing is removed when something of others is in the way.
+fn prepare(config: &InstanceConfig, of_source: &Tablespaces) -> Result<Places, PostgresError> {
     assemble::make_data_directory(&config.pgdata)?;
     conninfo::write_passfile(config)?;
+    let mut own = if marker::is_set(config) {
+        kept::noted_tablespaces(config)?
+    } else {
+        tablespaces::linked_from(&config.pgdata)
+    };
+    let placed = tablespaces::place(&own, of_source)?;
+    own.extend(placed.clone());
     kept::put_away(config)?;
+    kept::note_tablespaces(config, &own)?;
     marker::set(config, "a copy of another node is being made")?;
     let wal = assemble::wal_directory(&config.pgdata);
     assemble::clean(config)?;
-    Ok(wal)
+    tablespaces::clean(&own)?;
+    Ok(Places { wal, tablespaces: placed })
 }
 
 async fn finish(
     instance: &Instance,
     config: &Arc<InstanceConfig>,
     upstream: &Peer,
+    tablespaces: Tablespaces,
 ) -> Result<(), PostgresError> {
     let copy = Arc::clone(config);
     files::blocking("putting the copy in place", move || {
+        tablespaces::put_in_place(&copy, &tablespaces)?;
         assemble::put_in_place(&copy.pgdata)?;
         kept::put_back(&copy)?;
         history::complete(&copy.pgdata)

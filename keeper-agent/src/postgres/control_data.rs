@@ -64,6 +64,11 @@ impl ControlData {
         matches!(self.state, ClusterState::InRecovery | ClusterState::ShutDownInRecovery)
     }
 
+    /// Where the last record of a primary begins that was shut down cleanly.
+    pub(super) fn end_of_primary(&self) -> Option<Lsn> {
+        (self.state == ClusterState::ShutDown).then_some(self.checkpoint)
+    }
+
     fn parse(output: &str) -> Option<Self> {
         if output.contains("Calculated CRC checksum does not match") {
             return None;
@@ -114,6 +119,18 @@ Bytes per WAL segment:                16777216
         assert_eq!(read.timeline, Timeline(3));
         assert_eq!(read.system_identifier, 7_300_000_000_000_000_001);
         assert!(read.is_clean() && read.was_in_recovery());
+    }
+
+    #[test]
+    fn only_a_primary_that_was_shut_down_says_where_its_log_ends() {
+        let end = |state: &str| {
+            let output = OUTPUT.replace("shut down in recovery", state);
+            ControlData::parse(&output).expect("complete").end_of_primary()
+        };
+        assert_eq!(end("shut down"), Some(Lsn(0x300_0060)));
+        for state in ["shut down in recovery", "in archive recovery", "in production"] {
+            assert_eq!(end(state), None, "{state}");
+        }
     }
 
     #[test]

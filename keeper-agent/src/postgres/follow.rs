@@ -2,23 +2,28 @@
 
 use std::time::Duration;
 
+use pgaf_core::lsn::Lsn;
 use pgaf_core::message::Peer;
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::{Instant, sleep};
 
 use super::connection::{self, LocalSession};
 use super::error::PostgresError;
 use super::instance::Instance;
 use super::start::STANDBY_SIGNAL;
-use super::{conninfo, files, reload, settings};
+use super::{conninfo, files, process, reload, settings};
 
 /// Replay may wait this long for a query that is in its way; then somebody has paused it.
 const REPLAY_PATIENCE: Duration = Duration::from_secs(45);
 const LOOK_INTERVAL: Duration = Duration::from_millis(5);
+/// So many times the startup process goes to sleep between two looks that are to prove something: the first may be a
+/// sleep that it was about to begin.
+const ATTEMPTS: u64 = 2;
 
 /// Writes signal file and settings; a server in recovery takes them over at once. Without an upstream, waits until
-/// nothing is received any more and all that was received is replayed.
+/// nothing is received any more and all that was received is replayed, and remembers that for the looks that follow.
 pub(super) async fn run(instance: &Instance, upstream: Option<&Peer>) -> Result<(), PostgresError> {
+    instance.memory().replay_over = None;
     let postmaster = instance.postmaster()?;
     let session = match &postmaster {
         None => None,
@@ -43,10 +48,12 @@ pub(super) async fn run(instance: &Instance, upstream: Option<&Peer>) -> Result<
     let wanted =
         upstream.map_or_else(String::new, |upstream| conninfo::streaming(&instance.config(), upstream));
     reload::run_and_await(instance, "primary_conninfo", &wanted).await?;
-    match upstream {
-        Some(_) => Ok(()),
-        None => await_silence(&session).await,
+    if upstream.is_none() {
+        let end = await_end(&session).await?;
+        tracing::info!("nothing is received any more, and all is replayed: the log ends at {end}");
+        instance.memory().replay_over = Some((postmaster.pid(), end));
     }
+    Ok(())
 }
 
 /// The files of a standby.
@@ -72,16 +79,16 @@ pub(super) async fn is_in_recovery(session: &LocalSession) -> Result<bool, Postg
 }
 
 /// What tells whether replay goes on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 struct Replay {
     has_receiver: bool,
-    /// Everything received is replayed.
-    is_complete: bool,
-    /// The startup process has found no more WAL, and waits before it looks again.
+    /// The startup process, which replays.
+    startup: i32,
+    /// It has found no more WAL, and waits before it looks again.
     is_idle: bool,
-    lsn: Option<String>,
-    /// How long it waits.
-    retry_interval: Duration,
+    /// How often it has gone to sleep.
+    sleeps: u64,
+    lsn: Lsn,
 }
 
 impl Replay {
@@ -90,45 +97,65 @@ impl Replay {
             session,
             "look at replay",
             "SELECT coalesce(bool_or(backend_type = 'walreceiver'), false), \
-                    coalesce(pg_last_wal_replay_lsn() >= pg_last_wal_receive_lsn(), false), \
+                    coalesce(max(pid) FILTER (WHERE backend_type = 'startup'), 0), \
                     coalesce(bool_or(backend_type = 'startup' \
                         AND wait_event = 'RecoveryRetrieveRetryInterval'), false), \
-                    pg_last_wal_replay_lsn()::text, \
-                    (SELECT setting::bigint FROM pg_settings WHERE name = 'wal_retrieve_retry_interval') \
+                    coalesce(pg_last_wal_replay_lsn(), '0/0')::text \
              FROM pg_stat_activity WHERE backend_type IN ('walreceiver', 'startup')",
             &[],
         )
         .await?;
+        let startup = row.get(1);
+        let lsn: &str = row.get(3);
         Ok(Self {
             has_receiver: row.get(0),
-            is_complete: row.get(1),
+            startup,
             is_idle: row.get(2),
-            lsn: row.get(3),
-            retry_interval: Duration::from_millis(row.get::<_, i64>(4).unsigned_abs()),
+            sleeps: process::sleeps(startup).unwrap_or_default(),
+            lsn: lsn.parse().map_err(|_| PostgresError::Refused(format!("\"{lsn}\" is no LSN")))?,
         })
+    }
+
+    /// It waits for WAL, and nothing is received.
+    const fn is_at_rest(&self) -> bool {
+        self.is_idle && !self.has_receiver
+    }
+
+    /// Ends its wait: a signal makes it read its settings and then look for WAL at once.
+    fn nudge(&self) {
+        if let Some(pid) = Pid::from_raw(self.startup)
+            && let Err(error) = kill_process(pid, Signal::HUP)
+        {
+            tracing::debug!("the startup process cannot be signalled: {error}");
+        }
     }
 }
 
-/// Waits until there is no walreceiver, and all is replayed. The last record may have come in part only, and is never
-/// replayed: then replay ends where it was seen idle before and after another attempt.
-async fn await_silence(session: &LocalSession) -> Result<(), PostgresError> {
-    let mut idle_since: Option<(Option<String>, Instant)> = None;
-    let mut advanced = (None, Instant::now());
+/// Waits until there is no walreceiver, nor will be, and all is replayed that can be; says where that ends. The last
+/// record may have come in part only, and is never replayed.
+///
+/// What was received and what was replayed prove nothing by themselves: after a restart nothing counts as received, and
+/// a startup process that has not read its settings yet may start another walreceiver. So it is made to look for WAL
+/// again, and has to be seen at rest before and after, at the same place: it goes to sleep only after it has read its
+/// settings, stopped the walreceiver and found nothing more.
+async fn await_end(session: &LocalSession) -> Result<Lsn, PostgresError> {
+    let mut rest: Option<Replay> = None;
+    let mut advanced = (Lsn::ZERO, Instant::now());
     loop {
-        let replay = Replay::look(session).await?;
-        if !replay.has_receiver && replay.is_complete {
-            return Ok(());
+        let now = Replay::look(session).await?;
+        if now.lsn != advanced.0 {
+            advanced = (now.lsn, Instant::now());
         }
-        if replay.lsn != advanced.0 {
-            advanced = (replay.lsn.clone(), Instant::now());
-        }
-        if !replay.has_receiver && replay.is_idle {
-            let attempt = replay.retry_interval + Duration::from_millis(50);
-            match &idle_since {
-                Some((lsn, since)) if *lsn == replay.lsn && since.elapsed() > attempt => return Ok(()),
-                Some((lsn, _)) if *lsn == replay.lsn => {}
-                _ => idle_since = Some((replay.lsn.clone(), Instant::now())),
+        if now.is_at_rest() {
+            match &rest {
+                Some(before) if before.lsn == now.lsn && before.startup == now.startup => {
+                    if now.sleeps >= before.sleeps + ATTEMPTS {
+                        return Ok(now.lsn);
+                    }
+                }
+                _ => rest = Some(now.clone()),
             }
+            now.nudge();
         }
         if advanced.1.elapsed() > REPLAY_PATIENCE {
             return Err(PostgresError::TimedOut {

@@ -66,6 +66,8 @@ fn before(content: &str, timeline: Timeline) -> String {
 
 #[cfg(test)]
 mod tests {
+    use pgaf_core::lsn::Lsn;
+
     use super::*;
 
     #[test]
@@ -84,5 +86,8 @@ mod tests {
         assert_eq!(read("00000002.history").as_deref(), Some("1\t0/3000000\tfirst\n\n"));
         assert_eq!(read("00000001.history"), None);
         complete(directory.path()).expect("idempotent");
+        let third = super::read(directory.path(), Timeline(3)).expect("there");
+        assert_eq!(third.ancestors, [(Timeline(1), Lsn(0x300_0000)), (Timeline(2), Lsn(0x500_0000))]);
+        assert_eq!(super::read(directory.path(), Timeline(5)), None);
     }
 }

@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use pgaf_core::id::NodeId;
 use pgaf_core::keeper::Step;
-use pgaf_core::message::Peer;
+use pgaf_core::lsn::Lsn;
+use pgaf_core::message::{Peer, Position};
 use tokio::sync::watch;
 
 use crate::config::HbaLevel;
@@ -18,6 +19,7 @@ use super::error::PostgresError;
 use super::hba::{self, HbaAddress, HbaEntry};
 use super::observe::{Observer, Sight};
 use super::postmaster::{Exit, Postmaster};
+use super::progress::Gauge;
 use super::settings::{self, Changing};
 use super::{
     admit, base_backup, checkpoint, conninfo, files, follow, marker, process, promote, rewind, start, stop,
@@ -31,6 +33,7 @@ pub struct Instance {
     observer: tokio::sync::Mutex<Observer>,
     executing: tokio::sync::Mutex<()>,
     memory: Mutex<Memory>,
+    gauge: Gauge,
 }
 
 /// What is known and cannot be seen.
@@ -40,6 +43,8 @@ pub(super) struct Memory {
     pub(super) followed_names: Option<(i32, String)>,
     /// The upstream to whose history pg_rewind cannot bring this data.
     pub(super) hopeless_rewind_to: Option<NodeId>,
+    /// Where the log of a standby ends that receives nothing, nor will, in the life of this postmaster.
+    pub(super) replay_over: Option<(i32, Lsn)>,
     /// The password that the replication role was given last.
     pub(super) replication_password: Option<Secret>,
 }
@@ -53,6 +58,7 @@ impl Instance {
             observer: tokio::sync::Mutex::default(),
             executing: tokio::sync::Mutex::default(),
             memory: Mutex::default(),
+            gauge: Gauge::default(),
         }
     }
 
@@ -68,6 +74,15 @@ impl Instance {
 
     pub(super) fn memory(&self) -> MutexGuard<'_, Memory> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) const fn gauge(&self) -> &Gauge {
+        &self.gauge
+    }
+
+    /// How many percent of the data have been copied, while that goes on.
+    pub fn progress(&self) -> Option<u8> {
+        self.gauge.percent()
     }
 
     /// Takes over a postmaster that already runs on this data directory; false when there is none.
@@ -166,6 +181,16 @@ impl Instance {
             Step::AdmitStandbys { peers } => admit::run(self, peers).await,
             Step::SetSynchronousStandbyNames(names) => synchronous_standby_names::run(self, names).await,
         }
+    }
+
+    /// Keeps a slot for each peer, moved on to where that peer is, and the password of the replication role. Nothing
+    /// waits for this, and dropping the future ends it.
+    ///
+    /// # Errors
+    /// The server does not run.
+    pub async fn tend(&self, peers: &[Peer], positions: &[Position]) -> Result<(), PostgresError> {
+        let _one_at_a_time = self.executing.lock().await;
+        admit::tend(self, peers, positions).await
     }
 
     /// A session with the local server as its superuser.

@@ -44,6 +44,8 @@ mod history;
 mod kept;
 mod marker;
 mod settings;
+mod slots;
+mod tablespaces;
 
 mod connection;
 mod control_data;
@@ -52,6 +54,7 @@ mod network;
 mod postmaster;
 mod process;
 mod program;
+mod progress;
 mod startup_log;
 
 #[cfg(test)]

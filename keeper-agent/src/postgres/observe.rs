@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pgaf_core::keeper::{Cluster, DataDirectory, Observed, Server};
-use pgaf_core::lsn::{Lsn, Timeline};
+use pgaf_core::lsn::{Lsn, Timeline, TimelineHistory};
 use pgaf_core::message::{Peer, Upstream};
 
 use super::clock::BootTime;
@@ -20,12 +20,10 @@ use super::listening::{Listening, Reply};
 use super::postmaster::Postmaster;
 use super::running::{Answer, Context};
 use super::start::STANDBY_SIGNAL;
-use super::{assemble, files, marker};
+use super::{assemble, files, history, marker, wal};
 
 /// While the server runs, its control file changes often, and little of it is needed.
 const CONTROL_REFRESH: Duration = Duration::from_secs(10);
-/// Replay that is at rest for so long has found all there is; it looks every 100 ms.
-const REST: Duration = Duration::from_millis(900);
 
 /// Everything that is seen at one moment.
 #[derive(Clone, Debug)]
@@ -38,6 +36,10 @@ pub struct Sight {
     pub quorum_contact: Option<Duration>,
     /// How the standbys are replicated to, for people to read; may be empty.
     pub sync_state: String,
+    /// Where the last record begins of a primary that was shut down cleanly and does not run.
+    pub shutdown_lsn: Option<Lsn>,
+    /// The history of the timeline it is on, as far as its files tell.
+    pub history: Option<TimelineHistory>,
 }
 
 /// What is kept between two looks.
@@ -46,8 +48,6 @@ pub(super) struct Observer {
     control: Option<KnownControl>,
     listening: Listening,
     contacts: Contacts,
-    /// Where replay is at rest, and since when it was seen so.
-    rest: Option<(Option<Lsn>, BootTime)>,
     /// The highest timeline that this postmaster was seen to receive.
     received: Option<(i32, Timeline)>,
 }
@@ -82,6 +82,7 @@ impl Observer {
         });
         let (server, answer) = self.server(instance, &config, postmaster.as_deref()).await;
         let (data, control) = self.data(&config, &server).await;
+        let history = history_of(&config, &server, &data).await;
         let found = match (upstream, &control) {
             (Some(upstream), Some(control)) => {
                 let question = Question {
@@ -97,7 +98,10 @@ impl Observer {
         };
         let is_rewind_hopeless = found.needs_copy
             || upstream.is_some_and(|peer| instance.memory().hopeless_rewind_to == Some(peer.node));
+        let is_shut_down = server == Server::Stopped && matches!(data, DataDirectory::Present(_));
         Sight {
+            shutdown_lsn: control.and_then(|control| control.end_of_primary()).filter(|_| is_shut_down),
+            history,
             observed: Observed {
                 data,
                 server,
@@ -143,36 +147,24 @@ impl Observer {
         };
         self.contacts.note(&answer, asked);
         let timeline = self.standby_timeline(config, postmaster.pid(), &answer).await;
-        let followed = instance.memory().followed_names.clone();
+        let (followed, replay_over) = {
+            let memory = instance.memory();
+            (memory.followed_names.clone(), memory.replay_over)
+        };
         let running = answer.running(&Context {
             timeline,
             followed_names: followed
                 .as_ref()
                 .filter(|(pid, _)| *pid == postmaster.pid())
                 .map(|(_, names)| names.as_str()),
-            is_replay_over: self.is_replay_over(&answer),
+            replay_over_at: replay_over.filter(|(pid, _)| *pid == postmaster.pid()).map(|(_, end)| end),
             is_fresh: &|walsender| self.contacts.is_fresh(walsender),
         });
         (Server::Running(running), Some(answer))
     }
 
-    /// Replay has been seen at rest, at the same place, for a while.
-    fn is_replay_over(&mut self, answer: &Answer) -> bool {
-        if !answer.is_at_rest() {
-            self.rest = None;
-            return false;
-        }
-        match &self.rest {
-            Some((lsn, since)) if *lsn == answer.replayed => since.elapsed() >= REST,
-            _ => {
-                self.rest = Some((answer.replayed, BootTime::now()));
-                false
-            }
-        }
-    }
-
-    /// The timeline a standby replays. SQL does not tell it; a walreceiver does, while there is one, and the control
-    /// file, some time after.
+    /// The timeline a standby replays. SQL does not tell it; a walreceiver does, while there is one, the control file,
+    /// some time after, and the segments it has.
     async fn standby_timeline(
         &mut self,
         config: &Arc<InstanceConfig>,
@@ -198,7 +190,11 @@ impl Observer {
             Some(file) => self.control(config, file, Duration::ZERO).await,
             None => None,
         };
-        control.map_or(known, |control| control.timeline.max(known))
+        let Some(control) = control else { return known };
+        let (of, end) = (Arc::clone(config), answer.replayed.unwrap_or_default());
+        let look = move || Ok(wal::timeline_before(&of.pgdata, end, control.wal_segment_bytes));
+        let received = files::blocking("looking at the local WAL", look).await.ok().flatten();
+        control.timeline.max(known).max(received.unwrap_or(Timeline::FIRST))
     }
 
     async fn data(
@@ -279,6 +275,23 @@ impl Observer {
             }
         }
     }
+}
+
+async fn history_of(
+    config: &Arc<InstanceConfig>,
+    server: &Server,
+    data: &DataDirectory,
+) -> Option<TimelineHistory> {
+    let timeline = match (server, data) {
+        (Server::Running(running), DataDirectory::Present(_)) => running.timeline,
+        (_, DataDirectory::Present(cluster)) => cluster.timeline,
+        _ => return None,
+    };
+    let config = Arc::clone(config);
+    files::blocking("reading the timeline history", move || Ok(history::read(&config.pgdata, timeline)))
+        .await
+        .ok()
+        .flatten()
 }
 
 fn look(config: &InstanceConfig) -> Files {

@@ -1,5 +1,6 @@
 //! The one place that runs Postgres's programs: with a clean environment, a deadline, and no way to outlive the keeper.
 
+use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -17,6 +18,9 @@ const KEPT_VARIABLES: [&str; 6] = ["PATH", "HOME", "TZ", "TMPDIR", "LD_LIBRARY_P
 /// Of what a program prints, this much is kept.
 const KEPT_OUTPUT_BYTES: usize = 1 << 20;
 
+/// Of that, a watcher sees this much.
+const WATCHED_BYTES: usize = 512;
+
 /// How long a program may run.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Limit {
@@ -26,6 +30,9 @@ pub(super) enum Limit {
     Silence(Duration),
 }
 
+/// Looks at output.
+type Watcher = Box<dyn Fn(&str)>;
+
 /// A program about to run.
 pub(super) struct Program {
     name: String,
@@ -33,6 +40,8 @@ pub(super) struct Program {
     /// Where it writes, if that is known.
     target: PathBuf,
     command: Command,
+    /// Gets the last of its error output whenever there is more.
+    watcher: Option<Watcher>,
 }
 
 /// What a program that ended well has printed.
@@ -67,12 +76,18 @@ impl Program {
             .process_group(0)
             .kill_on_drop(true);
         die_with_the_keeper(&mut command);
-        Self { name: name.to_owned(), target: path.clone(), path, command }
+        Self { name: name.to_owned(), target: path.clone(), path, command, watcher: None }
     }
 
     /// Says where it writes, for the error when that is full.
     pub(super) fn writes_to(mut self, target: &Path) -> Self {
         target.clone_into(&mut self.target);
+        self
+    }
+
+    /// Has `watcher` called with the last of what it has printed, whenever it prints more to its error output.
+    pub(super) fn watch(mut self, watcher: impl Fn(&str) + 'static) -> Self {
+        self.watcher = Some(Box::new(watcher));
         self
     }
 
@@ -120,6 +135,9 @@ impl Program {
         while timeout_at(deadline, ends.read_more()).await.map_err(|_| timed_out())? {
             if renews {
                 deadline = Instant::now() + allowed;
+            }
+            if let (Some(watcher), Some(err)) = (&self.watcher, &ends.err) {
+                watcher(&err.last());
             }
         }
         let status = timeout_at(deadline, child.wait())
@@ -246,6 +264,11 @@ impl<R: AsyncRead + Unpin> Capture<R> {
             }
             _ => capture.is_at_end = true,
         }
+    }
+
+    fn last(&self) -> Cow<'_, str> {
+        let start = self.bytes.len().saturating_sub(WATCHED_BYTES);
+        String::from_utf8_lossy(&self.bytes[start..])
     }
 
     fn into_text(self) -> String {

@@ -14,6 +14,7 @@ use super::connection::within;
 use super::conninfo::REPLICATION_ROLE;
 use super::error::PostgresError;
 use super::history;
+use super::tablespaces::Tablespaces;
 
 /// What another node says of its log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,13 +37,19 @@ pub(super) struct RemoteSession {
     deadline: Duration,
 }
 
+/// A standby is on the newest timeline of which it has a segment with the last byte that it has replayed.
 const QUESTION: &str = "\
 SELECT s.system_identifier::text, r,
-       CASE WHEN r THEN greatest(c.timeline_id, e.min_recovery_end_timeline)
+       CASE WHEN r THEN greatest(c.timeline_id, e.min_recovery_end_timeline,
+                (SELECT max(('x' || left(name, 8))::bit(32)::int) FROM pg_ls_dir('pg_wal', true, false) AS name
+                 WHERE length(name) = 24 AND right(name, 16) = upper(
+                     lpad(to_hex(div(before, 4294967296)::bigint), 8, '0')
+                     || lpad(to_hex(div(mod(before, 4294967296), i.bytes_per_wal_segment)::bigint), 8, '0'))))
             ELSE ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int END,
        CASE WHEN r THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END::text,
        c.timeline_id
-FROM pg_is_in_recovery() r, pg_control_system() s, pg_control_checkpoint() c, pg_control_recovery() e";
+FROM pg_is_in_recovery() r, pg_control_system() s, pg_control_checkpoint() c, pg_control_recovery() e,
+     pg_control_init() i, (SELECT coalesce(pg_last_wal_replay_lsn() - '0/1', 0) AS before) b";
 
 impl RemoteSession {
     /// Connects to the first database that is there.
@@ -113,6 +120,23 @@ impl RemoteSession {
             .map_err(PostgresError::sql("read the timeline history of another node"))?;
         TimelineHistory::parse(timeline, row.get(0))
             .map_err(|error| PostgresError::Refused(format!("{what}: {error}")))
+    }
+
+    /// Its tablespaces outside of its data directory.
+    pub(super) async fn tablespaces(&self) -> Result<Tablespaces, PostgresError> {
+        let what = format!("node {}", self.peer);
+        let question = self.session.client.query(
+            "SELECT oid::bigint, pg_tablespace_location(oid) FROM pg_tablespace \
+             WHERE pg_tablespace_location(oid) LIKE '/%'",
+            &[],
+        );
+        let rows = within(self.deadline, &what, question)
+            .await?
+            .map_err(PostgresError::sql("list the tablespaces of another node"))?;
+        let space = |row: &tokio_postgres::Row| {
+            Some((u32::try_from(row.get::<_, i64>(0)).ok()?, row.get::<_, String>(1).into()))
+        };
+        Ok(rows.iter().filter_map(space).collect())
     }
 
     /// It has the segment of WAL with this number, on any timeline.

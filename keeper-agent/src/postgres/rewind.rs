@@ -13,6 +13,7 @@ use super::control_data::ControlData;
 use super::error::PostgresError;
 use super::instance::Instance;
 use super::program::{Ended, Limit, Program, failure};
+use super::progress::Progress;
 use super::remote::RemoteSession;
 use super::start::STANDBY_SIGNAL;
 use super::{conninfo, files, follow, history, kept, marker, stop};
@@ -57,7 +58,9 @@ pub(super) async fn run(instance: &Instance, upstream: &Peer) -> Result<(), Post
         marker::set(&before, "pg_rewind runs")
     })
     .await?;
+    let progress = Progress::of(instance, upstream);
     let ended = Program::new(&config.bin_dir, "pg_rewind")
+        .watch(move |output| progress.note(output))
         .arg("--target-pgdata")
         .arg(&config.pgdata)
         .arg("--source-server")

@@ -4,8 +4,8 @@ use pgaf_core::keeper::{Receiver, Running, StreamingStandby};
 use pgaf_core::lsn::{Lsn, Timeline};
 use serde::Deserialize;
 
-use super::admit::node_of;
 use super::conninfo;
+use super::slots::node_of;
 
 /// One row with one JSON text.
 pub(super) const QUESTION: &str = "\
@@ -93,8 +93,8 @@ pub(super) struct Context<'a> {
     pub(super) timeline: Timeline,
     /// The value of synchronous_standby_names that all processes are known to follow.
     pub(super) followed_names: Option<&'a str>,
-    /// Nothing is received, and what was received is replayed as far as it can be.
-    pub(super) is_replay_over: bool,
+    /// Where replay has ended, as a step has proved for this server.
+    pub(super) replay_over_at: Option<Lsn>,
     /// A walsender's standby has replied lately.
     pub(super) is_fresh: &'a dyn Fn(i32) -> bool,
 }
@@ -102,16 +102,18 @@ pub(super) struct Context<'a> {
 impl Answer {
     /// The answer as a plan sees it.
     pub(super) fn running(&self, context: &Context<'_>) -> Running {
+        let is_replay_over = self.is_replay_over(context);
         Running {
             is_in_recovery: self.is_in_recovery,
             is_gated: self.is_gated,
             timeline: self.timeline.map_or(context.timeline, Timeline),
             // The last record may have come in part only: such a part is no reason to wait, and no vote.
-            lsn: if context.is_replay_over { self.replayed } else { self.lsn }.unwrap_or_default(),
+            lsn: if is_replay_over { self.replayed } else { self.lsn }.unwrap_or_default(),
             replayed: self.replayed.unwrap_or_default(),
             synchronous_standby_names: self.names_in_force(context),
             follows: conninfo::following(&self.primary_conninfo),
             receiver: self.receiver(),
+            is_replay_over,
             standbys: self.standbys(context),
             slots: self.slots.iter().filter_map(|name| node_of(name)).collect(),
         }
@@ -127,9 +129,10 @@ impl Answer {
         format!("{names} (perhaps not yet in force)")
     }
 
-    /// Nothing is received, nor will be, and replay has found nothing more at its last attempt.
-    pub(super) fn is_at_rest(&self) -> bool {
-        self.is_replay_idle && !self.has_receiver && self.primary_conninfo.is_empty()
+    /// It was proved, and nothing has changed since.
+    fn is_replay_over(&self, context: &Context<'_>) -> bool {
+        let is_cut = !self.has_receiver && self.primary_conninfo.is_empty();
+        self.is_in_recovery && is_cut && self.replayed.is_some() && self.replayed == context.replay_over_at
     }
 
     /// It has replayed what it has, and can get more from its upstream only.
@@ -203,7 +206,7 @@ mod tests {
     }
 
     fn context<'a>(is_fresh: &'a dyn Fn(i32) -> bool, names: Option<&'a str>) -> Context<'a> {
-        Context { timeline: Timeline(9), followed_names: names, is_replay_over: false, is_fresh }
+        Context { timeline: Timeline(9), followed_names: names, replay_over_at: None, is_fresh }
     }
 
     #[test]
@@ -216,6 +219,21 @@ mod tests {
             assert!(unproven != "ANY 1 (x)" && !unproven.is_empty(), "{unproven}");
         }
         assert_eq!(names(Some("ANY 1 (x)")), "ANY 1 (x)");
+    }
+
+    #[test]
+    fn the_end_of_replay_is_proved_for_one_place_and_one_standby_that_is_cut() {
+        let at = |lsn| Some(Lsn(lsn));
+        let mut standby = Answer { is_in_recovery: true, lsn: at(0x300_0080), ..answer("") };
+        let seen = |standby: &Answer, replay_over_at| {
+            let running = standby.running(&Context { replay_over_at, ..context(&|_| true, None) });
+            (running.is_replay_over, running.lsn)
+        };
+        assert_eq!(seen(&standby, at(0x300_0060)), (true, Lsn(0x300_0060)), "half a record is no vote");
+        assert_eq!(seen(&standby, None), (false, Lsn(0x300_0080)));
+        assert!(!seen(&standby, at(0x300_0050)).0, "it has gone on");
+        standby.has_receiver = true;
+        assert!(!seen(&standby, at(0x300_0060)).0, "it receives");
     }
 
     #[test]

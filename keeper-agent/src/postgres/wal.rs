@@ -1,6 +1,6 @@
 //! Whether the local log goes on past a position: what a crashed server has written last is in no control file.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
@@ -29,6 +29,20 @@ pub(super) fn has_record_at(pgdata: &Path, timeline: Timeline, position: Lsn, se
         return true;
     }
     page_has_record(&page, position, segment_bytes)
+}
+
+/// The newest timeline of which there is a segment with the byte before `end`. What a standby has of a timeline it has
+/// received because it replays it, so this is the timeline it is on.
+pub(super) fn timeline_before(pgdata: &Path, end: Lsn, segment_bytes: u64) -> Option<Timeline> {
+    let segment = segment_number_name(Lsn(end.0.saturating_sub(1)), segment_bytes);
+    fs::read_dir(pgdata.join("pg_wal"))
+        .ok()?
+        .filter_map(|entry| {
+            let name = entry.ok()?.file_name();
+            let timeline = name.to_str()?.strip_suffix(&segment)?;
+            (timeline.len() == 8).then(|| u32::from_str_radix(timeline, 16).ok().map(Timeline))?
+        })
+        .max()
 }
 
 fn segment_name(timeline: Timeline, segment: u64, segment_bytes: u64) -> String {
@@ -96,6 +110,21 @@ mod tests {
         let name = |position: u64| segment_name(Timeline(2), position / SEGMENT_BYTES, SEGMENT_BYTES);
         assert_eq!(name(0x300_0028), "000000020000000000000003");
         assert_eq!(name(0x5_FF00_0000), "0000000200000005000000FF");
+    }
+
+    #[test]
+    fn a_standby_is_on_the_newest_timeline_it_has_of_its_end() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let wal = directory.path().join("pg_wal");
+        fs::create_dir(&wal).expect("created");
+        for name in ["000000010000000000000003", "000000020000000000000003", "000000010000000000000004"] {
+            fs::write(wal.join(name), "").expect("written");
+        }
+        let at = |end| timeline_before(directory.path(), Lsn(end), SEGMENT_BYTES);
+        assert_eq!(at(0x300_0060), Some(Timeline(2)));
+        assert_eq!(at(0x400_0000), Some(Timeline(2)), "the end of a segment is in it");
+        assert_eq!(at(0x400_0060), Some(Timeline(1)));
+        assert_eq!(at(0x500_0060), None);
     }
 
     #[test]

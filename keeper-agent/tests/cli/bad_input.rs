@@ -50,12 +50,9 @@ fn a_command_line_that_makes_no_sense() {
 #[test]
 fn what_this_version_does_not_do() {
     let bed = Bed::new();
-    for arguments in [
-        "create coordinator --pgdata x --no-ssl",
-        "create worker --pgdata x --no-ssl",
-        "watch --pgdata x",
-        "activate --pgdata x",
-    ] {
+    for arguments in
+        ["create coordinator --pgdata x --no-ssl", "create worker --pgdata x --no-ssl", "activate --pgdata x"]
+    {
         bed.run(arguments).refuses(1, "not supported by this version");
     }
 }

@@ -93,6 +93,20 @@ impl Bed {
         self.prepare(&mut command).stdout(Stdio::null()).stderr(log).spawn().expect("it runs")
     }
 
+    /// `pg_autoctl` with these arguments, for a terminal that becomes its own: standard input.
+    pub(crate) fn command_in_terminal(&self, arguments: impl Display) -> Command {
+        let mut command = as_user("setsid");
+        command.arg("--ctty").arg(program()).args(arguments.to_string().split_whitespace());
+        self.prepare(&mut command).env("TERM", "xterm-256color");
+        command
+    }
+
+    fn end(&self, mut command: Command, environment: &[(&str, &str)]) -> Ended {
+        let output = self.prepare(&mut command).envs(environment.iter().copied()).output().expect("it runs");
+        Ended::from(&output)
+    }
+
+    /// Nothing of the environment of the test gets in.
     fn prepare<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         let path = std::env::var_os("PATH").unwrap_or_default();
         command
@@ -102,11 +116,6 @@ impl Bed {
             .env("XDG_RUNTIME_DIR", self.path("run"))
             .env("PG_REGRESS_SOCK_DIR", self.directory.path())
             .current_dir(self.directory.path())
-    }
-
-    fn end(&self, mut command: Command, environment: &[(&str, &str)]) -> Ended {
-        let output = self.prepare(&mut command).envs(environment.iter().copied()).output().expect("it runs");
-        Ended::from(&output)
     }
 
     /// Where the configuration of a PGDATA in this directory is.

@@ -1,13 +1,18 @@
--- A monitor with constant answers: two nodes, and what happened to one of them.
+-- A monitor that decides nothing: two nodes, and what happened to one of them.
 CREATE SCHEMA pgautofailover;
 GRANT USAGE ON SCHEMA pgautofailover TO autoctl_node;
 
-CREATE TABLE pgautofailover.formation (formationid text);
+CREATE TABLE pgautofailover.formation (formationid text, number_sync_standbys integer DEFAULT 0);
 INSERT INTO pgautofailover.formation VALUES ('default');
 
 CREATE TABLE pgautofailover.node (
-    formationid text, nodeid bigint, groupid integer, nodename text, nodehost text, nodeport integer,
-    goalstate text, reportedstate text, sysidentifier bigint);
+    formationid text DEFAULT 'default', nodeid bigint, groupid integer DEFAULT 0, nodename text, nodehost text,
+    nodeport integer DEFAULT 5432, goalstate text, reportedstate text, sysidentifier bigint,
+    candidatepriority integer DEFAULT 50, replicationquorum boolean DEFAULT true, reportedtli integer DEFAULT 1,
+    reportedlsn pg_lsn, reporttime timestamptz DEFAULT now(), health integer DEFAULT 1);
+INSERT INTO pgautofailover.node (nodeid, nodename, nodehost, goalstate, reportedstate, reportedlsn)
+     VALUES (1, 'n1', '192.0.2.2', 'primary', 'primary', '0/30419F0'),
+            (2, 'n2', '192.0.2.3', 'secondary', 'secondary', '0/304EC80');
 
 CREATE FUNCTION pgautofailover.current_state(
     formation_id text,
@@ -16,10 +21,9 @@ CREATE FUNCTION pgautofailover.current_state(
     OUT candidate_priority integer, OUT replication_quorum boolean, OUT reported_tli integer,
     OUT reported_lsn pg_lsn, OUT health integer, OUT nodecluster text)
 RETURNS SETOF record LANGUAGE sql AS $$
-    VALUES ('pgsql', 'n1', '192.0.2.2', 5432, 0, 1::bigint, 'primary', 'primary', 50, true, 1,
-            '0/30419F0'::pg_lsn, 1, 'default'),
-           ('pgsql', 'n2', '192.0.2.3', 5432, 0, 2::bigint, 'secondary', 'secondary', 50, true, 1,
-            '0/304EC80'::pg_lsn, 1, 'default')
+    SELECT 'pgsql', nodename, nodehost, nodeport, groupid, nodeid, reportedstate, goalstate, candidatepriority,
+           replicationquorum, reportedtli, reportedlsn, health, 'default'
+      FROM pgautofailover.node WHERE formationid = $1 ORDER BY groupid, nodeid
 $$;
 
 CREATE TABLE pgautofailover.event (
@@ -33,7 +37,9 @@ INSERT INTO pgautofailover.event
              'New state is reported by node 1 "n1" (192.0.2.2:5432): "primary"');
 
 CREATE FUNCTION pgautofailover.last_events(formation_id text, count integer)
-RETURNS SETOF pgautofailover.event LANGUAGE sql AS $$ SELECT * FROM pgautofailover.event $$;
+RETURNS SETOF pgautofailover.event LANGUAGE sql AS $$
+    SELECT * FROM pgautofailover.event WHERE formationid = $1 ORDER BY eventid
+$$;
 
 CREATE FUNCTION pgautofailover.formation_settings(
     formation_id text,

@@ -1,7 +1,8 @@
 -- A monitor that lets nodes come and go, and assigns them nothing.
 ALTER TABLE pgautofailover.node
     ADD COLUMN IF NOT EXISTS candidatepriority integer,
-    ADD COLUMN IF NOT EXISTS replicationquorum boolean;
+    ADD COLUMN IF NOT EXISTS replicationquorum boolean,
+    ALTER COLUMN reportedlsn SET DEFAULT '0/0';
 DELETE FROM pgautofailover.node;
 
 CREATE DOMAIN pgautofailover.replication_state AS text;

@@ -4,6 +4,8 @@ use std::fmt::Display;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+use nix::unistd::Pid;
+
 use crate::bed::{Bed, as_user, free_port};
 
 pub(crate) struct Server<'a> {
@@ -25,12 +27,34 @@ impl<'a> Server<'a> {
         server.program("initdb", ["--username=postgres", "--no-sync", "--auth=trust"]);
         let hba = "local all all trust\nhost all all all scram-sha-256\n";
         std::fs::write(server.pgdata().join("pg_hba.conf"), hba).expect("written");
-        let directory = bed.path("");
-        let options = format!("-c port={} -c fsync=off -k {}", server.port, directory.display());
-        server.program("pg_ctl", ["start", "--wait", "--log=server.log", &format!("--options={options}")]);
+        server.go_on();
         server.sql("postgres", "CREATE ROLE autoctl_node LOGIN PASSWORD 'right'");
         server.sql("postgres", "CREATE DATABASE pg_auto_failover");
         server
+    }
+
+    /// Starts it again after `halt`.
+    pub(crate) fn go_on(&self) {
+        let directory = self.bed.path("");
+        let options = format!("-c port={} -c fsync=off -k {}", self.port, directory.display());
+        self.program("pg_ctl", ["start", "--wait", "--log=server.log", &format!("--options={options}")]);
+    }
+
+    /// Stops it.
+    pub(crate) fn halt(&self) {
+        self.program("pg_ctl", ["stop", "--mode=immediate"]);
+    }
+
+    /// Its processes that a client notices: the one that lets clients in, and those that serve `pg_autoctl`.
+    pub(crate) fn processes(&self) -> Vec<Pid> {
+        let pid_file = std::fs::read_to_string(self.pgdata().join("postmaster.pid")).expect("it runs");
+        let postmaster = pid_file.lines().next().expect("a line").to_owned();
+        let query = "SELECT pid FROM pg_stat_activity WHERE application_name = 'pg_autoctl'";
+        let clients = self.sql("postgres", query);
+        std::iter::once(postmaster.as_str())
+            .chain(clients.lines())
+            .map(|pid| Pid::from_raw(pid.trim().parse().expect("a process id")))
+            .collect()
     }
 
     /// Makes it answer as a monitor of this version would.
@@ -76,6 +100,7 @@ impl<'a> Server<'a> {
         self.sql("pg_auto_failover", query)
     }
 
+    /// Gives what it prints.
     fn sql(&self, dbname: &str, statements: impl Display) -> String {
         let output = as_user("psql")
             .args([
@@ -102,6 +127,6 @@ impl<'a> Server<'a> {
 
 impl Drop for Server<'_> {
     fn drop(&mut self) {
-        self.program("pg_ctl", ["stop", "--mode=immediate"]);
+        self.halt();
     }
 }

@@ -1,6 +1,7 @@
 //! Data directories: made, copied, recognised for what they are.
 
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use pgaf_core::keeper::{DataDirectory, Server, Step, StopMode};
@@ -17,6 +18,9 @@ crate::tests![
     an_interrupted_copy_is_never_started,
     a_copy_keeps_the_nodes_own_configuration,
     a_copy_keeps_wal_on_its_own_disk,
+    a_copy_keeps_tablespaces_and_needs_no_second_disk,
+    a_tablespace_of_others_is_not_overwritten,
+    a_copy_tells_how_far_it_is,
     a_copy_of_another_cluster_is_refused,
     nothing_is_removed_when_the_source_is_away,
     a_lost_control_file_is_replaced_by_a_copy,
@@ -163,6 +167,125 @@ async fn a_copy_keeps_wal_on_its_own_disk(bed: &Bed) -> Outcome {
     let link = fs::read_link(standby.pgdata().join("pg_wal"))?;
     check(link == wal, "the link is there")?;
     check(fs::read_dir(&wal)?.count() > 1, "and WAL is behind it")
+}
+
+/// What a directory and all in it take of the disk, in bytes; links are not followed.
+fn disk_use(path: &Path) -> u64 {
+    use std::os::unix::fs::MetadataExt as _;
+    let Ok(metadata) = fs::symlink_metadata(path) else { return 0 };
+    let inside = fs::read_dir(path).into_iter().flatten().flatten();
+    let inside: u64 = if metadata.is_dir() { inside.map(|entry| disk_use(&entry.path())).sum() } else { 0 };
+    inside + metadata.blocks() * 512
+}
+
+/// A primary with a tablespace, and a node that has it elsewhere, as if on a machine of its own, and WAL on another
+/// disk.
+async fn with_a_tablespace(bed: &Bed) -> Result<(Node, Node), Box<dyn std::error::Error>> {
+    let primary = bed.primary(1).await?;
+    let standby = bed.standby(2, &primary).await?;
+    standby.stop(StopMode::Fast).await?;
+    let (there, here, wal) = (bed.path().join("ts 1"), bed.path().join("ts=2"), bed.path().join("wal"));
+    for path in [&there, &here] {
+        fs::create_dir(path)?;
+    }
+    primary.sql(&format!("CREATE TABLESPACE space LOCATION '{}'", there.display())).await?;
+    primary.sql("CREATE TABLE t TABLESPACE space AS SELECT generate_series(1, 400000) AS a").await?;
+    primary.sql("CREATE TABLE u AS SELECT generate_series(1, 400000) AS a").await?;
+    let oid = primary.ask("SELECT oid::text FROM pg_tablespace WHERE spcname = 'space'").await?;
+    std::os::unix::fs::symlink(&here, standby.pgdata().join("pg_tblspc").join(oid))?;
+    for name in ["PG_15_1/old", "mine"] {
+        fs::create_dir_all(here.join(name))?;
+    }
+    fs::rename(standby.pgdata().join("pg_wal"), &wal)?;
+    std::os::unix::fs::symlink(&wal, standby.pgdata().join("pg_wal"))?;
+    Ok((primary, standby))
+}
+
+async fn a_copy_keeps_tablespaces_and_needs_no_second_disk(bed: &Bed) -> Outcome {
+    let (primary, standby) = with_a_tablespace(bed).await?;
+    let places = [standby.pgdata(), bed.path().join("ts=2"), bed.path().join("wal")];
+    let used = || places.iter().map(|path| disk_use(path)).sum::<u64>();
+    let copy = Step::BaseBackup { upstream: primary.peer() };
+    let tables = bed.path().join("ts=2/pg_autoctl.copy");
+    let slow = |rate: &str| {
+        let mut config = (*standby.config()).clone();
+        config.maximum_backup_rate = rate.to_owned();
+        standby.reconfigure(config);
+    };
+    slow("20M");
+    // Interrupted while the tablespace is copied.
+    tokio::select! {
+        _ = standby.execute(&copy) => return Err("it was to be interrupted".into()),
+        () = async { while disk_use(&tables) < 1 << 20 { tokio::time::sleep(Duration::from_millis(5)).await } } => {}
+    }
+    check(look(&standby).await == DataDirectory::Incomplete, "incomplete")?;
+    check(standby.execute(&Step::StartPostgres).await.is_err(), "not started")?;
+    check(!standby.pgdata().join("pg_tblspc").exists(), "no link tells where it was")?;
+    let mut most = 0;
+    for _ in 0..100 {
+        let outcome = tokio::select! {
+            outcome = standby.execute(&copy) => outcome,
+            never = async { loop { most = most.max(used()); tokio::time::sleep(Duration::from_millis(20)).await } } => never,
+        };
+        // The walsender of before lets go of the slot when it sees that nobody reads.
+        match outcome {
+            Err(error) if error.to_string().contains("is active") => {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            outcome => {
+                outcome?;
+                break;
+            }
+        }
+    }
+    let size = used();
+    eprintln!("at most {} of {} MB were used while copying", most >> 20, size >> 20);
+    check(most < size + size / 5, &format!("{most} of {size} bytes were used"))?;
+    slow("");
+    standby.execute(&copy).await?;
+    standby.execute(&Step::StartPostgres).await?;
+    standby.await_stream().await?;
+    check(standby.ask("SELECT count(*)::text FROM t").await? == "400000", "the table is there")?;
+    let links: Vec<_> = fs::read_dir(standby.pgdata().join("pg_tblspc"))?.flatten().collect();
+    let target = fs::read_link(links.first().ok_or("no link")?.path())?;
+    check(target == places[1], "the tablespace is where it was")?;
+    check(fs::read_link(standby.pgdata().join("pg_wal"))? == places[2], "and so is WAL")?;
+    let mut names: Vec<_> = fs::read_dir(&places[1])?.flatten().map(|entry| entry.file_name()).collect();
+    names.sort();
+    check(names.len() == 2 && names[1] == "mine", &format!("nothing else was touched: {names:?}"))
+}
+
+async fn a_tablespace_of_others_is_not_overwritten(bed: &Bed) -> Outcome {
+    let (primary, _) = with_a_tablespace(bed).await?;
+    let third = bed.node(3);
+    primary.admit(&[&third]).await?;
+    // It has none yet, so they would go where the source has its own.
+    let copy = Step::BaseBackup { upstream: primary.peer() };
+    for _ in 0..2 {
+        let error = third.execute(&copy).await.err().ok_or("it was copied")?.to_string();
+        check(error.contains("tablespace"), &error)?;
+    }
+    check(primary.ask("SELECT count(*)::text FROM t").await? == "400000", "nothing is lost")
+}
+
+async fn a_copy_tells_how_far_it_is(bed: &Bed) -> Outcome {
+    let primary = bed.primary(1).await?;
+    primary.sql("CREATE TABLE u AS SELECT generate_series(1, 400000) AS a").await?;
+    let node = bed.node_with(2, |config| config.maximum_backup_rate = "10M".to_owned());
+    primary.admit(&[&node]).await?;
+    let copy = Step::BaseBackup { upstream: primary.peer() };
+    let mut seen = Vec::new();
+    check(node.progress().is_none(), "nothing is copied")?;
+    tokio::select! {
+        outcome = node.execute(&copy) => outcome?,
+        never = async { loop {
+            seen.extend(node.progress());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        } } => never,
+    }
+    seen.dedup();
+    check(seen.len() > 2 && seen.is_sorted(), &format!("it goes on: {seen:?}"))?;
+    check(node.progress().is_none(), "and ends")
 }
 
 async fn a_copy_of_another_cluster_is_refused(bed: &Bed) -> Outcome {

@@ -9,6 +9,8 @@ mod life;
 mod replication;
 mod settings;
 mod sight;
+mod slots;
+mod vote;
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, ExitCode};
@@ -65,6 +67,8 @@ fn main() -> ExitCode {
         ("replication", replication::tests()),
         ("election", election::tests()),
         ("sight", sight::tests()),
+        ("slots", slots::tests()),
+        ("vote", vote::tests()),
     ];
     let trials = groups.into_iter().flat_map(|(group, tests)| {
         tests.into_iter().map(move |test| Trial::test(format!("{group}::{}", test.name), test.run))

@@ -34,9 +34,11 @@ pub fn plan(assignment: &Assignment, observed: &Observed) -> Plan {
         }
         State::Draining | State::PrepareMaintenance => recipe::drained(observed),
         State::DemoteTimeout | State::Demoted | State::Dropped => recipe::stopped(observed),
-        State::CatchingUp | State::Secondary | State::FastForward => recipe::standby(assignment, observed),
+        State::CatchingUp | State::Secondary => recipe::standby(assignment, observed),
+        State::FastForward => recipe::fetching(assignment, observed),
         State::PreparePromotion => recipe::candidate(observed),
-        State::StopReplication | State::ReportLsn | State::JoinSecondary => recipe::cut_standby(observed),
+        State::StopReplication | State::ReportLsn => recipe::cut_standby(observed),
+        State::JoinSecondary => recipe::loser(observed),
         State::WaitStandby | State::Maintenance | State::WaitMaintenance => recipe::no_writer(observed),
     }
 }

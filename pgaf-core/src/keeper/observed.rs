@@ -84,7 +84,7 @@ pub struct Running {
     pub is_gated: bool,
     /// The timeline it writes or replays.
     pub timeline: Timeline,
-    /// Flushed on a primary; the greater of received and replayed on a standby.
+    /// Flushed on a primary; the greater of received and replayed on a standby, and replayed once that is over.
     pub lsn: Lsn,
     /// Replayed, on a standby; as `lsn` on a primary.
     pub replayed: Lsn,
@@ -94,6 +94,9 @@ pub struct Running {
     pub follows: Option<Following>,
     /// A walreceiver process exists, and whether it streams.
     pub receiver: Receiver,
+    /// A standby that receives nothing, nor will, and has replayed all it can: proved for this server since it was last
+    /// told to follow nobody. Then `lsn` is where its log ends; before, it may have more than it says.
+    pub is_replay_over: bool,
     /// Walsenders of this group's nodes.
     pub standbys: Vec<StreamingStandby>,
     /// Nodes for which a physical slot exists.

@@ -115,23 +115,70 @@ pub(super) fn candidate(observed: &Observed) -> Plan {
     }
 }
 
-/// In recovery, receiving nothing, with everything replayed.
+/// In recovery, receiving nothing, with everything replayed that can be.
 pub(super) fn cut_standby(observed: &Observed) -> Plan {
     match &observed.server {
         Server::Running(running) if running.is_in_recovery => {
-            if running.follows.is_some() || running.receiver != Receiver::Absent {
-                steps([Step::Follow { upstream: None }])
-            } else if running.replayed < running.lsn {
-                Plan::Wait("Postgres replays what it has received")
-            } else {
+            let is_cut = running.follows.is_none() && running.receiver == Receiver::Absent;
+            if is_cut && running.is_replay_over {
                 Plan::Reached
+            } else {
+                steps([Step::Follow { upstream: None }])
             }
+        }
+        // Started as it is, it would receive from whom it followed before.
+        Server::Stopped if has_data(observed) => {
+            steps([Step::Follow { upstream: None }, Step::StartPostgres])
         }
         _ => in_recovery(observed),
     }
 }
 
-/// Gets a server that does not run in recovery to do so, following nobody.
+/// As one that is cut; without data it has nothing that could be cut, and will copy those of the winner.
+pub(super) fn loser(observed: &Observed) -> Plan {
+    if observed.server == Server::Stopped && !has_data(observed) {
+        return Plan::Wait("there is no data here, and no primary yet to copy them from");
+    }
+    cut_standby(observed)
+}
+
+/// In recovery, with as much as the assignment says, from a node that is no primary. Nothing is thrown away for that:
+/// whoever has forked from its source has been chosen by mistake.
+pub(super) fn fetching(assignment: &Assignment, observed: &Observed) -> Plan {
+    let upstream = assignment.upstream.as_ref();
+    match (&observed.server, &observed.data) {
+        (Server::Running(running), _) if running.is_in_recovery => {
+            if observed.lineage == Some(Lineage::Forked) {
+                return FORKED_FROM_SOURCE;
+            }
+            if assignment.fetch_up_to.is_none_or(|end| running.lsn >= end) {
+                return Plan::Reached;
+            }
+            match upstream {
+                None => Plan::Wait("there is no node to fetch WAL from"),
+                Some(upstream) if !follows(running, upstream) => {
+                    steps([Step::Follow { upstream: Some(upstream.clone()) }])
+                }
+                Some(_) => Plan::Wait("WAL is fetched from the most advanced standby"),
+            }
+        }
+        (Server::Stopped, DataDirectory::Present(cluster)) => match observed.lineage {
+            Some(Lineage::Forked) => FORKED_FROM_SOURCE,
+            None if !cluster.is_standby => {
+                Plan::Wait("the most advanced standby cannot be asked for its history")
+            }
+            _ => steps([Step::Follow { upstream: upstream.cloned() }, Step::StartPostgres]),
+        },
+        _ => in_recovery(observed),
+    }
+}
+
+const FORKED_FROM_SOURCE: Plan = Plan::Blocked(
+    "this node has WAL that the node it should fetch more from has not: it cannot become the primary, another has to \
+     be chosen",
+);
+
+/// Gets a server that does not run in recovery to do so, with what it has.
 fn in_recovery(observed: &Observed) -> Plan {
     match (&observed.server, &observed.data) {
         (Server::Running(_), _) => steps([STOP_FAST]),
@@ -147,8 +194,8 @@ fn in_recovery(observed: &Observed) -> Plan {
             steps([Step::Follow { upstream: None }, Step::StartPostgres])
         }
         (Server::Stopped, _) => Plan::Blocked(
-            "this standby was chosen to be the primary, and its data directory cannot be used: restore it, or \
-             drop this node",
+            "this standby may have to become the primary, and its data directory cannot be used: restore it, or drop \
+             this node",
         ),
     }
 }
@@ -180,6 +227,8 @@ fn without_upstream(assignment: &Assignment, observed: &Observed) -> Plan {
     match &observed.server {
         Server::Running(_) if assignment.goal == State::Secondary => Plan::Reached,
         Server::Starting if !is_standby(observed) => steps([STOP_NOW]),
+        // It can be counted only when it runs.
+        Server::Stopped if is_standby(observed) => steps([Step::StartPostgres]),
         _ => Plan::Wait("there is no primary to follow"),
     }
 }
@@ -190,11 +239,7 @@ fn running_standby(goal: State, observed: &Observed, running: &Running, upstream
         todo.extend(go_back(observed, upstream));
         return Plan::Steps(todo);
     }
-    let follows_upstream = running
-        .follows
-        .as_ref()
-        .is_some_and(|following| following.host == upstream.host && following.port == upstream.port);
-    if !follows_upstream {
+    if !follows(running, upstream) {
         return steps([Step::Follow { upstream: Some(upstream.clone()) }]);
     }
     if goal == State::Secondary || running.receiver == Receiver::Streaming {
@@ -202,6 +247,11 @@ fn running_standby(goal: State, observed: &Observed, running: &Running, upstream
     } else {
         Plan::Wait("the walreceiver does not stream yet")
     }
+}
+
+fn follows(running: &Running, upstream: &Peer) -> bool {
+    let following = running.follows.as_ref();
+    following.is_some_and(|following| following.host == upstream.host && following.port == upstream.port)
 }
 
 fn stopped_standby(observed: &Observed, cluster: Cluster, upstream: &Peer) -> Plan {
@@ -234,6 +284,10 @@ fn copy(upstream: &Peer) -> Plan {
         Step::Follow { upstream: Some(upstream.clone()) },
         Step::StartPostgres,
     ])
+}
+
+fn has_data(observed: &Observed) -> bool {
+    matches!(observed.data, DataDirectory::Present(_))
 }
 
 fn is_standby(observed: &Observed) -> bool {

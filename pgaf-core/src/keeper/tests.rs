@@ -8,6 +8,9 @@ use crate::lsn::{Lineage, Lsn, Timeline};
 use crate::message::{CommitRule, Peer};
 
 const PEER: NodeId = NodeId(2);
+/// What there is here, and what a peer has.
+const LOCAL: Lsn = Lsn(0x300_0000);
+const FETCHED: Lsn = Lsn(0x400_0000);
 
 fn peer() -> Peer {
     Peer { node: PEER, name: "b".to_owned(), host: "hostb".to_owned(), port: 5432 }
@@ -29,14 +32,14 @@ fn assignment(goal: State) -> Assignment {
         },
         upstream: (!goal.is_writer()).then(peer),
         peers: vec![peer()],
-        fetch_up_to: None,
+        fetch_up_to: (goal == State::FastForward).then_some(FETCHED),
         dbname: "postgres".to_owned(),
         network_partition_timeout_ms: None,
     }
 }
 
 fn cluster(is_clean: bool, is_standby: bool) -> Cluster {
-    Cluster { system_identifier: 1, timeline: Timeline(1), checkpoint: Lsn(0x300_0000), is_clean, is_standby }
+    Cluster { system_identifier: 1, timeline: Timeline(1), checkpoint: LOCAL, is_clean, is_standby }
 }
 
 fn running(is_in_recovery: bool, is_gated: bool) -> Running {
@@ -44,13 +47,23 @@ fn running(is_in_recovery: bool, is_gated: bool) -> Running {
         is_in_recovery,
         is_gated,
         timeline: Timeline(1),
-        lsn: Lsn(0x300_0000),
-        replayed: Lsn(0x300_0000),
+        lsn: LOCAL,
+        replayed: LOCAL,
         synchronous_standby_names: "ANY 1 (somebody)".to_owned(),
         follows: None,
         receiver: Receiver::Absent,
+        is_replay_over: false,
         standbys: Vec::new(),
         slots: Vec::new(),
+    }
+}
+
+/// Follows somebody whom nobody has assigned.
+fn led_astray() -> Running {
+    Running {
+        follows: Some(Following { host: "hostx".to_owned(), port: 5432 }),
+        receiver: Receiver::Streaming,
+        ..running(true, false)
     }
 }
 
@@ -75,6 +88,7 @@ fn situations() -> Vec<Observed> {
                         false,
                     )),
                     Server::Running(running(false, true)),
+                    Server::Running(led_astray()),
                 ];
                 situations.extend(servers.into_iter().map(|server| Observed {
                     data: data.clone(),
@@ -125,7 +139,7 @@ fn execute(world: &mut Observed, step: &Step) {
         Step::AdmitStandbys { peers } => world.memory.admitted = Some(peers.clone()),
         Step::SetSynchronousStandbyNames(names) => {
             edit(world, |server| server.synchronous_standby_names.clone_from(names));
-            world.memory.names_in_force_since = Some(Lsn(0x300_0000));
+            world.memory.names_in_force_since = Some(LOCAL);
         }
     }
 }
@@ -142,6 +156,7 @@ fn follow(world: &mut Observed, upstream: Option<&Peer>) {
         server.follows =
             upstream.map(|upstream| Following { host: upstream.host.clone(), port: upstream.port });
         server.receiver = Receiver::Absent;
+        server.is_replay_over = upstream.is_none();
     });
 }
 
@@ -163,6 +178,7 @@ fn time_passes(world: &mut Observed) {
     edit(world, |server| {
         if server.is_in_recovery && server.follows.is_some() {
             server.receiver = Receiver::Streaming;
+            server.lsn = FETCHED;
         }
         if !server.is_in_recovery {
             let flushed = server.lsn;
@@ -175,9 +191,12 @@ fn time_passes(world: &mut Observed) {
 /// Carries out plans until the goal holds or only a person can help.
 fn live(assignment: &Assignment, mut world: Observed) -> (Plan, Observed) {
     for _ in 0..12 {
-        world.memory.rule_wanted_since = Some(Lsn(0x300_0000));
+        world.memory.rule_wanted_since = Some(LOCAL);
         match plan(assignment, &world) {
             Plan::Steps(steps) => steps.iter().for_each(|step| execute(&mut world, step)),
+            Plan::Wait(_) if assignment.goal == State::JoinSecondary && !has_data(&world) => {
+                return (plan(assignment, &world), world);
+            }
             Plan::Wait(_) => time_passes(&mut world),
             last => return (last, world),
         }
@@ -185,27 +204,42 @@ fn live(assignment: &Assignment, mut world: Observed) -> (Plan, Observed) {
     panic!("{} is not reached from {world:?}", assignment.goal);
 }
 
+fn has_data(world: &Observed) -> bool {
+    matches!(world.data, DataDirectory::Present(_))
+}
+
+/// The goals that only a node with data of its own can reach.
+const NEEDS_DATA: [State; 10] = [
+    State::Single,
+    State::WaitPrimary,
+    State::Primary,
+    State::JoinPrimary,
+    State::ApplySettings,
+    State::PreparePromotion,
+    State::StopReplication,
+    State::ReportLsn,
+    State::FastForward,
+    State::JoinSecondary,
+];
+
 #[test]
 fn every_goal_is_reached_from_every_situation() {
     for goal in State::ALL.into_iter().filter(|goal| *goal != State::Unknown) {
         for situation in situations() {
-            let has_data = matches!(situation.data, DataDirectory::Present(_));
-            let is_up = matches!(situation.server, Server::Starting | Server::Running(_));
             let (end, world) = live(&assignment(goal), situation.clone());
-            let needs_data = goal.is_writer()
-                || matches!(
-                    goal,
-                    State::PreparePromotion
-                        | State::StopReplication
-                        | State::ReportLsn
-                        | State::JoinSecondary
-                );
             if end == Plan::Reached {
                 check_reached(goal, &world, &situation);
-            } else {
-                assert!(needs_data && !has_data, "{goal} from {situation:?}: {end:?}");
+                continue;
             }
-            assert!(end == Plan::Reached || !has_data || !is_up);
+            let lacks_data = NEEDS_DATA.contains(&goal) && !has_data(&situation);
+            let must_not_fetch = goal == State::FastForward && situation.lineage == Some(Lineage::Forked);
+            assert!(lacks_data || must_not_fetch, "{goal} from {situation:?}: {end:?}");
+            let is_quiet = matches!(end, Plan::Wait(_));
+            assert_eq!(
+                is_quiet,
+                goal == State::JoinSecondary,
+                "only who waits for a copy is silent: {end:?}"
+            );
         }
     }
 }
@@ -225,6 +259,111 @@ fn check_reached(goal: State, world: &Observed, situation: &Observed) {
     }
     if goal.is_retiring() || goal == State::Dropped {
         assert_eq!(world.server, Server::Stopped);
+    }
+    if let (Server::Running(server), State::StopReplication | State::ReportLsn | State::JoinSecondary) =
+        (&world.server, goal)
+    {
+        let is_cut = server.follows.is_none() && server.receiver == Receiver::Absent;
+        assert!(is_cut && server.is_replay_over, "{goal} from {situation:?}");
+    }
+    if let (Server::Running(server), State::FastForward) = (&world.server, goal) {
+        assert!(server.lsn >= FETCHED, "{goal} from {situation:?}");
+    }
+}
+
+/// Whoever may be elected keeps what it has, whoever it is compared with, and so does a standby without a primary.
+#[test]
+fn only_a_standby_of_a_primary_throws_its_data_away() {
+    let goals = State::ALL.into_iter().map(assignment);
+    let alone = State::ALL.into_iter().map(|goal| Assignment { upstream: None, ..assignment(goal) });
+    for assignment in goals.chain(alone) {
+        let follows = matches!(assignment.goal, State::CatchingUp | State::Secondary);
+        for mut world in situations().into_iter().filter(has_data) {
+            for _ in 0..6 {
+                match plan(&assignment, &world) {
+                    Plan::Steps(steps) => {
+                        let throws_away =
+                            |step: &Step| matches!(step, Step::BaseBackup { .. } | Step::Rewind { .. });
+                        let may = follows && assignment.upstream.is_some();
+                        assert!(may || !steps.iter().any(throws_away), "{}: {steps:?}", assignment.goal);
+                        steps.iter().for_each(|step| execute(&mut world, step));
+                    }
+                    Plan::Wait(_) => time_passes(&mut world),
+                    Plan::Reached | Plan::Blocked(_) => break,
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_vote_is_cast_only_when_replay_is_over() {
+    let at = |running: Running| Observed {
+        data: DataDirectory::Present(cluster(false, true)),
+        server: Server::Running(running),
+        lineage: None,
+        is_rewind_hopeless: false,
+        memory: Memory::default(),
+    };
+    let cut = Plan::Steps(vec![Step::Follow { upstream: None }]);
+    let verdict = |running: Running| plan(&assignment(State::ReportLsn), &at(running));
+    assert_eq!(verdict(led_astray()), cut, "it receives");
+    assert_eq!(verdict(running(true, false)), cut, "after a restart it may have more than it says");
+    assert_eq!(verdict(Running { is_replay_over: true, ..running(true, false) }), Plan::Reached);
+    let dying = Running { is_replay_over: true, receiver: Receiver::Idle, ..running(true, false) };
+    assert_eq!(verdict(dying), cut, "the walreceiver is not gone yet");
+}
+
+#[test]
+fn a_stopped_voter_does_not_start_to_receive_again() {
+    let stopped = Observed {
+        data: DataDirectory::Present(cluster(true, true)),
+        server: Server::Stopped,
+        lineage: None,
+        is_rewind_hopeless: false,
+        memory: Memory::default(),
+    };
+    for goal in [State::ReportLsn, State::StopReplication, State::JoinSecondary] {
+        assert_eq!(
+            plan(&assignment(goal), &stopped),
+            Plan::Steps(vec![Step::Follow { upstream: None }, Step::StartPostgres])
+        );
+    }
+}
+
+#[test]
+fn who_has_all_needs_no_source() {
+    let mut assignment = assignment(State::FastForward);
+    let mut observed = Observed {
+        data: DataDirectory::Present(cluster(false, true)),
+        server: Server::Running(running(true, false)),
+        lineage: None,
+        is_rewind_hopeless: false,
+        memory: Memory::default(),
+    };
+    let follow = Plan::Steps(vec![Step::Follow { upstream: Some(peer()) }]);
+    assert_eq!(plan(&assignment, &observed), follow);
+    assignment.upstream = None;
+    assert!(matches!(plan(&assignment, &observed), Plan::Wait(_)));
+    assignment.fetch_up_to = Some(LOCAL);
+    assert_eq!(plan(&assignment, &observed), Plan::Reached);
+    observed.lineage = Some(Lineage::Forked);
+    assert!(matches!(plan(&assignment, &observed), Plan::Blocked(_)), "a forked node is no candidate");
+}
+
+#[test]
+fn a_standby_runs_also_when_there_is_no_primary_to_follow() {
+    let at = |is_standby| Observed {
+        data: DataDirectory::Present(cluster(true, is_standby)),
+        server: Server::Stopped,
+        lineage: None,
+        is_rewind_hopeless: false,
+        memory: Memory::default(),
+    };
+    for goal in [State::Secondary, State::CatchingUp] {
+        let alone = Assignment { upstream: None, ..assignment(goal) };
+        assert_eq!(plan(&alone, &at(true)), Plan::Steps(vec![Step::StartPostgres]), "{goal}");
+        assert!(matches!(plan(&alone, &at(false)), Plan::Wait(_)), "{goal}: it would start as a primary");
     }
 }
 

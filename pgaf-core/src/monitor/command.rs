@@ -7,6 +7,7 @@ use crate::state::ReplicationState::{
     Secondary, WaitMaintenance,
 };
 
+use super::election::is_candidate_goal;
 use super::{Draft, Event, Refusal};
 
 /// Changes the draft as the event says; reports and ticks change nothing here.
@@ -38,7 +39,7 @@ impl Draft {
         self.group.node(id).ok_or(Refusal::UnknownNode(id))
     }
 
-    fn role_change_under_way(&self) -> Result<(), Refusal> {
+    pub(super) fn role_change_under_way(&self) -> Result<(), Refusal> {
         let group = &self.group;
         let is_busy = |node: &&Node| {
             let is_retiring = node.goal.is_retiring() && !group.is_silent(node);
@@ -162,7 +163,10 @@ impl Draft {
     /// Refuses to take a node out of the quorum when too few would be left.
     fn keep_quorum_without(&self, id: NodeId) -> Result<(), Refusal> {
         let needed = self.group.number_sync_standbys as usize;
-        let left = self.quorum_standbys().filter(|node| node.id != id).count();
+        let stays = |node: &&Node| {
+            node.id != id && !matches!(node.goal, Maintenance | WaitMaintenance | PrepareMaintenance)
+        };
+        let left = self.quorum_standbys().filter(stays).count();
         if needed > 0 && left < needed {
             return Err(Refusal::InvalidSetting(format!(
                 "without node {id} the quorum has {left} standbys, and number_sync_standbys is {needed}"
@@ -183,6 +187,9 @@ impl Draft {
             return Err(Refusal::InvalidSetting(format!(
                 "candidate priority {priority} is not between 0 and 100"
             )));
+        }
+        if priority == 0 && is_candidate_goal(self.known(id)?.goal) {
+            self.role_change_under_way()?;
         }
         self.known(id)?;
         let has_candidate = priority > 0 || self.group.others(id).any(|node| node.candidate_priority > 0);

@@ -113,12 +113,29 @@ impl Group {
         if self.is_enough_for_election(&ids) {
             complete.extend(votes.iter().filter(|node| node.lsn == farthest).map(|node| node.id));
         }
+        complete.extend(self.returned_old_primary());
         let fetched = self.nodes.iter().filter(|node| node.goal == FastForward && node.has_reached_goal());
         let has_target = |node: &&Node| self.fetch_target().is_some_and(|target| node.lsn >= target);
         complete.extend(fetched.filter(has_target).map(|node| node.id));
         for node in self.nodes.iter_mut().filter(|node| complete.contains(&node.id)) {
             node.is_complete = true;
         }
+    }
+
+    /// A primary that has stopped, when it takes its word to have heard everybody who may have an acknowledged commit,
+    /// and nobody has a newer timeline.
+    fn returned_old_primary(&self) -> Option<NodeId> {
+        let has_stopped = |node: &&Node| {
+            node.goal.is_retiring() && node.has_reached_goal() && node.has_data && !self.is_silent(node)
+        };
+        let mut heard: Vec<&Node> = self.alive_voters().collect();
+        let without: Vec<NodeId> = heard.iter().map(|node| node.id).collect();
+        heard.extend(self.nodes.iter().filter(has_stopped));
+        let ids: Vec<NodeId> = heard.iter().map(|node| node.id).collect();
+        let newest = heard.iter().map(|node| node.timeline).max()?;
+        let mut stopped = self.nodes.iter().filter(has_stopped).filter(|node| node.timeline == newest);
+        let only = stopped.next().filter(|_| stopped.next().is_none())?;
+        (!self.is_enough_for_election(&without) && self.is_enough_for_election(&ids)).then_some(only.id)
     }
 
     /// Whom a candidate that lacks WAL fetches it from: a voter that stands still and has every acknowledged commit.

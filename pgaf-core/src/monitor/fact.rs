@@ -45,7 +45,7 @@ pub enum Fact {
     Down(Who),
     /// Nobody hears of it any more.
     Lost(Who),
-    /// It is lost, or its Postgres has not run for long although it should.
+    /// It is lost, or has no data, or its Postgres has not run for long although it should.
     Failed(Who),
     /// Its keeper was told to stop and asks for a hand-over.
     Stopping(Who),
@@ -65,6 +65,8 @@ pub enum Fact {
     Forked,
     /// It was promoted once, and the writer does not know of it.
     OnForeignBranch,
+    /// It takes part in elections.
+    Voter,
     /// It would take over from the writer on command.
     SwitchoverTarget,
     /// It is the only standby, and every commit waited for it.
@@ -143,7 +145,7 @@ impl Fact {
             Lost(who) => any(who, &|node| group.is_lost(node)),
             Failed(who) => any(who, &|node| {
                 let is_late = node.goal_age >= group.timeouts.unhealthy_after;
-                group.is_lost(node) || (group.is_down(node) && is_late)
+                !node.has_data || group.is_lost(node) || (group.is_down(node) && is_late)
             }),
             Stopping(who) => any(who, &|node| node.is_stopping),
             Complete(who) => any(who, &|node| node.is_complete),
@@ -156,6 +158,7 @@ impl Fact {
                 .any(|fact| fact.holds(group, subject)),
             Forked => group.has_forked(subject),
             OnForeignBranch => group.is_on_foreign_branch(subject),
+            Voter => group.is_voter(subject),
             SwitchoverTarget => group.switchover_target().is_some_and(|node| node.id == subject.id),
             SoleSuccessor => group.sole_successor().is_some_and(|node| node.id == subject.id),
             ElectionPossible => group.is_election_possible(),

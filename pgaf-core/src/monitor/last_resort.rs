@@ -21,6 +21,12 @@ impl Draft {
         {
             return Err(Refusal::PrimaryIsThere(writer.id));
         }
+        let is_back = |node: &&Node| {
+            node.goal.is_retiring() && node.is_complete && node.has_reported && !group.is_silent(node)
+        };
+        if let Some(old_primary) = group.nodes.iter().find(is_back) {
+            return Err(Refusal::PrimaryIsThere(old_primary.id));
+        }
         let is_usable = |node: &&Node| {
             let stands_by = matches!(
                 node.goal,
@@ -55,10 +61,7 @@ impl Draft {
         let is_on_it = |node: &&Node| node.timeline == timeline && node.has_data;
         let right: Vec<NodeId> = group.nodes.iter().filter(is_on_it).map(|node| node.id).collect();
         if right.is_empty() {
-            return Err(Refusal::InvalidSetting(format!(
-                "no node of group {} is on timeline {timeline}",
-                group.id
-            )));
+            return Err(Refusal::UnknownTimeline { group: group.id, timeline });
         }
         let why = format!("{who} accepted timeline {timeline}");
         self.reject_branches_of_all_but(&right);

@@ -91,7 +91,8 @@ impl Draft {
             return;
         };
         // Whoever wrote last has everything, until somebody else is told to write.
-        node.is_complete |= node.goal.is_writer() && !goal.is_writer();
+        let gives_up = goal.is_retiring() || goal == ReplicationState::Dropped;
+        node.is_complete |= node.goal.is_writer() && gives_up;
         node.goal_age = if node.goal == goal { node.goal_age } else { Duration::ZERO };
         node.goal = goal;
         node.goal_epoch = node.goal_epoch.max(node.reported_epoch).next();

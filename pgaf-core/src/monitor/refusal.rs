@@ -1,6 +1,7 @@
 //! Why the monitor does not do what it was asked for.
 
 use crate::id::{GroupId, NodeId};
+use crate::lsn::Timeline;
 use crate::state::ReplicationState;
 
 /// A request that cannot be carried out; nothing was changed.
@@ -69,6 +70,14 @@ pub enum Refusal {
     /// The setting does not fit the group.
     #[error("{0}")]
     InvalidSetting(String),
+    /// Nobody is on that timeline.
+    #[error("no node of group {group} is on timeline {timeline}")]
+    UnknownTimeline {
+        /// Which group.
+        group: GroupId,
+        /// Which timeline.
+        timeline: Timeline,
+    },
     /// What this version does not do.
     #[error("{0}")]
     NotSupported(String),
@@ -96,7 +105,7 @@ impl Refusal {
     /// Its family.
     pub const fn kind(&self) -> RefusalKind {
         match self {
-            Self::UnknownNode(_) => RefusalKind::UndefinedObject,
+            Self::UnknownNode(_) | Self::UnknownTimeline { .. } => RefusalKind::UndefinedObject,
             Self::NoPrimary { .. }
             | Self::PrimaryDoesNotReport(_)
             | Self::Waiting(_)
@@ -133,6 +142,7 @@ impl Refusal {
             }
             Self::WrongState { .. } => "See what the node is doing with: pg_autoctl show events",
             Self::InvalidSetting(_) => "See what is set now with: pg_autoctl show settings",
+            Self::UnknownTimeline { .. } => "See who is on which with: pg_autoctl show timeline",
             Self::NotSupported(_) => "See the list of what this version does in its README.",
             Self::RulesDoNotRest(_) => {
                 "Please report this, together with the output of: pg_autoctl show state --json"

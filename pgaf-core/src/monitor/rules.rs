@@ -113,6 +113,12 @@ pub const RULES: &[Rule] = &[
               find every acknowledged commit",
     },
     Rule {
+        name: "election_without_primary",
+        when: &[Goal(Subject, &[Secondary, CatchingUp]), NoWriter, NoCandidate, ElectionPossible, Voter],
+        then: &[(Voters, ReportLsn)],
+        why: "the group has no primary, and enough standbys report to find every acknowledged commit",
+    },
+    Rule {
         name: "candidate_is_elected",
         when: &[Goal(Subject, &[ReportLsn]), Elected, NoWriter, NoCandidate],
         then: &[(Subject, PreparePromotion), (Standing, JoinSecondary)],

@@ -36,10 +36,10 @@ impl Group {
         self.nodes.iter().find(|node| election::is_candidate_goal(node.goal))
     }
 
-    /// It was told to leave the group and has done so. The row of an old primary is kept while a candidate is compared
-    /// with the end of its log.
+    /// It was told to leave the group and has done so. The row of an old primary is kept until somebody else writes:
+    /// the candidate is compared with the end of its log, and without one its data is all there is.
     pub fn has_left(&self, node: &Node) -> bool {
-        let is_needed = node.is_complete && self.writer().is_none() && self.candidate().is_some();
+        let is_needed = node.is_complete && self.writer().is_none() && self.others(node.id).next().is_some();
         node.goal == ReplicationState::Dropped && node.has_reached_goal() && !is_needed
     }
 

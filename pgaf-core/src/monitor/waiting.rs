@@ -2,22 +2,25 @@
 
 use crate::group::{Group, Node};
 use crate::message::CommitRule;
+use crate::state::ReplicationState;
 
 impl Group {
     /// Why there is no primary, and which nodes would change that; `None` when there is one, or will be soon. The
     /// sentence changes only when what it is about does.
     pub fn why_no_primary(&self) -> Option<String> {
         let writer = self.writer();
-        let is_over = writer.is_some_and(|writer| !self.is_lost(writer)) || self.candidate().is_some();
+        let is_over = writer.is_some_and(|writer| writer.has_data && !self.is_lost(writer))
+            || self.candidate().is_some_and(|candidate| !self.is_stuck(candidate));
         if is_over || self.commit_rules.is_empty() || self.is_election_possible() {
             return None;
         }
-        let last_writer =
-            writer.or_else(|| self.nodes.iter().find(|node| node.is_complete && node.goal.is_retiring()));
-        let mut ways = Vec::new();
-        if let Some(node) = last_writer {
-            ways.push(format!("until {} is back", node.label()));
-        }
+        let is_awaited = |node: &&Node| node.goal.is_writer() || (node.is_complete && !self.is_alive(node));
+        let awaited = self.nodes.iter().filter(is_awaited);
+        let is_back = |node: &Node| match node.has_data {
+            true => format!("until {} is back", node.label()),
+            false => format!("until {} has its data again", node.label()),
+        };
+        let mut ways: Vec<String> = awaited.map(is_back).collect();
         ways.extend(self.way_of_election());
         let group = format!("group {} of formation \"{}\"", self.id, self.formation);
         Some(if ways.is_empty() {
@@ -27,6 +30,15 @@ impl Group {
         } else {
             format!("{group} has no primary and waits {}", ways.join(", or "))
         })
+    }
+
+    /// A candidate that will not be promoted by itself: it is lost, has no data, or lacks commits that nobody who reports
+    /// has.
+    fn is_stuck(&self, candidate: &Node) -> bool {
+        let lacks_commits = candidate.goal == ReplicationState::StopReplication
+            && candidate.has_reached_goal()
+            && !self.has_every_commit(candidate);
+        !candidate.has_data || self.is_lost(candidate) || lacks_commits
     }
 
     /// Which nodes an election waits for.
@@ -50,7 +62,9 @@ impl Group {
             .nodes
             .iter()
             .filter(|node| {
-                !heard.contains(&node.id) && open.iter().any(|rule| rule.standbys.contains(&node.id))
+                !(node.goal.is_retiring() && node.has_reached_goal() && !self.is_silent(node))
+                    && !heard.contains(&node.id)
+                    && open.iter().any(|rule| rule.standbys.contains(&node.id))
             })
             .map(Node::label)
             .collect();

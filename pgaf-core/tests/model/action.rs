@@ -25,11 +25,12 @@ pub(crate) enum Fate {
 pub(crate) enum Action {
     /// A second passes.
     Tick,
-    /// A keeper looks, and carries out its plan.
+    /// A keeper looks, carries out its plan, and reports; what it hears it acts on.
+    Turn(usize, Fate),
+    /// It only looks and carries out its plan.
     Look(usize),
     /// The same, and nothing comes after the first step, which is itself interrupted if it is a copy.
     LookInterrupted(usize),
-    Report(usize, Fate),
     AnswerArrives(usize),
     StrayReportArrives(usize),
     /// A standby receives all there is, and its upstream hears so.
@@ -70,7 +71,12 @@ impl World {
             Action::Tick => self.tick(),
             Action::Look(index) => self.look(*index, false),
             Action::LookInterrupted(index) => self.pay_fault().and_then(|()| self.look(*index, true)),
-            Action::Report(index, fate) => self.report(*index, *fate),
+            Action::Turn(index, fate) => {
+                self.look(*index, false);
+                self.report(*index, *fate)?;
+                self.look(*index, false);
+                Some(())
+            }
             Action::AnswerArrives(index) => self.answer_arrives(*index),
             Action::StrayReportArrives(index) => {
                 let report = self.hosts[*index].stray.take().filter(|_| self.is_monitor_up)?;
@@ -127,6 +133,7 @@ impl World {
             .collect();
         let host = &mut self.hosts[index];
         host.silent = OLDEST_TICKS.min(host.silent + 1);
+        host.goal_age = host.goal_age.max(OLDEST_TICKS.min(host.goal_age + 1));
         if let Some((sent, _)) = &mut host.answer {
             *sent = OLDEST_TICKS.min(*sent + 1);
         }
@@ -152,6 +159,13 @@ impl World {
         if !self.hosts[index].keeper.is_up || self.hosts[index].is_frozen {
             return None;
         }
+        let before = self.hosts[index].server.clone();
+        self.follow_plan(index, is_interrupted)?;
+        // A look that changes nothing is not worth a fault.
+        (!is_interrupted || self.hosts[index].server != before).then_some(())
+    }
+
+    fn follow_plan(&mut self, index: usize, is_interrupted: bool) -> Option<()> {
         let upstream = self.hosts[index]
             .keeper
             .assignment
@@ -173,7 +187,7 @@ impl World {
             }
             Plan::Wait(_) | Plan::Blocked(_) => {}
         }
-        (!is_interrupted).then_some(())
+        Some(())
     }
 
     fn execute(&mut self, index: usize, step: &Step, is_interrupted: bool) -> Option<()> {
@@ -425,6 +439,7 @@ impl World {
         for host in &mut self.hosts {
             host.silent = 0;
             host.has_reported = false;
+            host.goal_age = OLDEST_TICKS + 1;
         }
     }
 
@@ -434,8 +449,7 @@ impl World {
         actions.push(Action::Tick);
         for index in 0..nodes {
             actions.extend([
-                Action::Look(index),
-                Action::Report(index, Fate::Answered),
+                Action::Turn(index, Fate::Answered),
                 Action::Receive(index),
                 Action::AnswerArrives(index),
                 Action::StrayReportArrives(index),
@@ -463,9 +477,9 @@ impl World {
         for index in 0..self.hosts.len() {
             actions.extend([
                 Action::LookInterrupted(index),
-                Action::Report(index, Fate::AnswerLost),
-                Action::Report(index, Fate::AnswerDelayed),
-                Action::Report(index, Fate::ReportDelayed),
+                Action::Turn(index, Fate::AnswerLost),
+                Action::Turn(index, Fate::AnswerDelayed),
+                Action::Turn(index, Fate::ReportDelayed),
                 Action::PostgresCrashes(index),
                 Action::KeeperDies(index),
                 Action::HostDies(index),

@@ -36,12 +36,9 @@ pub(crate) fn settle(world: &mut World) -> Result<(), String> {
                 Action::StrayReportArrives(index),
                 Action::Receive(index),
                 Action::Look(index),
-                Action::Report(index, Fate::Answered),
                 Action::Look(index),
-                Action::Look(index),
-                Action::Look(index),
-                Action::Look(index),
-                Action::Report(index, Fate::Answered),
+                Action::Turn(index, Fate::Answered),
+                Action::Turn(index, Fate::Answered),
             ] {
                 apply(world, &action);
             }

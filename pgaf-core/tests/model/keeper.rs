@@ -159,6 +159,7 @@ fn running(server: &Server) -> Running {
         timeline: Timeline(server.timeline.into()),
         lsn: server.end(),
         replayed: server.end(),
+        is_replay_over: true,
         synchronous_standby_names: server.names.clone(),
         follows: server.follows.map(|index| Following { host: String::new(), port: port_of(index) }),
         receiver: if server.is_streaming { Receiver::Streaming } else { Receiver::Absent },

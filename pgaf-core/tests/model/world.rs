@@ -32,6 +32,8 @@ pub(crate) struct Host {
     pub(crate) silent: u8,
     /// It has reported to this run of the monitor.
     pub(crate) has_reported: bool,
+    /// Ticks since its goal was assigned; more than the oldest when that was before this run of the monitor.
+    pub(crate) goal_age: u8,
     /// An answer on its way.
     pub(crate) answer: Option<(u8, Box<Answer>)>,
     /// A report that its keeper has given up, and the monitor has not yet read.
@@ -102,6 +104,7 @@ impl World {
             sees_monitor: true,
             silent: 0,
             has_reported: true,
+            goal_age: 0,
             answer: None,
             stray: None,
         });
@@ -129,7 +132,7 @@ impl World {
             let host = &self.hosts[node.id.0 as usize - 1];
             node.silent_for = TICK * u32::from(host.silent);
             node.has_reported = host.has_reported;
-            node.goal_age = TICK * u32::from(SILENT_AFTER_TICKS);
+            node.goal_age = TICK * u32::from(host.goal_age);
         }
         group
     }
@@ -146,6 +149,11 @@ impl World {
             Ok(again) if again.changes.is_empty() && again.removed.is_empty() => {}
             _ => {
                 self.violation.get_or_insert("a decision is not at rest");
+            }
+        }
+        for change in &decision.changes {
+            if let Some(host) = self.hosts.get_mut(change.node.0 as usize - 1) {
+                host.goal_age = 0;
             }
         }
         self.group.clone_from(&decision.group);

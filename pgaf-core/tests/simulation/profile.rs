@@ -19,6 +19,8 @@ pub(crate) struct Profile {
     pub(crate) allows_data_loss: bool,
     /// Disks die, and nodes are dropped.
     pub(crate) loses_nodes: bool,
+    /// An operator puts back older rows of the monitor.
+    pub(crate) restores_rows: bool,
     /// A request that its keeper has given up may reach the monitor after a newer one.
     pub(crate) has_overtaken_reports: bool,
 }
@@ -46,6 +48,7 @@ impl Profile {
             commit_rate: random.between(20, 300),
             allows_data_loss: random.per_mille(80),
             loses_nodes: random.per_mille(300),
+            restores_rows: random.per_mille(200),
             has_overtaken_reports: wishes.has_overtaken_reports,
         }
     }

@@ -15,7 +15,7 @@ use crate::clock;
 use crate::error::Error;
 use crate::gucs;
 use crate::plan::plans;
-use crate::step;
+use crate::version;
 
 plans! {
     // One row a node, and one row without a node for a group that has none.
@@ -26,18 +26,11 @@ plans! {
                n.reportserverstart = pg_catalog.pg_postmaster_start_time(), n.sysidentifier IS NOT NULL, n.iscomplete,
                n.health, n.candidatepriority, n.replicationquorum,
                f.kind, f.dbname::text, f.opt_secondary, f.number_sync_standbys,
-               (SELECT json_agg(json_build_object('standbys', r.standbys, 'acks', r.acks) ORDER BY r.position)::text
-                  FROM pgautofailover.commit_rule AS r
-                 WHERE r.formationid = $1 AND r.groupid = $2),
-               (SELECT json_agg(json_build_array(t.timeline, t.forklsn) ORDER BY t.timeline, t.forklsn)::text
-                  FROM pgautofailover.timeline AS t
-                 WHERE t.formationid = $1 AND t.groupid = $2 AND t.isrejected),
-               (SELECT s.waitsfor FROM pgautofailover.group_status AS s WHERE s.formationid = $1 AND s.groupid = $2),
-               (SELECT extversion FROM pg_catalog.pg_extension WHERE extname = 'pgautofailover')
+               s.commitrules::text, s.rejectedtimelines::text, s.waitsfor
           FROM pgautofailover.formation AS f
+     LEFT JOIN pgautofailover.group_status AS s ON s.formationid = $1 AND s.groupid = $2
      LEFT JOIN pgautofailover.node AS n ON n.formationid = $1 AND n.groupid = $2
-         WHERE f.formationid = $1
-      ORDER BY n.nodeid";
+         WHERE f.formationid = $1";
     GROUPS(TEXTOID) = "
         SELECT DISTINCT groupid FROM pgautofailover.node WHERE formationid = $1 ORDER BY groupid";
 }
@@ -45,11 +38,11 @@ plans! {
 /// Reads a group, which may have no nodes. The caller has locked it.
 pub(crate) fn group(client: &mut SpiClient<'_>, formation: &str, id: GroupId) -> Result<Group, Error> {
     let started = clock::started().ok_or(Error::NotPreloaded)?;
+    version::check()?;
     let clocks = Clocks { now: clock::now(), started };
     let rows = GROUP.with(|plan| plan.run(client, &[formation.into(), id.0.into()]))?;
     let mut rows = rows.map(|row| Row { row, what: "a node" }).peekable();
     let first = rows.peek().ok_or_else(|| Error::UnknownFormation(formation.to_owned()))?;
-    step::check_version(first.get_nullable(29)?)?;
     let kind: String = first.get(22)?;
     let mut group = Group {
         formation: formation.to_owned(),
@@ -70,6 +63,7 @@ pub(crate) fn group(client: &mut SpiClient<'_>, formation: &str, id: GroupId) ->
             group.nodes.push(node(&row, clocks)?);
         }
     }
+    group.nodes.sort_unstable_by_key(|node| node.id);
     Ok(group)
 }
 

@@ -1,8 +1,9 @@
 //! Writes what was decided, and what happened, to the tables.
 
 use pgaf_core::monitor::{Change, Decision, assignment_for};
-use pgaf_core::{CommitRule, Group, Node, NodeId, ReplicationState};
+use pgaf_core::{Group, Node, NodeId, ReplicationState};
 use pgrx::spi::SpiClient;
+use serde::Serialize;
 
 use super::{notify, timelines};
 use crate::error::Error;
@@ -31,17 +32,14 @@ plans! {
               WHERE nodeid = $1";
     DELETE_NODE(INT8OID) = "
         DELETE FROM pgautofailover.node WHERE nodeid = $1";
-    DELETE_RULES(TEXTOID, INT4OID) = "
-        DELETE FROM pgautofailover.commit_rule WHERE formationid = $1 AND groupid = $2";
-    INSERT_RULE(TEXTOID, INT4OID, INT4OID, INT8ARRAYOID, INT4OID) = "
-        INSERT INTO pgautofailover.commit_rule (formationid, groupid, position, standbys, acks)
-             VALUES ($1, $2, $3, $4, $5)";
     NUMBER_SYNC_STANDBYS(TEXTOID, INT4OID) = "
         UPDATE pgautofailover.formation SET number_sync_standbys = $2 WHERE formationid = $1";
-    STATUS(TEXTOID, INT4OID, TEXTOID) = "
-        INSERT INTO pgautofailover.group_status (formationid, groupid, waitsfor)
-             VALUES ($1, $2, $3)
-        ON CONFLICT (formationid, groupid) DO UPDATE SET waitsfor = $3";
+    STATUS(TEXTOID, INT4OID, TEXTOID, TEXTOID, TEXTOID) = "
+        INSERT INTO pgautofailover.group_status (formationid, groupid, commitrules, rejectedtimelines, waitsfor)
+             VALUES ($1, $2, $3::pg_catalog.jsonb, $4::pg_catalog.jsonb, $5)
+        ON CONFLICT (formationid, groupid)
+          DO UPDATE SET commitrules = excluded.commitrules, rejectedtimelines = excluded.rejectedtimelines,
+                        waitsfor = excluded.waitsfor";
     DELETE_STATUS(TEXTOID, INT4OID) = "
         DELETE FROM pgautofailover.group_status WHERE formationid = $1 AND groupid = $2";
 }
@@ -99,29 +97,26 @@ fn group(client: &mut SpiClient<'_>, before: &Group, after: &Group) -> Result<()
         NUMBER_SYNC_STANDBYS.with(|plan| plan.run(client, &[formation.into(), number.into()]))?;
     }
     if after.nodes.is_empty() {
-        commit_rules(client, after, &[])?;
         DELETE_STATUS.with(|plan| plan.run(client, &[formation.into(), after.id.0.into()]))?;
         return timelines::forget(client, after);
     }
-    if before.commit_rules != after.commit_rules {
-        commit_rules(client, after, &after.commit_rules)?;
+    let is_waiting_for_other = before.waits_for != after.waits_for;
+    if is_waiting_for_other
+        || before.commit_rules != after.commit_rules
+        || before.rejected_timelines != after.rejected_timelines
+    {
+        let row = [
+            formation.into(),
+            after.id.0.into(),
+            to_json("a commit rule", &after.commit_rules)?.into(),
+            to_json("a rejected timeline", &after.rejected_timelines)?.into(),
+            after.waits_for.as_deref().into(),
+        ];
+        STATUS.with(|plan| plan.run(client, &row))?;
     }
-    if before.rejected_timelines != after.rejected_timelines {
-        timelines::reject(client, before, after)?;
-    }
-    if before.waits_for != after.waits_for {
-        waits_for(client, after)?;
-    }
-    Ok(())
-}
-
-/// The sentence goes to the event table as what happened to the writer, or to the first node when there is none.
-fn waits_for(client: &mut SpiClient<'_>, group: &Group) -> Result<(), Error> {
-    let what = group.waits_for.as_deref();
-    let row = [group.formation.as_str().into(), group.id.0.into(), what.into()];
-    STATUS.with(|plan| plan.run(client, &row))?;
-    match (what, group.writer().or_else(|| group.nodes.first())) {
-        (Some(what), Some(node)) => event(client, node.id, what),
+    // What it waits for happened to the writer, or to the first node when there is none.
+    match (&after.waits_for, after.writer().or_else(|| after.nodes.first())) {
+        (Some(what), Some(node)) if is_waiting_for_other => event(client, node.id, what),
         _ => Ok(()),
     }
 }
@@ -158,14 +153,8 @@ fn remove(client: &mut SpiClient<'_>, before: &Group, node: NodeId, why: &str) -
     Ok(())
 }
 
-fn commit_rules(client: &mut SpiClient<'_>, group: &Group, rules: &[CommitRule]) -> Result<(), Error> {
-    let formation = group.formation.as_str();
-    DELETE_RULES.with(|plan| plan.run(client, &[formation.into(), group.id.0.into()]))?;
-    for (position, rule) in (0_i32..).zip(rules) {
-        let standbys: Vec<i64> = rule.standbys.iter().map(|node| node.0).collect();
-        let acks = i32::try_from(rule.acks).unwrap_or(i32::MAX);
-        let row = [formation.into(), group.id.0.into(), position.into(), standbys.into(), acks.into()];
-        INSERT_RULE.with(|plan| plan.run(client, &row))?;
-    }
-    Ok(())
+/// A value for a column of JSON.
+pub(crate) fn to_json(what: &str, value: &impl Serialize) -> Result<String, Error> {
+    serde_json::to_string(value)
+        .map_err(|error| Error::Damaged { what: what.to_owned(), why: error.to_string() })
 }

@@ -1,4 +1,4 @@
-//! The timelines of a group: every branch of the log that a node has told of, and the ones that a person has rejected.
+//! The timelines of a group: every branch of the log that a node has told of.
 
 use pgaf_core::{Group, Lsn, NodeId, Timeline, TimelineHistory};
 use pgrx::spi::SpiClient;
@@ -13,10 +13,6 @@ plans! {
              SELECT $1, $2, $3, b.timeline, b.forklsn::pg_catalog.pg_lsn, b.parent, pg_catalog.clock_timestamp()
                FROM unnest($4, $5, $6) AS b (timeline, forklsn, parent)
         ON CONFLICT DO NOTHING";
-    REJECT(TEXTOID, INT4OID, INT4OID, TEXTOID, BOOLOID) = "
-        INSERT INTO pgautofailover.timeline (formationid, groupid, timeline, forklsn, isrejected)
-             VALUES ($1, $2, $3, $4::pg_catalog.pg_lsn, $5)
-        ON CONFLICT (formationid, groupid, timeline, forklsn) DO UPDATE SET isrejected = $5";
     FORGET(TEXTOID, INT4OID) = "
         DELETE FROM pgautofailover.timeline WHERE formationid = $1 AND groupid = $2";
 }
@@ -49,24 +45,6 @@ pub(crate) fn publish(
         parents.into(),
     ];
     PUBLISH.with(|plan| plan.run(client, &rows))?;
-    Ok(())
-}
-
-/// Writes which timelines are rejected, where that has changed.
-pub(super) fn reject(client: &mut SpiClient<'_>, before: &Group, after: &Group) -> Result<(), Error> {
-    let (old, new) = (&before.rejected_timelines, &after.rejected_timelines);
-    let accepted = old.iter().filter(|begin| !new.contains(begin)).map(|begin| (begin, false));
-    let rejected = new.iter().filter(|begin| !old.contains(begin)).map(|begin| (begin, true));
-    for ((timeline, lsn), is_rejected) in accepted.chain(rejected) {
-        let row = [
-            after.formation.as_str().into(),
-            after.id.0.into(),
-            as_i32(*timeline).into(),
-            lsn.to_string().into(),
-            is_rejected.into(),
-        ];
-        REJECT.with(|plan| plan.run(client, &row))?;
-    }
     Ok(())
 }
 

@@ -17,8 +17,6 @@ plans! {
     INSERT(TEXTOID, TEXTOID, TEXTOID, BOOLOID, INT4OID) = "
         INSERT INTO pgautofailover.formation (formationid, kind, dbname, opt_secondary, number_sync_standbys)
              VALUES ($1, $2, $3, $4, $5)";
-    DELETE_RULES(TEXTOID) = "
-        DELETE FROM pgautofailover.commit_rule WHERE formationid = $1";
     DELETE_STATUS(TEXTOID) = "
         DELETE FROM pgautofailover.group_status WHERE formationid = $1";
     DELETE_TIMELINES(TEXTOID) = "
@@ -80,7 +78,7 @@ fn drop_formation(formation_id: &str) -> Result<(), ErrorReport> {
                 hint: "Drop its nodes first, with \"pg_autoctl drop node\".",
             });
         }
-        for plan in [&DELETE_RULES, &DELETE_STATUS, &DELETE_TIMELINES, &DELETE] {
+        for plan in [&DELETE_STATUS, &DELETE_TIMELINES, &DELETE] {
             plan.with(|plan| plan.run(client, &[formation_id.into()]))?;
         }
         Ok(())

@@ -10,8 +10,8 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 use pgrx::{JsonB, pg_sys};
-use serde::Serialize;
 
+use crate::catalog::store::to_json;
 use crate::catalog::{load, locate, notify, store, timelines};
 use crate::clock;
 use crate::error::Error;
@@ -296,11 +296,6 @@ fn check_history(history: &TimelineHistory) -> Result<(), Error> {
         what: format!("the history of timeline {} does not ascend from 1", history.timeline),
         hint: "The keeper and the monitor must be of the same version.",
     })
-}
-
-fn to_json(what: &str, value: &impl Serialize) -> Result<String, Error> {
-    serde_json::to_string(value)
-        .map_err(|error| Error::Damaged { what: what.to_owned(), why: error.to_string() })
 }
 
 const fn lsn_of(datum: i64) -> Lsn {

@@ -17,10 +17,9 @@ plans! {
     SECONDARY(TEXTOID, BOOLOID) = "
         UPDATE pgautofailover.formation SET opt_secondary = $2 WHERE formationid = $1 RETURNING formationid";
     COMMIT_RULES(TEXTOID, INT4OID) = "
-        SELECT (SELECT json_agg(json_build_object('standbys', r.standbys, 'acks', r.acks) ORDER BY r.position)::text
-                  FROM pgautofailover.commit_rule AS r
-                 WHERE r.formationid = f.formationid AND r.groupid = $2)
+        SELECT s.commitrules::text
           FROM pgautofailover.formation AS f
+     LEFT JOIN pgautofailover.group_status AS s ON s.formationid = f.formationid AND s.groupid = $2
          WHERE f.formationid = $1";
 }
 

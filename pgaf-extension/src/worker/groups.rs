@@ -30,8 +30,6 @@ plans! {
          WHERE is_silent OR is_cut";
     NODES() = "
         SELECT formationid, groupid, nodeid, nodehost, nodeport, health FROM pgautofailover.node";
-    EXTENSION() = "
-        SELECT extversion FROM pg_catalog.pg_extension WHERE extname = 'pgautofailover'";
     FORGET() = "
         UPDATE pgautofailover.node SET health = -1 WHERE health <> -1";
     HEALTH(INT8OID, TEXTOID, INT4OID, INT4OID) = "
@@ -97,14 +95,6 @@ pub(super) fn overdue() -> Result<BTreeSet<Overdue>, Error> {
             })
         })
         .collect()
-    })
-}
-
-/// The version of the installed extension, if there is one.
-pub(super) fn installed_version() -> Result<Option<String>, Error> {
-    Spi::connect(|client| {
-        let mut rows = EXTENSION.with(|plan| plan.look(client, &[]))?;
-        rows.next().map(|row| Row { row, what: "the extension" }.get(1)).transpose()
     })
 }
 

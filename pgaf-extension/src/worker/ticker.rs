@@ -12,7 +12,7 @@ use super::groups::{self, Known, Overdue};
 use super::prober::{Prober, Verdict};
 use super::session;
 use crate::error::Error;
-use crate::{gucs, lock, server_log, step};
+use crate::{gucs, lock, server_log, version};
 
 /// How often time-outs are looked at, and how late a signal is noticed.
 const TICK: Duration = Duration::from_millis(200);
@@ -108,7 +108,7 @@ impl Worker {
             server_log::line(&format!(
                 "No node is probed: the library of pgautofailover is version {}, and the installed extension is \
                  version {version}",
-                step::VERSION
+                version::OURS
             ));
         }
         self.rests_for = other;
@@ -122,8 +122,8 @@ impl Worker {
             if lock::is_database_wanted(unsafe { pg_sys::MyDatabaseId }) {
                 return Ok(Look::Leave);
             }
-            let version = groups::installed_version()?;
-            if version.as_deref() != Some(step::VERSION) {
+            let version = version::installed();
+            if version.as_deref() != Some(version::OURS) {
                 return Ok(Look::NotInstalled(version));
             }
             Ok(Look::At(groups::overdue()?))

@@ -86,9 +86,7 @@ impl Keeper {
             Plan::Reached => self.on_reached(),
             Plan::Wait(reason) => {
                 self.tell_progress(reason);
-                if self.waiting_since.elapsed() < IMPATIENT_FOR {
-                    self.next_look = self.next_look.min(Instant::now() + WAITING_LOOK_PERIOD);
-                }
+                self.look_soon();
             }
             Plan::Blocked(reason) => {
                 if self.progress.as_deref() != Some(reason) {
@@ -119,6 +117,13 @@ impl Keeper {
         }
     }
 
+    /// Something is awaited: the next look comes early, unless it has been awaited for long.
+    fn look_soon(&mut self) {
+        if self.waiting_since.elapsed() < IMPATIENT_FOR {
+            self.next_look = self.next_look.min(Instant::now() + WAITING_LOOK_PERIOD);
+        }
+    }
+
     pub(super) fn on_reached(&mut self) {
         self.progress = None;
         if matches!(self.shutdown, Shutdown::Stopping { .. }) {
@@ -132,8 +137,13 @@ impl Keeper {
             info!("reached {}", assignment.goal);
             self.state.reported = assignment.goal;
             self.state.reported_epoch = assignment.epoch;
+            self.waiting_since = Instant::now();
             self.save();
             self.next_report = Instant::now();
+        }
+        // The end of the stream from the primary that stops for it says where the log ends.
+        if assignment.goal == ReplicationState::PreparePromotion {
+            self.look_soon();
         }
     }
 

@@ -7,17 +7,18 @@ mod look;
 mod reload;
 mod save;
 mod speak;
+mod tend;
 mod unmonitored;
 
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use pgaf_core::Report;
 use pgaf_core::keeper::{Authority, Recall};
+use pgaf_core::{Peer, Position, Report};
 use tracing::info;
 
 use super::AgentError;
-use super::contact::{Answer, Link};
+use super::contact::{Exchange, Link};
 use super::shutdown::Shutdown;
 use super::signals::Signals;
 use super::slot::Slot;
@@ -42,9 +43,10 @@ pub(super) struct Keeper {
     work: Work,
     shutdown: Shutdown,
     observing: Slot<Sight>,
-    contacting: Slot<Answer>,
+    contacting: Slot<Exchange>,
     saving: Slot<Result<(), StateError>>,
     reloading: Slot<Result<(), PostgresError>>,
+    tending: Slot<tend::Tended>,
     /// The newest look at Postgres.
     sight: Option<Sight>,
     /// Something has happened since that look was begun.
@@ -55,6 +57,11 @@ pub(super) struct Keeper {
     next_look: Instant,
     next_report: Instant,
     last_report: Option<Report>,
+    /// How far the other nodes are, as the monitor last said.
+    positions: Vec<Position>,
+    next_tending: Instant,
+    /// The peers that were last prepared for.
+    tended_for: Option<Vec<Peer>>,
     is_monitor_failing: bool,
     progress: Option<String>,
     waiting_since: Instant,
@@ -84,6 +91,7 @@ impl Keeper {
             contacting: Slot::empty(),
             saving: Slot::empty(),
             reloading: Slot::empty(),
+            tending: Slot::empty(),
             sight: None,
             is_sight_stale: true,
             is_considered: true,
@@ -91,6 +99,9 @@ impl Keeper {
             next_look: now,
             next_report: now,
             last_report: None,
+            positions: Vec::new(),
+            next_tending: now,
+            tended_for: None,
             is_monitor_failing: false,
             progress: None,
             waiting_since: now,
@@ -107,6 +118,7 @@ impl Keeper {
             self.fence_if_due();
             self.consider();
             self.speak();
+            self.tend();
             if let Some(exit) = self.ended() {
                 info!("keeper ends");
                 return Ok(exit);
@@ -122,6 +134,7 @@ impl Keeper {
                 () = self.link.notified() => self.next_report = Instant::now(),
                 sight = self.observing.done() => self.on_sight(sight),
                 result = self.reloading.done() => reload::done(result),
+                tended = self.tending.done() => self.on_tended(tended),
                 () = tokio::time::sleep_until(wake) => {}
             }
         }

@@ -6,7 +6,7 @@ use pgaf_core::Assignment;
 use tracing::{error, info, warn};
 
 use super::{Keeper, REPORT_PERIOD};
-use crate::agent::contact::Answer;
+use crate::agent::contact::Exchange;
 use crate::agent::report::{self, Circumstances};
 use crate::agent::shutdown::Shutdown;
 use crate::agent::work::Purpose;
@@ -18,11 +18,16 @@ use crate::postgres::BootTime;
 const CONTACT_RETRY: Duration = Duration::from_millis(300);
 
 impl Keeper {
-    pub(super) fn circumstances(&self) -> Circumstances<'_> {
+    pub(super) fn circumstances(&self) -> Circumstances {
+        let percent = self.instance.progress();
+        let progress = self.progress.as_ref().map(|progress| match percent {
+            Some(percent) => format!("{progress}: {percent} %"),
+            None => progress.clone(),
+        });
         Circumstances {
             is_starting: self.work.is_starting_postgres(),
             is_stopping: self.shutdown.is_wanted(),
-            progress: self.progress.as_deref(),
+            progress,
         }
     }
 
@@ -53,16 +58,17 @@ impl Keeper {
         }
     }
 
-    pub(super) fn on_answer(&mut self, mut answer: Answer) {
-        self.link.settle(&mut answer);
-        match answer.result {
-            Ok(assignment) => {
+    pub(super) fn on_answer(&mut self, mut exchange: Exchange) {
+        self.link.settle(&mut exchange);
+        match exchange.result {
+            Ok(answer) => {
                 if std::mem::take(&mut self.is_monitor_failing) {
                     info!("the monitor answers again");
                 }
-                self.authority.answered(answer.sent.moment());
-                self.note_answer_for_shutdown(&answer.report, &assignment);
-                self.accept(assignment);
+                self.authority.answered(exchange.sent.moment());
+                self.note_answer_for_shutdown(&exchange.report, &answer.assignment);
+                self.positions = answer.positions;
+                self.accept(answer.assignment);
             }
             Err(MonitorError::NodeDropped { .. }) => {
                 error!("this node was dropped from its formation: Postgres is stopped");

@@ -65,7 +65,7 @@ pub(in crate::cli) enum Command {
     /// Show what the monitor knows, or where files are
     #[command(subcommand)]
     Show(Show),
-    /// Show the state as it changes
+    /// Show nodes and events as they change, on the whole terminal
     Watch(Watch),
     /// Turn something on
     #[command(subcommand)]

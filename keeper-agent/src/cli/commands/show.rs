@@ -70,7 +70,7 @@ pub(in crate::cli) struct ShowState {
     /// Only the node in PGDATA, without asking the monitor
     #[arg(long)]
     pub(in crate::cli) local: bool,
-    /// Again whenever it changes
+    /// The dashboard; when standard output is no terminal, print again whenever it changes
     #[arg(long, conflicts_with_all = ["local", "json"])]
     pub(in crate::cli) watch: bool,
     #[command(flatten)]
@@ -87,7 +87,7 @@ pub(in crate::cli) struct ShowEvents {
     /// How many
     #[arg(long, value_name = "NUMBER", default_value_t = 10, value_parser = clap::value_parser!(i32).range(1..))]
     pub(in crate::cli) count: i32,
-    /// And those that come
+    /// The dashboard; when standard output is no terminal, print those that come, too
     #[arg(long, conflicts_with = "json")]
     pub(in crate::cli) watch: bool,
     #[command(flatten)]

@@ -7,6 +7,7 @@ use super::super::error::CliResult;
 use super::super::print;
 use super::super::table::{Align, Column, Table, render};
 use super::super::target::Target;
+use super::super::watch;
 use crate::monitor::{NodeEvent, Notification};
 
 const COLUMNS: [Column; 5] = [
@@ -24,6 +25,9 @@ const WATCH_COUNT: i32 = 1000;
 
 /// Runs it.
 pub(super) async fn run(options: &ShowEvents) -> CliResult {
+    if options.watch && watch::is_possible() {
+        return watch::run(&options.monitor, &options.group, Some(options.count)).await;
+    }
     let target = Target::of(&options.monitor)?;
     let formation = target.formation(&options.group.formation);
     let group = options.group.group();
@@ -38,6 +42,7 @@ pub(super) async fn run(options: &ShowEvents) -> CliResult {
     if !options.watch {
         return print::line(&shown);
     }
+    // Who reads a pipe gets the events as they come.
     print::line(shown.trim_end_matches('\n'))?;
     let table = Table::new(&COLUMNS, &rows);
     let mut last = events.last().map_or(0, |event| event.event);
@@ -76,6 +81,7 @@ mod tests {
         let event = NodeEvent {
             event: 13,
             time: "2026-11-23 13:34:11.56265+00".to_owned(),
+            moment: std::time::UNIX_EPOCH,
             node: NodeId(1),
             group: GroupId(0),
             reported: ReplicationState::WaitPrimary,

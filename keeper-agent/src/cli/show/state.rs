@@ -9,6 +9,7 @@ use super::super::error::{CliError, CliResult};
 use super::super::print;
 use super::super::table::{Align, Column, render};
 use super::super::target::{Target, state_of};
+use super::super::watch;
 use crate::config::{Config, NodeConfig};
 use crate::monitor::{MonitorConnection, NodeState, Notification, Remarks};
 
@@ -36,6 +37,9 @@ pub(super) async fn run(options: &ShowState) -> CliResult {
             }
         };
     }
+    if options.watch && watch::is_possible() {
+        return watch::run(&options.monitor, &options.group, None).await;
+    }
     let target = Target::of(&options.monitor)?;
     let formation = target.formation(&options.group.formation);
     let group = options.group.group();
@@ -48,6 +52,7 @@ pub(super) async fn run(options: &ShowState) -> CliResult {
     if !options.watch {
         return Ok(());
     }
+    // Who reads a pipe gets the table whenever it is another.
     monitor.listen_state().await?;
     loop {
         let awaited = tokio::time::timeout(WATCH_INTERVAL, notifications.recv()).await;
@@ -101,7 +106,7 @@ pub(super) fn table(nodes: &[NodeState]) -> String {
 }
 
 /// What a client can do there; "!" when the monitor cannot reach it, "?" when it has not tried.
-fn connection(reported: ReplicationState, health: Health) -> String {
+pub(in crate::cli) fn connection(reported: ReplicationState, health: Health) -> String {
     use ReplicationState as State;
     let access = match reported {
         state if state.is_writer() => "read-write",

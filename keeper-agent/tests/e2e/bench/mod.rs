@@ -1,10 +1,12 @@
 //! `make bench`: how long nobody can write when the primary is lost, for this build and for Debian's
 //! pg_auto_failover in the same run, and what a keeper costs while nothing happens.
 //!
-//! `BENCH_RUNS` (3) says how often each loss is measured, `BENCH_SYSTEMS` (`ours,peer`) which systems are, and words
-//! on the command line choose losses by their names.
+//! `BENCH_RUNS` (3) says how often each case is measured, `BENCH_SYSTEMS` (`ours,peer`) which systems are, and words
+//! on the command line choose cases by their names.
 
+mod case;
 mod footprint;
+mod load;
 mod loss;
 mod measure;
 mod report;
@@ -14,8 +16,8 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 
 use crate::harness::{Tools, unavailable};
+use case::Case;
 use footprint::Footprint;
-use loss::Loss;
 use measure::Measured;
 
 /// Runs the benchmark and prints its table. Fails when an acknowledged row was lost by this build.
@@ -25,23 +27,23 @@ pub(crate) fn run() -> Result<ExitCode> {
     }
     let runs = number_from_environment("BENCH_RUNS", 3)?;
     let chosen: Vec<String> = std::env::args().skip(2).collect();
-    let losses: Vec<Loss> = Loss::ALL
+    let cases: Vec<Case> = Case::all()
         .into_iter()
-        .filter(|loss| chosen.is_empty() || chosen.iter().any(|word| loss.name().contains(word)))
+        .filter(|case| chosen.is_empty() || chosen.iter().any(|word| case.name().contains(word)))
         .collect();
 
     let chosen = std::env::var("BENCH_SYSTEMS").unwrap_or_else(|_unset| "ours,peer".to_owned());
     let mut systems = Vec::new();
     if chosen.contains("ours") {
-        systems.push(System::measure("this build", &Tools::ours()?, &losses, runs)?);
+        systems.push(System::measure("this build", &Tools::ours()?, &cases, runs)?);
     }
     if chosen.contains("peer") {
         match Tools::peer() {
-            Ok(tools) => systems.push(System::measure("pg_auto_failover", &tools, &losses, runs)?),
+            Ok(tools) => systems.push(System::measure("pg_auto_failover", &tools, &cases, runs)?),
             Err(reason) => eprintln!("not compared with pg_auto_failover: {reason:#}"),
         }
     }
-    report::print(&losses, &systems);
+    report::print(&cases, &systems);
     let first = systems.first().context("BENCH_SYSTEMS names no system that could be measured")?;
     let is_well = first.pauses.iter().all(|measured| measured.problem.is_none());
     Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -50,20 +52,20 @@ pub(crate) fn run() -> Result<ExitCode> {
 /// All that was measured of one system.
 struct System {
     name: String,
-    /// One for each loss, in their order.
+    /// One for each case, in their order.
     pauses: Vec<Measured>,
     idle: Footprint,
 }
 
 impl System {
-    fn measure(name: &str, tools: &Tools, losses: &[Loss], runs: usize) -> Result<Self> {
+    fn measure(name: &str, tools: &Tools, cases: &[Case], runs: usize) -> Result<Self> {
         let version = tools.version()?;
         eprintln!("{name} ({version})");
         let mut pauses = Vec::new();
         let mut bed = measure::Bed::new(tools);
-        let idle = Footprint::of_idle_keeper(bed.whole()?)?;
-        for loss in losses {
-            pauses.push(bed.measure(*loss, runs)?);
+        let idle = Footprint::of_idle_keeper(bed.whole(2)?)?;
+        for case in cases {
+            pauses.push(bed.measure(*case, runs)?);
         }
         Ok(Self { name: format!("{name} {version}"), pauses, idle })
     }

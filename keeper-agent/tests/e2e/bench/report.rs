@@ -3,16 +3,23 @@
 use serde_json::{Map, Value, json};
 
 use super::System;
-use super::loss::Loss;
+use super::case::Case;
 use super::measure::Measured;
 
 /// Prints both to standard output. The first system is the one that the others are compared with.
-pub(super) fn print(losses: &[Loss], systems: &[System]) {
+pub(super) fn print(cases: &[Case], systems: &[System]) {
     println!("longest time between two acknowledged commits, median of the runs, in seconds\n");
     let names: Vec<&str> = systems.iter().map(|system| system.name.as_str()).collect();
-    print_row("the primary", "goal", &names, "ratio");
-    println!("|{:-<39}|{:-<8}|{}{:-<8}|", "", "", format!("{:-<27}|", "").repeat(systems.len()), "");
-    for (index, loss) in losses.iter().enumerate() {
+    print_row("the primary", "nodes", "goal", &names, "ratio");
+    println!(
+        "|{:-<43}|{:-<7}|{:-<8}|{}{:-<8}|",
+        "",
+        "",
+        "",
+        format!("{:-<27}|", "").repeat(systems.len()),
+        ""
+    );
+    for (index, case) in cases.iter().enumerate() {
         let cells: Vec<String> = systems.iter().map(|system| cell(&system.pauses[index])).collect();
         let cells: Vec<&str> = cells.iter().map(String::as_str).collect();
         let medians: Vec<f64> = systems.iter().filter_map(|system| system.pauses[index].median_s()).collect();
@@ -20,7 +27,8 @@ pub(super) fn print(losses: &[Loss], systems: &[System]) {
             [first, second] => format!("{:.1}", second / first),
             _ => String::new(),
         };
-        print_row(loss.description(), &format!("{:.1}", loss.goal_s()), &cells, &ratio);
+        let goal = format!("{:.1}", case.goal_s(with_two_nodes_s(cases, systems, case)));
+        print_row(&case.description(), &case.nodes.to_string(), &goal, &cells, &ratio);
     }
     println!();
     for system in systems {
@@ -36,12 +44,18 @@ pub(super) fn print(losses: &[Loss], systems: &[System]) {
             }
         );
     }
-    println!("{}", Value::from(systems.iter().map(|system| to_json(losses, system)).collect::<Vec<_>>()));
+    println!("{}", Value::from(systems.iter().map(|system| to_json(cases, system)).collect::<Vec<_>>()));
 }
 
-fn print_row(what: &str, goal: &str, cells: &[&str], ratio: &str) {
+/// What the first system took for the same loss in a group of two.
+fn with_two_nodes_s(cases: &[Case], systems: &[System], case: &Case) -> Option<f64> {
+    let index = cases.iter().position(|other| other.nodes == 2 && other.loss == case.loss)?;
+    systems.first()?.pauses[index].median_s()
+}
+
+fn print_row(what: &str, nodes: &str, goal: &str, cells: &[&str], ratio: &str) {
     let cells: String = cells.iter().map(|cell| format!(" {cell:<25} |")).collect();
-    println!("| {what:<37} | {goal:>6} |{cells} {ratio:>6} |");
+    println!("| {what:<41} | {nodes:>5} | {goal:>6} |{cells} {ratio:>6} |");
 }
 
 fn cell(measured: &Measured) -> String {
@@ -53,18 +67,18 @@ fn cell(measured: &Measured) -> String {
     }
 }
 
-fn to_json(losses: &[Loss], system: &System) -> Value {
-    let pauses: Map<String, Value> = losses
+fn to_json(cases: &[Case], system: &System) -> Value {
+    let pauses: Map<String, Value> = cases
         .iter()
         .zip(&system.pauses)
-        .map(|(loss, measured)| {
+        .map(|(case, measured)| {
             let value = json!({
                 "median_s": measured.median_s(),
                 "runs_s": measured.pauses_s,
                 "whole_again": measured.was_whole_again,
                 "problem": measured.problem,
             });
-            (loss.name().to_owned(), value)
+            (case.name(), value)
         })
         .collect();
     json!({

@@ -34,12 +34,24 @@ pub(crate) struct Setup {
     pub(crate) security: Security,
     /// Variables that the programs of every host get.
     pub(crate) environment: Vec<(String, String)>,
+    /// Options that single nodes are created with, by their names.
+    pub(crate) options: Vec<(&'static str, &'static [&'static str])>,
 }
 
 impl Setup {
     /// So many data nodes, no TLS, no passwords.
     pub(crate) fn nodes(nodes: usize) -> Self {
         Self { nodes, ..Self::default() }
+    }
+
+    /// The node of that name is created with these options.
+    pub(crate) fn with(mut self, name: &'static str, options: &'static [&'static str]) -> Self {
+        self.options.push((name, options));
+        self
+    }
+
+    fn options_of(&self, name: &str) -> &'static [&'static str] {
+        self.options.iter().find(|(of, _)| *of == name).map_or(&[], |(_, options)| options)
     }
 }
 
@@ -74,15 +86,18 @@ impl Cluster {
         }
     }
 
+    /// The first node, then all the others at once.
     fn bring_up(&mut self) -> Result<()> {
         for number in 1..=self.setup.nodes {
-            self.add_node(&format!("n{number}"), &[])?;
+            let name = format!("n{number}");
+            self.add_node(&name, self.setup.options_of(&name))?;
             if number == 1 {
                 self.wait_states(&[("n1", "single")], START_DEADLINE)?;
                 self.prepare_database()?;
-            } else {
-                self.wait_whole(START_DEADLINE)?;
             }
+        }
+        if self.setup.nodes > 1 {
+            self.wait_whole(START_DEADLINE)?;
         }
         Ok(())
     }
@@ -117,7 +132,7 @@ impl Cluster {
     }
 
     fn start_monitor(&mut self) -> Result<()> {
-        if self.setup.security.tls == Tls::VerifyFull {
+        if self.setup.security.tls == Tls::VerifyFull && self.authority.is_none() {
             self.authority = Some(Authority::new()?);
         }
         self.equip(&self.monitor)?;
@@ -138,6 +153,15 @@ impl Cluster {
             self.monitor.psql("postgres", &sql)?;
         }
         Ok(())
+    }
+
+    /// A new, empty monitor on a host of its own takes the place of the one there was, whose host is returned.
+    pub(crate) fn replace_monitor(&mut self) -> Result<Host> {
+        let host = Host::new(&self.network, &self.tools, &self.directory, "monitor2", 2)?;
+        let replaced = std::mem::replace(&mut self.monitor, host);
+        self.forget_watch();
+        self.start_monitor()?;
+        Ok(replaced)
     }
 
     /// Puts certificates on a host when the cluster has an authority.
@@ -218,11 +242,15 @@ impl Cluster {
 
     /// Makes the table that writers write to, on the first node.
     pub(crate) fn prepare_database(&self) -> Result<()> {
-        let first = self.nodes.first().context("no node")?;
-        first.psql("postgres", TABLE_DDL)?;
+        self.prepare_database_on(self.nodes.first().context("no node")?)
+    }
+
+    /// The same on another node, which is the primary.
+    pub(crate) fn prepare_database_on(&self, host: &Host) -> Result<()> {
+        host.psql("postgres", TABLE_DDL)?;
         if self.setup.security.auth == Auth::Scram {
             let sql = format!("create role app login password '{}' in role pg_monitor", Security::PASSWORD);
-            first.psql("postgres", &sql)?;
+            host.psql("postgres", &sql)?;
         }
         Ok(())
     }

@@ -31,6 +31,8 @@ pub(crate) struct Host {
     pub(crate) directory: PathBuf,
     /// Variables that its programs get beyond the usual ones.
     pub(crate) environment: Vec<(String, String)>,
+    /// A directory of its own, below `directory`, that its programs find at a path where other hosts have another.
+    pub(crate) own_directory: Option<(PathBuf, PathBuf)>,
     keeper: Option<Child>,
 }
 
@@ -51,6 +53,7 @@ impl Host {
             link,
             directory,
             environment: Vec::new(),
+            own_directory: None,
             keeper: None,
         })
     }
@@ -77,7 +80,12 @@ impl Host {
 
     fn command_as<S: AsRef<OsStr>>(&self, user: &str, program: &str, args: &[S]) -> Command {
         let mut command = Command::new("ip");
-        command.args(["netns", "exec", self.link.namespace.name(), "setpriv"]);
+        command.args(["netns", "exec", self.link.namespace.name()]);
+        if let Some((own, path)) = &self.own_directory {
+            // `ip netns exec` has made a mount namespace for this program alone.
+            command.args(["sh", "-ec", r#"mount --bind "$0" "$1"; shift; exec "$@""#]).arg(own).arg(path);
+        }
+        command.arg("setpriv");
         command.args(["--reuid", user, "--regid", user, "--init-groups"]);
         let in_tools = self.tools.bin.join(program);
         let program = if in_tools.exists() { in_tools } else { PathBuf::from(program) };

@@ -79,6 +79,12 @@ impl Ledger {
         longest
     }
 
+    /// What was sent after that moment, and its answers.
+    pub(crate) fn after(mut self, since: Instant) -> Self {
+        self.acks.retain(|ack| ack.sent > since);
+        self
+    }
+
     /// The acknowledged values that are not among those present.
     pub(crate) fn missing(&self, present: &BTreeSet<(usize, u64)>) -> Vec<u64> {
         self.acks

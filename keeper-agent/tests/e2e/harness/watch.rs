@@ -74,6 +74,15 @@ impl Cluster {
         })
     }
 
+    /// Waits until the monitor has given a node one of these goals, without waiting for its answer.
+    pub(crate) fn wait_goal(&self, name: &str, goals: &[&str], within: Duration) -> Result<()> {
+        wait_for(&format!("{name} to be told one of {goals:?}"), within, || {
+            let rows = self.rows()?;
+            let is_told = rows.iter().any(|row| row.name == name && goals.contains(&row.goal.as_str()));
+            Ok(is_told.then_some(()))
+        })
+    }
+
     /// Waits until one node is primary and all the others are secondary.
     pub(crate) fn wait_whole(&self, within: Duration) -> Result<()> {
         wait_for("one primary, all others secondary", within, || {
@@ -96,6 +105,19 @@ impl Cluster {
             }
             bail!("{}", describe(&self.rows()?))
         })
+    }
+
+    /// Waits until a node other than that one serves writes, as the monitor sees it; returns its name.
+    pub(crate) fn wait_another_primary(&self, than: &str, within: Duration) -> Result<String> {
+        wait_for(&format!("another primary than {than}"), within, || {
+            Ok(Some(self.primary()?).filter(|primary| primary != than))
+        })
+    }
+
+    /// The names of the nodes that are secondary, by id.
+    pub(crate) fn secondaries(&self) -> Result<Vec<String>> {
+        let rows = self.rows()?.into_iter();
+        Ok(rows.filter(|row| row.settled() == Some("secondary")).map(|row| row.name).collect())
     }
 
     /// The name of the node that serves writes, as the monitor sees it.

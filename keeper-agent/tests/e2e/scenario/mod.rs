@@ -2,18 +2,27 @@
 //! afterwards; its name says what it is about.
 
 mod bad_input;
+mod branch;
 mod clock;
 mod data_directory;
 mod disk;
+mod election;
 mod extension;
+mod group_of_four;
+mod group_of_three;
 mod keeper_process;
 mod lifecycle;
+mod maintenance;
 mod monitor_lost;
+mod monitor_replaced;
 mod postgres_process;
 mod primary_lost;
+mod quorum;
+mod repair;
 mod restart;
 mod secrets;
 mod security;
+mod settings;
 mod standby_lost;
 
 use std::time::Duration;
@@ -41,12 +50,21 @@ pub(crate) fn all() -> Vec<Scenario> {
     [
         primary_lost::scenarios(),
         standby_lost::scenarios(),
+        group_of_three::scenarios(),
+        election::scenarios(),
+        branch::scenarios(),
+        quorum::scenarios(),
+        group_of_four::scenarios(),
+        settings::scenarios(),
+        maintenance::scenarios(),
         monitor_lost::scenarios(),
+        monitor_replaced::scenarios(),
         restart::scenarios(),
         security::scenarios(),
         secrets::scenarios(),
         postgres_process::scenarios(),
         data_directory::scenarios(),
+        repair::scenarios(),
         keeper_process::scenarios(),
         clock::scenarios(),
         disk::scenarios(),
@@ -61,6 +79,15 @@ pub(crate) fn all() -> Vec<Scenario> {
 
 fn two_nodes() -> Setup {
     Setup::nodes(2)
+}
+
+fn three_nodes() -> Setup {
+    Setup::nodes(3)
+}
+
+/// n1 and n2 as they come, n3 asynchronous, n4 never primary.
+fn four_nodes() -> Setup {
+    Setup::nodes(4).with("n3", &["--replication-quorum", "false"]).with("n4", &["--candidate-priority", "0"])
 }
 
 fn one_node() -> Setup {

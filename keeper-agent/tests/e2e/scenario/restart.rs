@@ -38,15 +38,6 @@ fn a_killed_keeper_adopts_its_running_postgres_when_it_is_back(cluster: &mut Clu
     cluster.verify(&[writer.stop()])
 }
 
-/// Waits until the monitor has given a node that goal, without waiting for its answer.
-fn wait_goal(cluster: &Cluster, name: &str, goals: &[&str]) -> Result<()> {
-    wait_for(&format!("{name} to be told one of {goals:?}"), TAKEOVER, || {
-        let rows = cluster.rows()?;
-        let told = rows.iter().any(|row| row.name == name && goals.contains(&row.goal.as_str()));
-        Ok(told.then_some(()))
-    })
-}
-
 fn ask_for_failover(cluster: &Cluster) -> Result<()> {
     cluster.monitor.psql("pg_auto_failover", "select pgautofailover.perform_failover()").map(drop)
 }
@@ -54,7 +45,7 @@ fn ask_for_failover(cluster: &Cluster) -> Result<()> {
 fn the_keeper_of_the_candidate_killed_during_a_promotion(cluster: &mut Cluster) -> Result<()> {
     let writer = cluster.writer()?;
     ask_for_failover(cluster)?;
-    wait_goal(cluster, "n2", &["prepare_promotion", "stop_replication", "wait_primary"])?;
+    cluster.wait_goal("n2", &["prepare_promotion", "stop_replication", "wait_primary"], TAKEOVER)?;
     cluster.host_mut("n2")?.kill_keeper()?;
     cluster.host_mut("n2")?.run()?;
     cluster.wait_whole(WHOLE)?;
@@ -65,7 +56,7 @@ fn the_keeper_of_the_candidate_killed_during_a_promotion(cluster: &mut Cluster) 
 fn the_keeper_of_the_old_primary_killed_while_it_is_demoted(cluster: &mut Cluster) -> Result<()> {
     let writer = cluster.writer()?;
     ask_for_failover(cluster)?;
-    wait_goal(cluster, "n1", &["draining", "demote_timeout", "demoted", "catchingup"])?;
+    cluster.wait_goal("n1", &["draining", "demote_timeout", "demoted", "catchingup"], TAKEOVER)?;
     cluster.host_mut("n1")?.kill_keeper()?;
     cluster.host_mut("n1")?.run()?;
     cluster.wait_whole(WHOLE)?;

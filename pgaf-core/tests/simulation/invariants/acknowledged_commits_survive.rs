@@ -19,11 +19,6 @@ impl AcknowledgedCommits {
         }
     }
 
-    /// A log that ends here has them all.
-    pub(crate) fn are_in(&self, archive: &Archive, log: Position) -> bool {
-        self.newest.iter().all(|commit| archive.is_prefix(*commit, log))
-    }
-
     pub(crate) fn check(&self, archive: &Archive, log: Position, whose: &str) -> Verdict {
         match self.newest.iter().find(|commit| !archive.is_prefix(**commit, log)) {
             None => Ok(()),

@@ -1,11 +1,11 @@
-//! A data directory that is not a whole cluster is never started.
+//! An unfinished copy or rewind is never started.
 
 use super::super::postgres::{Files, Postgres};
 use super::Verdict;
 
 pub(crate) fn check_start(postgres: &Postgres) -> Verdict {
-    match postgres.files {
-        Files::Present => Ok(()),
-        files => Err(format!("Postgres is started on a data directory that is {files:?}")),
+    if postgres.files == Files::Incomplete {
+        return Err("Postgres is started on an unfinished copy".to_owned());
     }
+    Ok(())
 }

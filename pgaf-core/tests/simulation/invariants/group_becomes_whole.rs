@@ -7,7 +7,8 @@ use super::Verdict;
 
 pub(crate) fn check_whole(group: &Group) -> Verdict {
     let is = |node: &Node, state| {
-        node.goal == state && node.reported == state && node.reported_epoch == node.goal_epoch
+        let has_reached = node.reported == state && node.reported_epoch == node.goal_epoch;
+        node.goal == state && has_reached && node.is_running && node.has_data
     };
     let writer = if group.nodes.len() == 1 { Single } else { Primary };
     let writers = group.nodes.iter().filter(|node| is(node, writer)).count();

@@ -68,6 +68,10 @@ impl Keeper {
             is_gated: role == Role::Gated,
             timeline: timeline(postgres, archive),
             lsn: end,
+            is_replay_over: is_in_recovery
+                && postgres.follows.is_none()
+                && postgres.receiver == Receiver::Absent
+                && pgaf_core::Lsn(postgres.replayed) == end,
             replayed: if is_in_recovery { pgaf_core::Lsn(postgres.replayed) } else { end },
             synchronous_standby_names: self.names_in_force(postgres),
             follows: postgres

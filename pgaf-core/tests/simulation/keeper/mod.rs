@@ -227,6 +227,8 @@ impl Keeper {
         }
         self.blocked = match plan {
             Plan::Blocked(why) => Some(self.blocked.filter(|(other, _)| *other == why).unwrap_or((why, now))),
+            // Between two answers of the monitor nothing is planned.
+            Plan::Wait(_) => self.blocked,
             _ => None,
         };
         self.waiting_since = match plan {

@@ -1,13 +1,14 @@
 //! The healed phase: the group becomes whole, or waits for what is gone and says so.
 
 use super::super::invariants::{check_plans, check_whole};
-use super::super::postgres::Files;
 use super::World;
 
 /// A group that is not whole after this long never is.
 const PATIENCE_MS: u64 = 120_000;
 /// What has been whole for so long stays so.
 const STABLE_MS: u64 = 3000;
+/// An operator who may lose commits does so after so long.
+const GIVE_UP_MS: u64 = 20_000;
 /// A group that has waited for so long for what is gone will go on waiting.
 const WAITED_MS: u64 = 40_000;
 
@@ -23,6 +24,9 @@ impl World {
             }
             if self.now.is_multiple_of(1000) {
                 self.end_maintenance();
+            }
+            if self.now.is_multiple_of(GIVE_UP_MS) {
+                self.give_up_waiting();
             }
             let verdict = check_whole(&self.monitor.group);
             if verdict.is_err() {
@@ -57,19 +61,13 @@ impl World {
         self.acknowledged.check(&self.archive, primary.postgres.end, "the primary at the end")
     }
 
-    /// Somebody is gone who may have had what nobody else has, and the monitor says what it waits for; or the one that
+    /// Somebody is gone who may have had what nobody else has, or the rows do not say it, and the monitor says what it
+    /// waits for; or the one that
     /// is told to write has lost its data, and only a person can help.
     fn may_wait(&self) -> bool {
-        if !self.has_lost_nodes {
-            return false;
-        }
-        let is_member = |node| self.monitor.group.node(node).is_some();
-        let survives = self.hosts.iter().any(|host| {
-            host.node.is_some_and(is_member)
-                && host.postgres.files == Files::Present
-                && self.acknowledged.are_in(&self.archive, host.postgres.end)
-        });
         let is_blocked = check_plans(&self.hosts, self.now).is_err();
-        self.monitor.group.waits_for.is_some() || (!survives && is_blocked)
+        let group = &self.monitor.group;
+        let may_lack = self.has_lost_nodes || self.profile.restores_rows;
+        may_lack && (group.waits_for.is_some() || (is_blocked && !group.is_election_possible()))
     }
 }

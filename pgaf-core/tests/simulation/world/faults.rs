@@ -8,10 +8,15 @@ use super::World;
 
 /// Faults of which one is drawn.
 const KINDS: u64 = 20;
+/// How long it is quiet after the rows were restored.
+const QUIET_MS: u64 = 15_000;
 
 impl World {
     /// Perhaps a fault, perhaps a command.
     pub(super) fn something_happens(&mut self) {
+        if self.now < self.quiet_until {
+            return;
+        }
         if self.random.per_mille(self.profile.fault_rate) {
             let kind = self.random.below(KINDS);
             let index = self.random.index(self.hosts.len());
@@ -35,7 +40,7 @@ impl World {
             11 => self.is_cut_off(index),
             12 | 13 => self.monitor_link_changes(index),
             14 => self.monitor_goes_or_comes(),
-            15 => self.rows_are_old(),
+            15 if self.profile.restores_rows => self.rows_are_old(),
             16 if self.profile.loses_nodes && self.random.per_mille(300) => self.disk_dies(index),
             17 if self.random.per_mille(200) => self.power_fails(),
             18 | 19 => self.heal(),
@@ -141,12 +146,16 @@ impl World {
         }
     }
 
+    /// An operator restores the rows while all nodes can be heard: what happened since the copy was made is known by
+    /// those who took part in it alone.
     fn rows_are_old(&mut self) {
         if self.random.per_mille(600) {
             self.monitor.back_up();
             self.tell(|_| "the monitor's rows are copied".to_owned());
         } else if self.monitor.restore() {
             self.tell(|_| "FAULT: the monitor's rows are those of the copy".to_owned());
+            self.heal();
+            self.quiet_until = self.now + QUIET_MS;
         }
     }
 

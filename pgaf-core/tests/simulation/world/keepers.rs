@@ -3,6 +3,7 @@
 use super::super::invariants::check_start;
 use super::super::keeper::quorum_heard_at;
 use super::super::network::End;
+use super::super::postgres::{Files, Mode};
 use super::World;
 
 impl World {
@@ -43,7 +44,7 @@ impl World {
         index != other
             && self.network.connects(End::Host(index), End::Host(other))
             && !host.is_frozen
-            && matches!(host.postgres.mode, super::super::postgres::Mode::Up(_))
+            && matches!(host.postgres.mode, Mode::Up(_))
     }
 
     /// Goes on with the step that is under way, and through those that end at once.
@@ -76,8 +77,9 @@ impl World {
     pub(super) fn start_postgres(&mut self, index: usize, is_gated: bool) -> Result<u64, &'static str> {
         let postgres = &mut self.hosts[index].postgres;
         let verdict = check_start(postgres);
-        if verdict.is_err() {
-            self.judge(verdict);
+        let is_cluster = postgres.files == Files::Present;
+        self.judge(verdict);
+        if !is_cluster {
             return Err("these files are no cluster");
         }
         let duration = self.random.between(50, 700);

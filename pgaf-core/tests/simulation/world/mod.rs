@@ -44,6 +44,8 @@ pub(crate) struct World {
     /// What an operator or a dead disk has taken away: then a group may have to wait.
     has_lost_nodes: bool,
     promotions: u64,
+    /// Until then nothing goes wrong.
+    quiet_until: u64,
     /// The first invariant that did not hold.
     violation: Option<String>,
     log: Log,
@@ -67,6 +69,7 @@ impl World {
             acknowledged: AcknowledgedCommits::default(),
             has_lost_nodes: false,
             promotions: 0,
+            quiet_until: 0,
             violation: None,
             log: Log::new(is_told),
             profile,

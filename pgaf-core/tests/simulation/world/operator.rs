@@ -47,9 +47,24 @@ impl World {
 
     /// Brings back whoever was taken out.
     pub(super) fn end_maintenance(&mut self) {
+        let group = &self.monitor.group;
         let is_out = |node: &&Node| matches!(node.goal, Maintenance | WaitMaintenance);
-        if let Some(node) = self.monitor.group.nodes.iter().find(is_out).map(|node| node.id) {
-            self.command(&Event::StopMaintenance(node));
+        let Some(node) = group.nodes.iter().find(is_out) else { return };
+        let writer = group.writer().filter(|_| group.is_on_foreign_branch(node));
+        let may_decide = self.profile.allows_data_loss || self.profile.restores_rows;
+        let event = match writer {
+            Some(writer) if may_decide => {
+                Event::AcceptTimeline { timeline: writer.timeline, who: "operator".to_owned() }
+            }
+            _ => Event::StopMaintenance(node.id),
+        };
+        self.command(&event);
+    }
+
+    /// Goes on without those that are waited for, where that is allowed.
+    pub(super) fn give_up_waiting(&mut self) {
+        if self.profile.allows_data_loss && self.monitor.group.waits_for.is_some() {
+            self.command(&Event::FailoverWithDataLoss { who: "operator".to_owned() });
         }
     }
 

@@ -1,0 +1,168 @@
+//! Slots: one for every other node on every node, and none that holds back WAL for nothing.
+
+use std::time::Duration;
+
+use pgaf_core::id::NodeId;
+use pgaf_core::keeper::{Step, StopMode};
+use pgaf_core::lsn::Lsn;
+use pgaf_core::message::{Peer, Position};
+
+use crate::bed::{Bed, Node, Outcome, check};
+
+crate::tests![
+    a_standby_keeps_slots_and_moves_them_on,
+    a_lost_slot_is_made_anew,
+    the_users_slots_are_left_alone,
+    a_standby_admits_its_peers,
+];
+
+fn peers(nodes: &[&Node]) -> Vec<Peer> {
+    nodes.iter().map(|node| node.peer()).collect()
+}
+
+async fn reserved(node: &Node, id: i64) -> Result<Lsn, Box<dyn std::error::Error>> {
+    let query = format!(
+        "SELECT restart_lsn::text FROM pg_replication_slots WHERE slot_name = '{}'",
+        NodeId(id).slot_name()
+    );
+    Ok(node.ask(&query).await?.parse()?)
+}
+
+/// Three segments, of which nothing has to be kept.
+async fn write_segments(primary: &Node, standby: &Node) -> Outcome {
+    for _ in 0..3 {
+        primary.sql("CREATE TABLE x (); DROP TABLE x; SELECT pg_switch_wal()").await?;
+        primary.execute(&Step::Checkpoint).await?;
+    }
+    standby.catch_up(primary).await?;
+    standby.execute(&Step::Checkpoint).await.map_err(Into::into)
+}
+
+async fn three(bed: &Bed) -> Result<[Node; 3], Box<dyn std::error::Error>> {
+    let one = bed.primary(1).await?;
+    let (two, three) = (bed.node(2), bed.node(3));
+    one.admit(&[&two, &three]).await?;
+    two.join(&one).await?;
+    three.join(&one).await?;
+    for node in [&one, &two, &three] {
+        node.sql("ALTER SYSTEM SET wal_keep_size = 0").await?;
+        node.reload().await?;
+    }
+    Ok([one, two, three])
+}
+
+async fn a_standby_keeps_slots_and_moves_them_on(bed: &Bed) -> Outcome {
+    let [one, two, three] = three(bed).await?;
+    let others = peers(&[&one, &three]);
+    let at = |lsn: Lsn| vec![Position { node: NodeId(1), lsn }, Position { node: NodeId(3), lsn }];
+    for milliseconds in [0, 1, 3, 10] {
+        let limit = Duration::from_millis(milliseconds);
+        // Whether it got to its end in time does not matter.
+        let _ = tokio::time::timeout(limit, two.tend(&others, &at(Lsn::ZERO))).await;
+    }
+    for _ in 0..2 {
+        two.tend(&others, &at(Lsn::ZERO)).await?;
+        check(two.running().await?.slots == [NodeId(1), NodeId(3)], "a slot for each")?;
+    }
+    let begin = reserved(&two, 3).await?;
+    write_segments(&one, &two).await?;
+    let behind = Lsn(begin.0 + 16);
+    two.tend(&others, &at(behind)).await?;
+    check(reserved(&two, 3).await? == behind, "where that node is")?;
+    let oldest = async || two.ask("SELECT min(name) FROM pg_ls_waldir() WHERE name ~ '^[0-9A-F]{24}$'").await;
+    let held = oldest().await?;
+    let end = two.running().await?.lsn;
+    for _ in 0..2 {
+        two.tend(&others, &at(end)).await?;
+    }
+    check(reserved(&two, 3).await? > Lsn(begin.0 + (16 << 20)), "and on")?;
+    let redo: Lsn = two.ask("SELECT redo_lsn::text FROM pg_control_checkpoint()").await?.parse()?;
+    check(reserved(&two, 3).await? <= redo, "not past what a rewind needs")?;
+    write_segments(&one, &two).await?;
+    check(oldest().await? > held, "nothing is held that nobody needs")?;
+    // The primary's slots are moved by those who stream, and wait for those who do not.
+    three.stop(StopMode::Fast).await?;
+    one.until("the end of the stream", |sight| {
+        matches!(&sight.observed.server, pgaf_core::keeper::Server::Running(running)
+            if running.standbys.iter().all(|standby| standby.node != NodeId(3)))
+    })
+    .await?;
+    let held = reserved(&one, 3).await?;
+    one.tend(&peers(&[&two, &three]), &at(Lsn(end.0 + (64 << 20)))).await?;
+    check(reserved(&one, 3).await? == held, "held for one that is away")?;
+    // After a failover all can follow.
+    one.stop(StopMode::Fast).await?;
+    two.execute(&Step::Promote).await?;
+    two.admit(&[&one, &three]).await?;
+    for node in [&one, &three] {
+        node.follow(Some(&two)).await?;
+        node.execute(&Step::StartPostgres).await?;
+        node.await_stream().await?;
+    }
+    Ok(())
+}
+
+async fn a_lost_slot_is_made_anew(bed: &Bed) -> Outcome {
+    let [one, two, three] = three(bed).await?;
+    three.stop(StopMode::Fast).await?;
+    one.sql("ALTER SYSTEM SET max_slot_wal_keep_size = '1MB'").await?;
+    one.reload().await?;
+    write_segments(&one, &two).await?;
+    let query = "SELECT count(*)::text FROM pg_replication_slots WHERE wal_status = 'lost'";
+    check(one.ask(query).await? == "1", "it is lost")?;
+    one.tend(&peers(&[&two, &three]), &[]).await?;
+    check(one.ask(query).await? == "0", "and there again")?;
+    check(one.running().await?.slots == [NodeId(2), NodeId(3)], "for each")?;
+    three.join(&one).await
+}
+
+async fn the_users_slots_are_left_alone(bed: &Bed) -> Outcome {
+    let [one, two, three] = three(bed).await?;
+    for node in [&one, &two] {
+        node.sql("SELECT pg_create_physical_replication_slot('mine', true)").await?;
+    }
+    let of_user = async |node: &Node| {
+        node.ask(
+            "SELECT string_agg(slot_name, ',')::text FROM pg_replication_slots \
+                  WHERE slot_name NOT LIKE 'pgautofailover%'",
+        )
+        .await
+        .unwrap_or_default()
+    };
+    two.tend(&peers(&[&one, &three]), &[]).await?;
+    two.tend(&peers(&[&one]), &[]).await?;
+    check(two.running().await?.slots == [NodeId(1)], "that of a node that is gone is dropped")?;
+    one.tend(&peers(&[&two, &three]), &[]).await?;
+    one.sql("CREATE TABLE t ()").await?;
+    two.catch_up(&one).await?;
+    one.stop(StopMode::Immediate).await?;
+    two.execute(&Step::Promote).await?;
+    two.admit(&[&one, &three]).await?;
+    two.sql("CREATE TABLE u ()").await?;
+    check(of_user(&two).await == "mine", "after a promotion")?;
+    one.execute(&Step::Rewind { upstream: two.peer() }).await?;
+    one.execute(&Step::StartPostgres).await?;
+    one.await_stream().await?;
+    check(of_user(&one).await == "mine", "after a rewind")?;
+    one.stop(StopMode::Fast).await?;
+    one.join(&two).await?;
+    check(of_user(&one).await == "mine", "after a copy")?;
+    one.admit(&[&two, &three]).await?;
+    check(of_user(&one).await == "mine", "and ours beside it")
+}
+
+async fn a_standby_admits_its_peers(bed: &Bed) -> Outcome {
+    let [one, two, three] = three(bed).await?;
+    let passfile = two.config().passfile();
+    std::fs::remove_file(&passfile)?;
+    for _ in 0..2 {
+        two.admit(&[&one, &three]).await?;
+    }
+    check(passfile.exists(), "the password is there")?;
+    three.follow(Some(&two)).await?;
+    three.await_stream().await?;
+    let query = "SELECT count(*)::text FROM pg_stat_replication";
+    check(two.ask(query).await? == "1", "from a standby")?;
+    one.sql("CREATE TABLE t ()").await?;
+    three.catch_up(&one).await
+}
