@@ -9,7 +9,7 @@ pg_config_path := $(shell command -v $(PG_CONFIG))
 pg_major := $(shell $(PG_CONFIG) --version | sed -E 's/^PostgreSQL ([0-9]+).*/\1/')
 built := $(CARGO_TARGET_DIR)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 
-.PHONY: build install test bench demo fmt lint build-extension install-extension regress e2e
+.PHONY: build install test bench demo fmt lint build-extension install-extension regress e2e chaos
 
 build: build-extension
 	cargo build --locked --profile $(PROFILE) -p keeper-agent
@@ -39,12 +39,19 @@ e2e:
 	$(MAKE) --no-print-directory build-extension PROFILE=dev
 	cargo test --locked -p keeper-agent --test e2e -- $(E2E)
 
+# Three nodes under random faults that follow from SEED, for DURATION seconds. NODES, ROUNDS, FAULTS, CHAOS_SYSTEMS.
+chaos:
+	.ci/packages test
+	$(MAKE) --no-print-directory build-extension PROFILE=dev
+	cargo test --locked -p keeper-agent --test e2e -- chaos
+
 fmt:
 	cargo fmt --all
 
 lint:
 	cargo fmt --all -- --check
 	cargo clippy --locked --all-targets -p pgaf-core -p keeper-agent -- -D warnings
+	cargo clippy --locked -p keeper-agent --test e2e -- -D warnings
 	PGRX_PG_CONFIG_PATH=$(pg_config_path) cargo clippy --locked -p pgaf-extension \
 		--no-default-features --features pg$(pg_major) -- -D warnings
 

@@ -91,6 +91,8 @@ CREATE TABLE pgautofailover.node (
     reportedhistory     jsonb,
     -- it has every acknowledged commit, as long as nobody has been told to write since
     iscomplete          boolean     NOT NULL DEFAULT false,
+    -- the answer to its last report was to accept writes
+    toldtowrite         boolean     NOT NULL DEFAULT false,
 
     PRIMARY KEY (nodeid),
     UNIQUE (formationid, nodename),

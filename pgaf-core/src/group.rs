@@ -76,6 +76,8 @@ pub struct Node {
     /// It has every acknowledged commit, as long as nobody has been told to write since. Set by decisions: for a
     /// writer that retires, and for those who won or tied an election.
     pub is_complete: bool,
+    /// The answer to its last report was a goal in which it accepts writes: it may have begun to since.
+    pub was_told_to_write: bool,
     /// Where its log ends, when it was a primary that was shut down cleanly.
     pub shutdown_lsn: Option<Lsn>,
     /// The timeline it last reported.
@@ -213,6 +215,7 @@ impl Node {
             is_running: true,
             has_data: true,
             is_complete: false,
+            was_told_to_write: false,
             shutdown_lsn: None,
             timeline: Timeline::FIRST,
             history: None,

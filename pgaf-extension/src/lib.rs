@@ -12,6 +12,7 @@ mod clock;
 mod error;
 mod functions;
 mod gucs;
+mod jsonb;
 mod lock;
 mod plan;
 mod record;

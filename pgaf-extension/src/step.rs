@@ -66,5 +66,5 @@ fn check_ready() -> Result<(), Error> {
         Ok(pg_sys::XACT_REPEATABLE_READ) => return Err(Error::Isolation("REPEATABLE READ")),
         _ => {}
     }
-    version::check()
+    version::check_once()
 }

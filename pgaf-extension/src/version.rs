@@ -1,5 +1,7 @@
 //! The version of the installed extension, which has to be that of this library.
 
+use std::cell::Cell;
+
 use pgrx::datum::FromDatum;
 use pgrx::pg_sys;
 
@@ -8,9 +10,23 @@ use crate::error::Error;
 /// The version of the extension that this library belongs to.
 pub(crate) const OURS: &str = concat!(env!("CARGO_PKG_VERSION_MAJOR"), ".", env!("CARGO_PKG_VERSION_MINOR"));
 
+thread_local! {
+    /// This backend has seen the extension of this library's version.
+    static IS_SEEN: Cell<bool> = const { Cell::new(false) };
+}
+
+/// As [`check`], once in the life of a backend: before its first query, which other tables might not understand.
+pub(crate) fn check_once() -> Result<(), Error> {
+    if !IS_SEEN.get() {
+        check()?;
+        IS_SEEN.set(true);
+    }
+    Ok(())
+}
+
 /// The installed extension, if there is one, is the one that this library belongs to.
 ///
-/// Asked before every decision, because the extension can be updated while backends of an older library live.
+/// Asked with every group that is read, because the extension can be updated while backends of an older library live.
 pub(crate) fn check() -> Result<(), Error> {
     match installed() {
         Some(extension) if extension != OURS => Err(Error::VersionMismatch { library: OURS, extension }),

@@ -1,6 +1,6 @@
 //! What the monitor is told.
 
-use pgaf_core::keeper::{DataDirectory, Server};
+use pgaf_core::keeper::{DataDirectory, Server, epoch_to_report};
 use pgaf_core::{Lsn, Report, ReportDetail, Timeline};
 
 use crate::config::state::KeeperState;
@@ -32,7 +32,7 @@ pub(super) fn compose(state: &KeeperState, sight: &Sight, circumstances: Circums
         lsn,
         sync_state: sight.sync_state.clone(),
         detail: ReportDetail {
-            epoch: state.reported_epoch,
+            epoch: epoch_to_report(state.reported, state.reported_epoch, observed),
             system_identifier: match &observed.data {
                 DataDirectory::Present(cluster) => Some(cluster.system_identifier),
                 _ => None,

@@ -7,7 +7,7 @@ use pgaf_core::message::{Peer, Position};
 use super::connection::{self, LocalSession};
 use super::error::PostgresError;
 use super::instance::Instance;
-use super::{conninfo, files, hba, slots};
+use super::{conninfo, files, hba, logical_slots, slots};
 
 /// Writes the entries of pg_hba.conf; on a running server, makes and drops slots.
 pub(super) async fn run(instance: &Instance, peers: &[Peer]) -> Result<(), PostgresError> {
@@ -36,6 +36,7 @@ pub(super) async fn tend(
 ) -> Result<(), PostgresError> {
     let session = instance.any_session().await?;
     slots::keep(&session, peers, positions).await?;
+    logical_slots::make_room(&instance.config(), &session, peers).await?;
     keep_password(instance, &session).await
 }
 

@@ -10,16 +10,20 @@ use crate::client::SslMode;
 use super::config::InstanceConfig;
 use super::error::PostgresError;
 use super::files;
+use super::settings::SYNCS_SLOTS_SINCE;
 
 /// The role that standbys replicate as.
 pub const REPLICATION_ROLE: &str = "pgautofailover_replicator";
 
-/// `primary_conninfo` for a standby of `upstream`. The application name is the slot's: synchronous_standby_names
-/// knows a standby by it.
-pub(super) fn streaming(config: &InstanceConfig, upstream: &Peer) -> String {
+/// `primary_conninfo` for a standby of `upstream`. The application name is the slot's: synchronous_standby_names knows a
+/// standby by it. From version 17 on a database is named, where a standby reads which logical slots there are.
+pub(super) fn primary(config: &InstanceConfig, upstream: &Peer, major: Option<u32>) -> String {
     let mut pairs = to_peer(config, upstream);
     if let Some(node) = config.node {
         pairs.push(("application_name", node.slot_name()));
+    }
+    if major.is_some_and(|major| major >= SYNCS_SLOTS_SINCE) {
+        pairs.push(("dbname", config.dbname.clone()));
     }
     join(&pairs)
 }
@@ -146,6 +150,18 @@ mod tests {
             pairs.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
         assert_eq!(read, expected);
         assert_eq!(following(&text), Some(Following { host: "db one".to_owned(), port: 5433 }));
+    }
+
+    #[test]
+    fn a_database_is_named_where_slots_are_kept_in_step() {
+        let config = crate::postgres::testing::config("/data".as_ref());
+        let upstream =
+            Peer { node: pgaf_core::NodeId(2), name: "b".to_owned(), host: "hostb".to_owned(), port: 5433 };
+        let of = |major| primary(&config, &upstream, major);
+        assert!(!of(Some(16)).contains("dbname"));
+        assert_eq!(of(None), of(Some(16)));
+        assert!(of(Some(17)).ends_with(" dbname='postgres'"));
+        assert_eq!(following(&of(Some(17))), following(&of(Some(15))));
     }
 
     #[test]

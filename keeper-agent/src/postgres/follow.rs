@@ -11,7 +11,7 @@ use super::connection::{self, LocalSession};
 use super::error::PostgresError;
 use super::instance::Instance;
 use super::start::STANDBY_SIGNAL;
-use super::{conninfo, files, process, reload, settings};
+use super::{conninfo, files, process, reload, settings, version};
 
 /// Replay may wait this long for a query that is in its way; then somebody has paused it.
 const REPLAY_PATIENCE: Duration = Duration::from_secs(45);
@@ -45,8 +45,14 @@ pub(super) async fn run(instance: &Instance, upstream: Option<&Peer>) -> Result<
         return Ok(());
     };
     postmaster.signal(Signal::HUP);
-    let wanted =
-        upstream.map_or_else(String::new, |upstream| conninfo::streaming(&instance.config(), upstream));
+    let wanted = match upstream {
+        None => String::new(),
+        Some(upstream) => {
+            let config = instance.config();
+            let major = version::of_data(&config.pgdata)?;
+            conninfo::primary(&config, upstream, major)
+        }
+    };
     reload::run_and_await(instance, "primary_conninfo", &wanted).await?;
     if upstream.is_none() {
         let end = await_end(&session).await?;

@@ -42,6 +42,7 @@ mod conninfo;
 mod hba;
 mod history;
 mod kept;
+mod logical_slots;
 mod marker;
 mod settings;
 mod slots;

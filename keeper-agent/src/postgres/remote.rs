@@ -122,6 +122,19 @@ impl RemoteSession {
             .map_err(|error| PostgresError::Refused(format!("{what}: {error}")))
     }
 
+    /// Its logical slots that standbys shall have, too; asked of servers that know such slots.
+    pub(super) async fn failover_slots(&self) -> Result<Vec<String>, PostgresError> {
+        let what = format!("node {}", self.peer);
+        let question = self
+            .session
+            .client
+            .query("SELECT slot_name::text FROM pg_replication_slots WHERE failover AND NOT temporary", &[]);
+        let rows = within(self.deadline, &what, question)
+            .await?
+            .map_err(PostgresError::sql("list the logical slots of another node"))?;
+        Ok(rows.iter().map(|row| row.get(0)).collect())
+    }
+
     /// Its tablespaces outside of its data directory.
     pub(super) async fn tablespaces(&self) -> Result<Tablespaces, PostgresError> {
         let what = format!("node {}", self.peer);

@@ -8,9 +8,8 @@ use pgaf_core::message::Peer;
 use crate::config::AuthMethod;
 
 use super::config::{InstanceConfig, ServerKind};
-use super::conninfo;
 use super::error::PostgresError;
-use super::files;
+use super::{conninfo, files, slots, version};
 
 /// The included file with the settings of every server.
 pub const SETTINGS_FILE: &str = "postgresql-auto-failover.conf";
@@ -20,6 +19,10 @@ pub const STANDBY_FILE: &str = "postgresql-auto-failover-standby.conf";
 /// Our own setting, by which a session sees that the server runs gated.
 pub(super) const GATE_SETTING: &str = "pg_autoctl.gated";
 
+/// Since this version a standby can keep logical slots in step with those of its primary.
+pub(super) const SYNCS_SLOTS_SINCE: u32 = 17;
+const SYNC_SETTING: &str = "sync_replication_slots";
+
 const HEADER: &str = "# Written by pg_autoctl, which overwrites what is changed here.\n";
 
 /// The settings that change while the node lives.
@@ -27,6 +30,8 @@ const HEADER: &str = "# Written by pg_autoctl, which overwrites what is changed 
 pub(super) struct Changing {
     pub(super) synchronous_standby_names: String,
     pub(super) is_gated: bool,
+    /// It may decode its log (`wal_level`), so that there can be slots for that, which its standbys keep in step with.
+    pub(super) is_logical: bool,
 }
 
 impl Changing {
@@ -42,6 +47,7 @@ impl Changing {
         Ok(Self {
             synchronous_standby_names: value("synchronous_standby_names").unwrap_or_default(),
             is_gated: value(GATE_SETTING).as_deref() == Some("on"),
+            is_logical: value(SYNC_SETTING).as_deref() == Some("on"),
         })
     }
 }
@@ -49,7 +55,8 @@ impl Changing {
 /// Writes the settings file, and sees to it that both files are there and included.
 pub(super) fn write(config: &InstanceConfig, changing: &Changing) -> Result<(), PostgresError> {
     let pgdata = &config.pgdata;
-    files::replace(&pgdata.join(SETTINGS_FILE), render(config, changing).as_bytes(), 0o600)?;
+    let major = version::of_data(pgdata)?;
+    files::replace(&pgdata.join(SETTINGS_FILE), render(config, changing, major).as_bytes(), 0o600)?;
     let standby = pgdata.join(STANDBY_FILE);
     if files::read_if_there(&standby)?.is_none() {
         files::replace(&standby, HEADER.as_bytes(), 0o600)?;
@@ -73,7 +80,8 @@ pub(super) fn write_standby(config: &InstanceConfig, upstream: Option<&Peer>) ->
     match upstream {
         None => lines.set("primary_conninfo", ""),
         Some(upstream) => {
-            lines.set("primary_conninfo", &conninfo::streaming(config, upstream));
+            let major = version::of_data(&config.pgdata)?;
+            lines.set("primary_conninfo", &conninfo::primary(config, upstream, major));
             if let Some(node) = config.node {
                 lines.set("primary_slot_name", &node.slot_name());
             }
@@ -96,7 +104,7 @@ fn with_includes(content: &str) -> Option<String> {
     (!missing.is_empty()).then(|| missing.concat() + content)
 }
 
-fn render(config: &InstanceConfig, changing: &Changing) -> String {
+fn render(config: &InstanceConfig, changing: &Changing, major: Option<u32>) -> String {
     let mut lines = Lines::default();
     listening(config, &mut lines);
     logging(&mut lines);
@@ -104,6 +112,9 @@ fn render(config: &InstanceConfig, changing: &Changing) -> String {
         ServerKind::DataNode => {
             replication(config, &mut lines);
             lines.set("synchronous_standby_names", &changing.synchronous_standby_names);
+            if major.is_some_and(|major| major >= SYNCS_SLOTS_SINCE) {
+                logical_slots(changing, &mut lines);
+            }
             lines.set(GATE_SETTING, if changing.is_gated { "on" } else { "off" });
         }
         ServerKind::Monitor => lines.set("shared_preload_libraries", "pgautofailover"),
@@ -173,6 +184,16 @@ fn replication(config: &InstanceConfig, lines: &mut Lines) {
     lines.set("wal_retrieve_retry_interval", "100ms");
 }
 
+/// A standby copies the logical slots that are made for that, and a primary lets nobody decode what the standbys of its
+/// quorum do not have yet: after a failover a subscriber would be ahead.
+fn logical_slots(changing: &Changing, lines: &mut Lines) {
+    // Where nothing can be decoded, the server complains about it again and again.
+    lines.set(SYNC_SETTING, if changing.is_logical { "on" } else { "off" });
+    let names = changing.synchronous_standby_names.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+    let slots: Vec<&str> = names.filter(|name| slots::node_of(name).is_some()).collect();
+    lines.set("synchronized_standby_slots", &slots.join(", "));
+}
+
 /// A standby that is away for long must not fill the disk of the primary: its slot may hold back as much WAL as half
 /// of that disk.
 fn slot_limit(config: &InstanceConfig) -> String {
@@ -208,12 +229,39 @@ fn unquote(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::postgres::testing;
 
     #[test]
     fn a_value_survives_quoting() {
         for value in ["", "it's", "a\\b", "ANY 1 (x, y)"] {
             assert_eq!(unquote(&quote(value)), value);
         }
+    }
+
+    #[test]
+    fn logical_slots_are_kept_in_step_where_postgres_can() {
+        let config = testing::config("/data".as_ref());
+        let changing = Changing {
+            synchronous_standby_names: "ANY 1 (pgautofailover_standby_2, pgautofailover_standby_13)"
+                .to_owned(),
+            is_gated: false,
+            is_logical: true,
+        };
+        let lines = |changing: &Changing, major| -> Vec<String> {
+            let text = render(&config, changing, major);
+            let is_meant = |line: &&str| line.contains("sync_replication") || line.contains("standby_slots");
+            text.lines().filter(is_meant).map(str::to_owned).collect()
+        };
+        assert_eq!(lines(&changing, Some(16)), [""; 0], "settings that it does not know");
+        assert_eq!(lines(&changing, None), [""; 0]);
+        let quorum =
+            "synchronized_standby_slots = 'pgautofailover_standby_2, pgautofailover_standby_13'".to_owned();
+        let sync = |value: &str| format!("sync_replication_slots = '{value}'");
+        assert_eq!(lines(&changing, Some(17)), [sync("on"), quorum]);
+        let alone = Changing::default();
+        let nobody = "synchronized_standby_slots = ''".to_owned();
+        assert_eq!(lines(&alone, Some(18)), [sync("off"), nobody]);
+        assert!(render(&config, &alone, Some(17)).contains("hot_standby_feedback = 'on'"));
     }
 
     #[test]

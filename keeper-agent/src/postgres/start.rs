@@ -13,7 +13,8 @@ use super::control_data::{CONTROL_FILE, ControlData};
 use super::error::{PostgresError, says_disk_full};
 use super::instance::Instance;
 use super::postmaster::Postmaster;
-use super::settings::{self, Changing};
+use super::program::{Limit, Program};
+use super::settings::{self, Changing, SYNCS_SLOTS_SINCE};
 use super::{conninfo, files, hba, history, marker, reload, startup_log, stop, version};
 
 /// The file whose presence makes Postgres start as a standby.
@@ -23,6 +24,8 @@ pub(super) const STANDBY_SIGNAL: &str = "standby.signal";
 const READY_DEADLINE: Duration = Duration::from_secs(1);
 /// Between two looks at the pid file, where the postmaster writes that it is ready.
 const LOOK_INTERVAL: Duration = Duration::from_millis(5);
+/// How long the server's program may take to say what is configured.
+const ASK_DEADLINE: Duration = Duration::from_secs(10);
 /// How often a start is tried again while something of a dead postmaster is still there.
 const LEFTOVER_TRIES: u32 = 20;
 
@@ -89,6 +92,7 @@ async fn prepare(config: &Arc<InstanceConfig>, gate: Gate) -> Result<(), Postgre
     stop::sweep(config).await?;
     let control =
         if config.in_pgdata(CONTROL_FILE).exists() { Some(ControlData::read(config).await?) } else { None };
+    let is_logical = is_logical(config).await;
     let config = Arc::clone(config);
     files::blocking("preparing the start", move || {
         if marker::is_set(&config) {
@@ -108,9 +112,26 @@ async fn prepare(config: &Arc<InstanceConfig>, gate: Gate) -> Result<(), Postgre
         remove_stale_locks(&config)?;
         history::complete(&config.pgdata)?;
         conninfo::write_passfile(&config)?;
+        let mut changing = Changing::read(&config.pgdata)?;
+        changing.is_logical = is_logical;
+        settings::write(&config, &changing)?;
         set_gate(&config, gate)
     })
     .await
+}
+
+/// The server will run with a `wal_level` that lets it decode its log; asked where that matters.
+async fn is_logical(config: &InstanceConfig) -> bool {
+    let major = version::of_data(&config.pgdata).ok().flatten();
+    if major.is_none_or(|major| major < SYNCS_SLOTS_SINCE) {
+        return false;
+    }
+    let asked = Program::new(&config.bin_dir, "postgres")
+        .args(["-C", "wal_level", "-D"])
+        .arg(&config.pgdata)
+        .run(Limit::Within(ASK_DEADLINE))
+        .await;
+    asked.is_ok_and(|printed| printed.stdout.trim() == "logical")
 }
 
 /// The pid file, and the lock of the socket it names, if that is of this data directory.

@@ -1,5 +1,6 @@
 //! Whether these binaries can run this data.
 
+use std::path::Path;
 use std::time::Duration;
 
 use super::config::InstanceConfig;
@@ -57,6 +58,12 @@ pub(super) async fn check(config: &InstanceConfig) -> Result<(), PostgresError> 
         config.pgdata.display(),
         config.program("postgres").display()
     )))
+}
+
+/// The major version of the data; `None` without data.
+pub(super) fn of_data(pgdata: &Path) -> Result<Option<u32>, PostgresError> {
+    let content = files::read_if_there(&pgdata.join("PG_VERSION"))?;
+    Ok(content.and_then(|content| content.trim().split('.').next()?.parse().ok()))
 }
 
 /// The word after `(PostgreSQL)`.

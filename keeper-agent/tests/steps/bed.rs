@@ -16,6 +16,7 @@ use keeper_agent::postgres::{Instance, InstanceConfig, ServerKind, ServerSsl, Si
 use libtest_mimic::Failed;
 use pgaf_core::id::NodeId;
 use pgaf_core::keeper::{Running, Server, Step, StopMode};
+use pgaf_core::lsn::Lineage;
 use pgaf_core::message::Peer;
 use tempfile::TempDir;
 
@@ -338,4 +339,15 @@ fn kill_all_of(pgdata: &Path) {
 /// Fails the test unless the condition holds.
 pub(crate) fn check(condition: bool, what: &str) -> Outcome {
     if condition { Ok(()) } else { Err(format!("does not hold: {what}").into()) }
+}
+
+/// How a node's log relates to that of another; a question that was not answered in time is asked again.
+pub(crate) async fn lineage(node: &Node, upstream: &Node) -> Option<Lineage> {
+    let started = Instant::now();
+    loop {
+        let found = node.observe(Some(&upstream.peer())).await.observed.lineage;
+        if found.is_some() || started.elapsed() > DEADLINE {
+            return found;
+        }
+    }
 }

@@ -5,7 +5,7 @@ use std::fs;
 use pgaf_core::keeper::{DataDirectory, Step, StopMode};
 use pgaf_core::lsn::{Lineage, Timeline};
 
-use crate::bed::{Bed, Node, Outcome, check, signal};
+use crate::bed::{Bed, Node, Outcome, check, lineage, signal};
 use nix::sys::signal::Signal;
 
 crate::tests![
@@ -64,10 +64,6 @@ async fn a_crash_after_promotion_stays_on_the_new_timeline(bed: &Bed) -> Outcome
         .await?;
     check(sight.upstream.is_none(), "a primary")?;
     check(standby.running().await?.timeline == Timeline(2), "on its own timeline")
-}
-
-async fn lineage(node: &Node, upstream: &Node) -> Option<Lineage> {
-    node.observe(Some(&upstream.peer())).await.observed.lineage
 }
 
 async fn a_switchover_needs_no_rewind(bed: &Bed) -> Outcome {

@@ -1,6 +1,6 @@
 //! Slots: one for every other node on every node, and none that holds back WAL for nothing.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pgaf_core::id::NodeId;
 use pgaf_core::keeper::{Step, StopMode};
@@ -14,6 +14,7 @@ crate::tests![
     a_lost_slot_is_made_anew,
     the_users_slots_are_left_alone,
     a_standby_admits_its_peers,
+    logical_slots_survive_a_failover_where_postgres_can,
 ];
 
 fn peers(nodes: &[&Node]) -> Vec<Peer> {
@@ -165,4 +166,58 @@ async fn a_standby_admits_its_peers(bed: &Bed) -> Outcome {
     check(two.ask(query).await? == "1", "from a standby")?;
     one.sql("CREATE TABLE t ()").await?;
     three.catch_up(&one).await
+}
+
+/// Since version 17. Before, the settings for it are unknown, and a server with one of them does not start.
+async fn logical_slots_survive_a_failover_where_postgres_can(bed: &Bed) -> Outcome {
+    let logical = |config: &mut keeper_agent::postgres::InstanceConfig| {
+        config.extra_settings.push(("wal_level".to_owned(), "logical".to_owned()));
+    };
+    let primary = bed.node_with(1, logical);
+    primary.initdb().await?;
+    primary.execute(&Step::StartPostgres).await?;
+    primary.ensure_replication_roles().await?;
+    let standby = bed.node_with(2, logical);
+    primary.admit(&[&standby]).await?;
+    standby.join(&primary).await?;
+    let names = format!("ANY 1 ({})", NodeId(2).slot_name());
+    primary.execute(&Step::SetSynchronousStandbyNames(names)).await?;
+    let setting = "SELECT coalesce(string_agg(setting, ','), 'none') FROM pg_settings \
+                   WHERE name IN ('sync_replication_slots', 'synchronized_standby_slots')";
+    let settings = primary.ask(setting).await?;
+    if primary.ask("SELECT (current_setting('server_version_num')::int < 170000)::text").await? == "true" {
+        return check(settings == "none", &settings);
+    }
+    check(settings == "on,pgautofailover_standby_2", &settings)?;
+    primary
+        .sql("SELECT pg_create_logical_replication_slot('decoding', 'pgoutput', false, false, true)")
+        .await?;
+    await_logical_slot(&primary, &standby).await?;
+    standby.tend(&peers(&[&primary]), &[]).await?;
+    primary.stop(StopMode::Fast).await?;
+    standby.execute(&Step::Promote).await?;
+    standby.sql("CREATE TABLE y ()").await?;
+    standby.sql("SELECT pg_replication_slot_advance('decoding', pg_current_wal_lsn())").await?;
+    // The other way round: what the old primary has of before must not be in the way.
+    standby.admit(&[&primary]).await?;
+    primary.follow(Some(&standby)).await?;
+    primary.execute(&Step::StartPostgres).await?;
+    primary.await_stream().await?;
+    for _ in 0..2 {
+        primary.tend(&peers(&[&standby]), &[]).await?;
+    }
+    await_logical_slot(&standby, &primary).await
+}
+
+async fn await_logical_slot(primary: &Node, standby: &Node) -> Outcome {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let query = "SELECT count(*)::text FROM pg_replication_slots \
+                 WHERE slot_name = 'decoding' AND synced AND NOT temporary";
+    while standby.ask(query).await? != "1" {
+        check(Instant::now() < deadline, "the standby has the slot, too")?;
+        primary.sql("CREATE TABLE x (); DROP TABLE x; SELECT pg_log_standby_snapshot()").await?;
+        primary.sql("SELECT pg_replication_slot_advance('decoding', pg_current_wal_lsn())").await?;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    Ok(())
 }

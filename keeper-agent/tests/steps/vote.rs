@@ -6,7 +6,7 @@ use nix::sys::signal::Signal;
 use pgaf_core::keeper::{Running, Step, StopMode};
 use pgaf_core::lsn::{Lineage, Lsn, Timeline, TimelineHistory};
 
-use crate::bed::{Bed, Node, Outcome, check, processes_of, signal};
+use crate::bed::{Bed, Node, Outcome, check, lineage, processes_of, signal};
 
 crate::tests![
     a_vote_is_cast_at_once,
@@ -213,16 +213,14 @@ async fn a_timeline_is_known_without_an_upstream(bed: &Bed) -> Outcome {
     check(running.lsn >= end, "and all of it")?;
     check(three.reborn().running().await?.timeline == Timeline(2), "for another keeper, too")?;
     check(three.observe(None).await.history == history, "with the same history")?;
-    let lineage = two.peer();
-    check(three.observe(Some(&lineage)).await.observed.lineage == Some(Lineage::Behind), "behind")?;
+    check(lineage(&three, &two).await == Some(Lineage::Behind), "behind")?;
     // Seen from another standby, it is on that timeline, too.
     two.stop(StopMode::Immediate).await?;
-    let peer = three.peer();
     two.follow(None).await?;
     two.execute(&Step::StartPostgres).await?;
     cut(&two).await?;
     three.admit(&[&two]).await?;
-    check(two.observe(Some(&peer)).await.observed.lineage == Some(Lineage::Behind), "no fork")?;
+    check(lineage(&two, &three).await == Some(Lineage::Behind), "no fork")?;
     three.stop(StopMode::Fast).await?;
     let stopped = three.observe(None).await;
     check(stopped.history.is_some_and(|history| history.timeline == Timeline(2)), "also when it is stopped")
@@ -291,7 +289,7 @@ async fn whoever_fetches_what_it_lacks_is_promoted(bed: &Bed) -> Outcome {
         .await?;
     eprintln!("fetched after {} ms", started.elapsed().as_millis());
     check(two.running().await?.is_replay_over, "the source has not moved")?;
-    check(three.observe(Some(&two.peer())).await.observed.lineage == Some(Lineage::Behind), "no fork")?;
+    check(lineage(&three, &two).await == Some(Lineage::Behind), "no fork")?;
     three.execute(&Step::Promote).await?;
     check(three.ask("SELECT count(*)::text FROM t").await? == "1000", "all is there")?;
     let history = three.observe(None).await.history.ok_or("no history")?;
@@ -313,7 +311,6 @@ async fn whoever_fetches_what_it_lacks_is_promoted(bed: &Bed) -> Outcome {
 /// Each kind of fork, on a node that runs in recovery, and on one that is stopped.
 async fn forks_of_every_kind_are_told_apart(bed: &Bed) -> Outcome {
     let [one, two, three] = after_a_failover(bed).await?;
-    let lineage = async |node: &Node, of: &Node| node.observe(Some(&of.peer())).await.observed.lineage;
     // A lower timeline, not past the fork.
     one.follow(None).await?;
     one.execute(&Step::StartPostgres).await?;

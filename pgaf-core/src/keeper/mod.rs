@@ -5,6 +5,7 @@
 //! what both have to remember. [`plan_unmonitored`] does while a person has disabled the monitor.
 
 mod authority;
+mod claim;
 mod isolated;
 mod moment;
 pub mod observed;
@@ -13,6 +14,7 @@ mod recipe;
 pub mod step;
 
 pub use authority::Authority;
+pub use claim::epoch_to_report;
 pub use isolated::{Silence, plan_isolated, plan_unmonitored};
 pub use moment::Moment;
 pub use observed::{

@@ -368,6 +368,27 @@ fn a_standby_runs_also_when_there_is_no_primary_to_follow() {
 }
 
 #[test]
+fn a_standby_that_does_not_know_the_end_of_its_log_is_not_counted() {
+    let epoch = |state, server| {
+        let observed = Observed {
+            data: DataDirectory::Present(cluster(false, true)),
+            server,
+            lineage: None,
+            is_rewind_hopeless: false,
+            memory: Memory::default(),
+        };
+        epoch_to_report(state, Epoch(7), &observed)
+    };
+    let replaying = Running { is_replay_over: false, ..running(true, false) };
+    let at_rest = Running { is_replay_over: true, ..running(true, false) };
+    for server in [Server::Stopped, Server::Starting, Server::Unresponsive, Server::Running(replaying)] {
+        assert_eq!(epoch(State::ReportLsn, server.clone()), Epoch(6), "{server:?}");
+        assert_eq!(epoch(State::Secondary, server), Epoch(7));
+    }
+    assert_eq!(epoch(State::ReportLsn, Server::Running(at_rest)), Epoch(7));
+}
+
+#[test]
 fn a_quorum_is_confirmed_only_with_all_that_was_acknowledged_before() {
     let assignment = assignment(State::Primary);
     let mut server = running(false, false);

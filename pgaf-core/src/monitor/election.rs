@@ -11,8 +11,8 @@ use crate::group::{Group, Node};
 use crate::id::NodeId;
 use crate::lsn::{Lineage, Lsn};
 use crate::state::ReplicationState::{
-    self, CatchingUp, FastForward, JoinSecondary, PreparePromotion, ReportLsn, Secondary, StopReplication,
-    WaitMaintenance,
+    self, CatchingUp, Dropped, FastForward, JoinSecondary, PreparePromotion, ReportLsn, Secondary,
+    StopReplication, WaitMaintenance,
 };
 
 /// How an election among standbys that stand still has ended.
@@ -140,12 +140,12 @@ impl Group {
 
     /// Whom a candidate that lacks WAL fetches it from: a voter that stands still and has every acknowledged commit.
     pub fn fetch_source(&self) -> Option<&Node> {
-        self.alive_voters().find(|node| node.goal == ReportLsn && node.is_complete)
+        self.alive_voters().find(|node| is_source(node))
     }
 
     /// How far that candidate has to get.
     pub fn fetch_target(&self) -> Option<Lsn> {
-        let sources = self.nodes.iter().filter(|node| node.goal == ReportLsn && node.is_complete);
+        let sources = self.nodes.iter().filter(|node| is_source(node));
         sources.map(|node| node.lsn).min()
     }
 
@@ -167,9 +167,26 @@ impl Group {
     /// The standby that a command makes the primary when it names none: highest candidate priority, then a member of
     /// the quorum, then most WAL, then lowest id.
     pub fn switchover_target(&self) -> Option<&Node> {
+        self.preferred(|node| self.why_not_switchover(node).is_none() && self.is_near(node))
+    }
+
+    /// The secondary that takes over from a primary that was removed, once it has proved to have the end of its log.
+    pub fn heir(&self) -> Option<&Node> {
+        let is_left = self.nodes.iter().any(|node| node.goal == Dropped && node.is_complete);
+        let can_follow = |node: &Node| {
+            node.goal == Secondary
+                && node.has_reached_goal()
+                && node.has_data
+                && self.is_alive(node)
+                && self.may_be_promoted(node)
+        };
+        self.preferred(can_follow).filter(|_| is_left && self.writer().is_none())
+    }
+
+    fn preferred(&self, is_fit: impl Fn(&Node) -> bool) -> Option<&Node> {
         self.nodes
             .iter()
-            .filter(|node| self.why_not_switchover(node).is_none() && self.is_near(node))
+            .filter(|node| is_fit(node))
             .max_by_key(|node| (node.candidate_priority, node.replication_quorum, node.lsn, Reverse(node.id)))
     }
 
@@ -220,6 +237,11 @@ impl Group {
 /// A node that has been chosen, and is not told to write yet.
 pub(super) const fn is_candidate_goal(goal: ReplicationState) -> bool {
     matches!(goal, FastForward | PreparePromotion | StopReplication)
+}
+
+/// It has every acknowledged commit, and has said where its log ends.
+fn is_source(node: &Node) -> bool {
+    node.goal == ReportLsn && node.has_reached_goal() && node.is_complete
 }
 
 /// All that `node` has is in the history of `of`.

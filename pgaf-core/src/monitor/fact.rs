@@ -69,6 +69,8 @@ pub enum Fact {
     Voter,
     /// It would take over from the writer on command.
     SwitchoverTarget,
+    /// It would take over from a primary that was removed, if it has the end of its log.
+    Heir,
     /// It is the only standby, and every commit waited for it.
     SoleSuccessor,
     /// Enough standbys report for an election to end well.
@@ -160,6 +162,7 @@ impl Fact {
             OnForeignBranch => group.is_on_foreign_branch(subject),
             Voter => group.is_voter(subject),
             SwitchoverTarget => group.switchover_target().is_some_and(|node| node.id == subject.id),
+            Heir => group.heir().is_some_and(|node| node.id == subject.id),
             SoleSuccessor => group.sole_successor().is_some_and(|node| node.id == subject.id),
             ElectionPossible => group.is_election_possible(),
             ElectionImpossible => !group.is_election_possible(),

@@ -1,8 +1,5 @@
 //! Nodes come and go: what registering and removing a node does to the others.
 
-use std::cmp::Reverse;
-
-use crate::group::Node;
 use crate::id::NodeId;
 use crate::state::ReplicationState::{
     CatchingUp, Dropped, Maintenance, PreparePromotion, ReportLsn, Secondary, Single, WaitPrimary,
@@ -57,14 +54,16 @@ impl Draft {
         let why = "an operator removed it";
         let node = self.known(id)?;
         let is_writer = node.goal.is_writer();
+        let may_write = self.group.may_write(node);
         let answers = node.has_reported && !self.group.is_silent(node);
-        if is_candidate_goal(node.goal) && self.group.writer().is_none() {
-            self.replace_candidate(id, force)?;
+        if is_candidate_goal(node.goal) && self.group.writer().is_none() && !force {
+            self.role_change_under_way()?;
         }
         if is_writer && self.group.others(id).next().is_some() {
             self.find_successor(answers, force)?;
         }
-        if force && !(is_writer && answers) {
+        // Nobody takes over from a node that may still accept writes, whatever an operator believes.
+        if force && !may_write {
             self.remove(id, why);
         } else {
             self.assign(id, Dropped, RULE, why);
@@ -88,23 +87,6 @@ impl Draft {
             }
         } else if !force {
             return Err(self.nobody_to_hand_over_to(None));
-        }
-        Ok(())
-    }
-
-    /// The candidate is removed while nobody writes: by force another secondary takes its place, if there is one.
-    fn replace_candidate(&mut self, id: NodeId, force: bool) -> Result<(), Refusal> {
-        if !force {
-            return self.role_change_under_way();
-        }
-        let group = &self.group;
-        let can_follow = |node: &&Node| {
-            node.goal == Secondary && node.candidate_priority > 0 && node.has_data && group.is_alive(node)
-        };
-        let others = group.others(id).filter(can_follow);
-        let next = others.max_by_key(|node| (node.candidate_priority, node.lsn, Reverse(node.id)));
-        if let Some(next) = next.map(|node| node.id) {
-            self.assign(next, PreparePromotion, "remove_node", "the candidate is removed");
         }
         Ok(())
     }

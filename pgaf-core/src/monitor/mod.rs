@@ -43,9 +43,11 @@ pub fn decide(group: &Group, event: &Event) -> Result<Decision, Refusal> {
         draft.adopt_newer_epoch(*node)?;
     }
     draft.group.confirm_commit_rule();
-    draft.group.note_complete();
     command::carry_out(&mut draft, event)?;
     draft.follow_rules()?;
+    if let Event::Reported(node) = event {
+        draft.note_answer(*node);
+    }
     draft.group.waits_for = draft.group.why_no_primary();
     Ok(Decision { group: draft.group, changes: draft.changes, removed: draft.removed })
 }
@@ -66,6 +68,7 @@ impl Draft {
     fn follow_rules(&mut self) -> Result<(), Refusal> {
         let limit = 8 * (self.group.nodes.len() + 1);
         for _ in 0..limit {
+            self.group.note_complete();
             self.remove_departed();
             let Some((rule, subject)) = rules::first_match(&self.group) else {
                 return Ok(());
@@ -78,6 +81,13 @@ impl Draft {
             }
         }
         Err(Refusal::RulesDoNotRest(self.changes.len()))
+    }
+
+    /// The node that has just reported is answered with its goal.
+    fn note_answer(&mut self, id: NodeId) {
+        for node in self.group.nodes.iter_mut().filter(|node| node.id == id) {
+            node.was_told_to_write = node.goal.is_writer();
+        }
     }
 
     fn everybody(&self, who: Who, subject: NodeId) -> Vec<NodeId> {

@@ -114,9 +114,21 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         name: "election_without_primary",
-        when: &[Goal(Subject, &[Secondary, CatchingUp]), NoWriter, NoCandidate, ElectionPossible, Voter],
+        when: &[
+            Goal(Subject, &[Secondary, CatchingUp, JoinSecondary]),
+            NoWriter,
+            NoCandidate,
+            ElectionPossible,
+            Voter,
+        ],
         then: &[(Voters, ReportLsn)],
         why: "the group has no primary, and enough standbys report to find every acknowledged commit",
+    },
+    Rule {
+        name: "removed_primary_is_succeeded",
+        when: &[Heir, NoCandidate, ElectionImpossible],
+        then: &[(Subject, PreparePromotion)],
+        why: "the primary was removed, and this standby may have the end of its log",
     },
     Rule {
         name: "candidate_is_elected",

@@ -36,11 +36,12 @@ impl Group {
         self.nodes.iter().find(|node| election::is_candidate_goal(node.goal))
     }
 
-    /// It was told to leave the group and has done so. The row of an old primary is kept until somebody else writes:
+    /// It was told to leave the group and has done so, or will not be heard of. The row of an old primary is kept until somebody else writes:
     /// the candidate is compared with the end of its log, and without one its data is all there is.
     pub fn has_left(&self, node: &Node) -> bool {
         let is_needed = node.is_complete && self.writer().is_none() && self.others(node.id).next().is_some();
-        node.goal == ReplicationState::Dropped && node.has_reached_goal() && !is_needed
+        let is_gone = node.has_reached_goal() || self.is_lost(node);
+        node.goal == ReplicationState::Dropped && is_gone && !is_needed
     }
 
     /// All nodes but this one.
@@ -77,14 +78,14 @@ impl Group {
 
     /// As many standbys as a commit waits for have lately received something from this node, while it was to write.
     fn is_heard_by_quorum(&self, node: &Node) -> bool {
-        let may_write = node.goal.is_writer() || node.goal.is_retiring();
+        let had_standbys = node.goal.is_writer() || node.is_complete;
         let hears = |other: &&Node| {
             self.is_alive(other)
                 && other
                     .upstream
                     .is_some_and(|upstream| upstream.is_streaming || !self.is_long(upstream.silent_ms))
         };
-        may_write
+        had_standbys
             && self.commit_rules.iter().any(|rule| {
                 let members = self.others(node.id).filter(|other| rule.standbys.contains(&other.id));
                 let heard_by = members.filter(hears).count();
@@ -100,12 +101,19 @@ impl Group {
     /// It can acknowledge no commit and is not told to: it stopped, or it has been silent for so long that it
     /// fenced itself.
     ///
-    /// A keeper that has reported a stopped Postgres starts it as a primary only on a newer word of the monitor.
+    /// A keeper that has reported a stopped Postgres starts it as a primary only on a newer word of the monitor; the
+    /// answer to that report may have been such a word.
     pub fn is_fenced(&self, node: &Node) -> bool {
         !node.goal.is_writer()
-            && ((node.has_reported && !node.is_running)
+            && ((node.has_reported && !node.is_running && !node.was_told_to_write)
                 || (!node.reported.is_writer() && node.has_reached_goal())
                 || self.is_lost(node))
+    }
+
+    /// It was told to write, or said that it does, and nothing proves that it has stopped.
+    pub fn may_write(&self, node: &Node) -> bool {
+        let was_told = node.goal.is_writer() || node.goal.is_retiring() || node.reported.is_writer();
+        was_told && !self.is_fenced(node) && !self.is_lost(node)
     }
 
     /// Every node that may have been told to write, other than this one, is fenced.

@@ -1,6 +1,5 @@
 //! What can happen next.
 
-use pgaf_core::NodeId;
 use pgaf_core::keeper::{Plan, Step, StopMode};
 use pgaf_core::monitor::Event;
 
@@ -255,8 +254,13 @@ impl World {
     fn promote(&mut self, index: usize) {
         self.hosts[index].server.promote();
         self.check_successor(index);
+        // One that must fence itself this very moment has nobody left to acknowledge anything.
         let is_open = |(other, host): (usize, &super::world::Host)| {
-            other != index && host.server.mode == Mode::Writer && !host.is_frozen && host.keeper.is_up
+            other != index
+                && host.server.mode == Mode::Writer
+                && !host.is_frozen
+                && host.keeper.is_up
+                && !host.keeper.must_fence(&host.server)
         };
         if self.hosts.iter().enumerate().any(is_open) {
             self.violation.get_or_insert("a node was promoted while another accepted writes");
@@ -440,75 +444,6 @@ impl World {
             host.silent = 0;
             host.has_reported = false;
             host.goal_age = OLDEST_TICKS + 1;
-        }
-    }
-
-    /// Everything that may happen, whether or not it can.
-    pub(crate) fn actions(&self, actions: &mut Vec<Action>) {
-        let nodes = self.hosts.len();
-        actions.push(Action::Tick);
-        for index in 0..nodes {
-            actions.extend([
-                Action::Turn(index, Fate::Answered),
-                Action::Receive(index),
-                Action::AnswerArrives(index),
-                Action::StrayReportArrives(index),
-                Action::KeeperStarts(index),
-                Action::Thaw(index),
-            ]);
-            if self.budget.commits > 0 {
-                actions.push(Action::Commit(index));
-            }
-        }
-        actions.push(Action::MonitorStarts);
-        if !self.cuts.is_empty() || self.hosts.iter().any(|host| !host.sees_monitor) {
-            actions.push(Action::Mend);
-        }
-        if self.budget.faults > 0 {
-            self.faults(actions);
-        }
-        if self.budget.commands > 0 {
-            self.commands(actions);
-        }
-    }
-
-    fn faults(&self, actions: &mut Vec<Action>) {
-        actions.extend([Action::MonitorDies, Action::BackUpRows, Action::RestoreRows]);
-        for index in 0..self.hosts.len() {
-            actions.extend([
-                Action::LookInterrupted(index),
-                Action::Turn(index, Fate::AnswerLost),
-                Action::Turn(index, Fate::AnswerDelayed),
-                Action::Turn(index, Fate::ReportDelayed),
-                Action::PostgresCrashes(index),
-                Action::KeeperDies(index),
-                Action::HostDies(index),
-                Action::DataIsLost(index),
-                Action::Freeze(index),
-                Action::CutFromMonitor(index),
-            ]);
-            let others = (0..self.hosts.len()).filter(|other| *other != index);
-            actions.extend(others.map(|other| Action::Cut(index, other)));
-        }
-    }
-
-    fn commands(&self, actions: &mut Vec<Action>) {
-        let command = |event| Action::Command(event);
-        actions.push(command(Event::PerformFailover));
-        actions.push(command(Event::FailoverWithDataLoss { who: String::new() }));
-        actions.extend([0, 1, 2].map(|number| command(Event::SetNumberSyncStandbys(number))));
-        for node in &self.group.nodes {
-            let id: NodeId = node.id;
-            actions.extend([
-                command(Event::PerformPromotion(id)),
-                command(Event::StartMaintenance(id)),
-                command(Event::StopMaintenance(id)),
-                command(Event::SetCandidatePriority(id, 0)),
-                command(Event::SetCandidatePriority(id, 90)),
-                command(Event::SetReplicationQuorum(id, !node.replication_quorum)),
-                command(Event::Remove { node: id, force: false }),
-                command(Event::Remove { node: id, force: true }),
-            ]);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What must happen once faults stop: everybody does what is due, and nothing else goes wrong.
 
-use pgaf_core::ReplicationState::{Demoted, Maintenance, Primary, Secondary, Single, WaitPrimary};
+use pgaf_core::ReplicationState::{Demoted, Dropped, Maintenance, Primary, Secondary, Single, WaitPrimary};
 use pgaf_core::monitor::Event;
 
 use super::action::{Action, Fate};
@@ -89,7 +89,7 @@ fn is_whole(world: &World) -> bool {
 fn is_excused(world: &World) -> bool {
     let nodes = &world.group.nodes;
     let is_data_lost = world.hosts.iter().any(|host| host.server.log.is_empty());
-    let is_removed = nodes.len() < world.hosts.len();
+    let is_removed = nodes.len() < world.hosts.len() || nodes.iter().any(|node| node.goal == Dropped);
     let has_blocked_writer =
         nodes.iter().any(|node| matches!(node.goal, WaitPrimary | Primary | Single) && !node.has_data);
     let is_said = world.group.waits_for.is_some() || has_blocked_writer;

@@ -7,6 +7,8 @@ use super::random::Random;
 pub(crate) struct Profile {
     /// Hosts, each with a node at first.
     pub(crate) nodes: usize,
+    /// Until then nothing goes wrong: most groups are whole before that.
+    pub(crate) quiet_ms: u64,
     /// How long things go wrong.
     pub(crate) faults_ms: u64,
     /// Faults in a thousand ticks.
@@ -42,9 +44,10 @@ impl Profile {
         let nodes = random.between(2, most + 1) as usize;
         Self {
             nodes: wishes.nodes.unwrap_or(nodes),
+            quiet_ms: if random.per_mille(700) { 8000 } else { 0 },
             faults_ms: random.between(15_000, 60_000),
-            fault_rate: random.between(4, 40),
-            command_rate: random.below(12),
+            fault_rate: random.between(5, 80),
+            command_rate: random.below(20),
             commit_rate: random.between(20, 300),
             allows_data_loss: random.per_mille(80),
             loses_nodes: random.per_mille(300),

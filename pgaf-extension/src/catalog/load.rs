@@ -26,7 +26,7 @@ plans! {
                n.reportserverstart = pg_catalog.pg_postmaster_start_time(), n.sysidentifier IS NOT NULL, n.iscomplete,
                n.health, n.candidatepriority, n.replicationquorum,
                f.kind, f.dbname::text, f.opt_secondary, f.number_sync_standbys,
-               s.commitrules::text, s.rejectedtimelines::text, s.waitsfor
+               s.commitrules::text, s.rejectedtimelines::text, s.waitsfor, n.toldtowrite
           FROM pgautofailover.formation AS f
      LEFT JOIN pgautofailover.group_status AS s ON s.formationid = $1 AND s.groupid = $2
      LEFT JOIN pgautofailover.node AS n ON n.formationid = $1 AND n.groupid = $2
@@ -101,6 +101,7 @@ fn node(row: &Row<'_>, clocks: Clocks) -> Result<Node, Error> {
         has_reported: reported_at.is_some(),
         has_data: row.get(17)?,
         is_complete: row.get(18)?,
+        was_told_to_write: row.get(29)?,
         health: Health::from_i32(row.get(19)?),
         candidate_priority: row.get(20)?,
         replication_quorum: row.get(21)?,

@@ -10,9 +10,9 @@ use crate::error::Error;
 use crate::plan::plans;
 
 plans! {
-    PROPERTIES(INT8OID, INT4OID, BOOLOID, BOOLOID) = "
+    PROPERTIES(INT8OID, INT4OID, BOOLOID, BOOLOID, BOOLOID) = "
         UPDATE pgautofailover.node
-           SET candidatepriority = $2, replicationquorum = $3, iscomplete = $4
+           SET candidatepriority = $2, replicationquorum = $3, iscomplete = $4, toldtowrite = $5
          WHERE nodeid = $1";
     GOAL(INT8OID, TEXTOID, INT8OID) = "
         UPDATE pgautofailover.node
@@ -76,6 +76,7 @@ fn properties(client: &mut SpiClient<'_>, before: &Group, node: &Node) -> Result
         old.candidate_priority != node.candidate_priority
             || old.replication_quorum != node.replication_quorum
             || old.is_complete != node.is_complete
+            || old.was_told_to_write != node.was_told_to_write
     };
     if before.node(node.id).is_some_and(has_changed) {
         let row = [
@@ -83,6 +84,7 @@ fn properties(client: &mut SpiClient<'_>, before: &Group, node: &Node) -> Result
             node.candidate_priority.into(),
             node.replication_quorum.into(),
             node.is_complete.into(),
+            node.was_told_to_write.into(),
         ];
         PROPERTIES.with(|plan| plan.run(client, &row))?;
     }

@@ -6,22 +6,24 @@ use pgaf_core::monitor::{self, Event};
 use pgaf_core::{
     Group, GroupId, Lsn, Node, NodeId, ReplicationState, ReportDetail, Timeline, TimelineHistory,
 };
+use pgrx::datum::DatumWithOid;
+use pgrx::pg_sys;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
-use pgrx::{JsonB, pg_sys};
 
 use crate::catalog::store::to_json;
 use crate::catalog::{load, locate, notify, store, timelines};
 use crate::clock;
 use crate::error::Error;
+use crate::jsonb::Jsonb;
 use crate::lock::{self, Wait};
 use crate::plan::plans;
 use crate::record::{self, Record};
 use crate::step;
 
 plans! {
-    RECORD(INT8OID, TEXTOID, INT4OID, TEXTOID, BOOLOID, INT4OID, TEXTOID, TEXTOID, INT8OID, INT8OID, TEXTOID, INT8OID) = "
+    RECORD(INT8OID, TEXTOID, INT4OID, TEXTOID, BOOLOID, INT4OID, TEXTOID, TEXTOID, INT8OID, INT8OID, JSONBOID, INT8OID) = "
         UPDATE pgautofailover.node
            SET reportedstate = $4::pgautofailover.replication_state,
                reportedpgisrunning = $5,
@@ -31,7 +33,7 @@ plans! {
                reportedepoch = $9,
                reportclock = $10,
                reportserverstart = pg_catalog.pg_postmaster_start_time(),
-               reportdetail = $11::pg_catalog.jsonb,
+               reportdetail = $11,
                sysidentifier = coalesce(sysidentifier, $12),
                reporttime = pg_catalog.clock_timestamp(),
                walreporttime = CASE WHEN reportedlsn = $7::pg_catalog.pg_lsn THEN walreporttime
@@ -60,8 +62,9 @@ struct Said<'a> {
     timeline: Timeline,
     lsn: Lsn,
     sync_state: &'a str,
-    /// Keepers of 2.2 have none. Then the report answers the newest assignment: they do not know of epochs.
-    detail: Option<ReportDetail>,
+    /// As it was understood, and as it came. Keepers of 2.2 have none. Then the report answers the newest assignment:
+    /// they do not know of epochs.
+    detail: Option<(ReportDetail, Jsonb)>,
 }
 
 /// The columns that both forms of the function return, and the answer as JSON.
@@ -104,12 +107,12 @@ fn node_active_with_detail(
     timeline: i32,
     lsn: i64,
     sync_state: &str,
-    detail: JsonB,
+    detail: Jsonb,
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> Result<Record, ErrorReport> {
     let sender = Sender { formation: formation_id, node: NodeId(node_id), group: GroupId(group_id) };
     let mut reply = step::run(|client| {
-        let detail = serde_json::from_value(detail.0).map_err(|error| Error::Invalid {
+        let parsed = detail.parse().map_err(|error| Error::Invalid {
             what: format!("the detail of the report cannot be read: {error}"),
             hint: "The keeper and the monitor must be of the same version.",
         })?;
@@ -119,7 +122,7 @@ fn node_active_with_detail(
             timeline: checked_timeline(timeline)?,
             lsn: lsn_of(lsn),
             sync_state,
-            detail: Some(detail),
+            detail: Some((parsed, detail)),
         };
         reply(client, &sender, &said)
     })?;
@@ -183,7 +186,7 @@ fn reply(client: &mut SpiClient<'_>, sender: &Sender<'_>, said: &Said<'_>) -> Re
 fn heard(old: &Node, said: &Said<'_>) -> Node {
     let mut node = Node {
         reported: said.state,
-        reported_epoch: said.detail.as_ref().map_or(old.goal_epoch, |detail| detail.epoch),
+        reported_epoch: said.detail.as_ref().map_or(old.goal_epoch, |(detail, _)| detail.epoch),
         is_running: said.is_running,
         timeline: said.timeline,
         lsn: said.lsn,
@@ -192,7 +195,7 @@ fn heard(old: &Node, said: &Said<'_>) -> Node {
         ..old.clone()
     };
     match &said.detail {
-        Some(detail) => {
+        Some((detail, _)) => {
             load::detailed(&mut node, detail);
             if let Some(history) = &detail.history {
                 node.history = Some(history.clone());
@@ -210,10 +213,9 @@ fn record(
     said: &Said<'_>,
     node: &Node,
 ) -> Result<(), Error> {
-    // The history has a column of its own, because not every report carries it.
-    let detail = said.detail.clone().map(|detail| ReportDetail { history: None, ..detail });
-    let detail = detail.map(|detail| to_json("a report", &detail)).transpose()?;
-    let identifier = said.detail.as_ref().and_then(|detail| detail.system_identifier);
+    let identifier = said.detail.as_ref().and_then(|(detail, _)| detail.system_identifier);
+    let detail =
+        said.detail.as_ref().map_or(DatumWithOid::null_oid(pg_sys::JSONBOID), |(_, json)| json.argument());
     let arguments = [
         sender.node.0.into(),
         sender.formation.into(),
@@ -225,7 +227,7 @@ fn record(
         said.sync_state.into(),
         node.reported_epoch.0.into(),
         clock::now_ms().into(),
-        detail.into(),
+        detail,
         identifier.map(u64::cast_signed).into(),
     ];
     match RECORD.with(|plan| plan.run(client, &arguments))?.next() {

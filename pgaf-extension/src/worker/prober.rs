@@ -1,6 +1,6 @@
 //! All probes, side by side on this one thread.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::time::Duration;
 
@@ -50,8 +50,9 @@ impl Prober {
         self.settings.send_replace(settings);
     }
 
-    /// Starts to probe whom it does not probe yet, and stops with the others.
-    pub(super) fn follow(&mut self, targets: Vec<Target>) {
+    /// Starts to probe whom it does not probe yet, and stops with the others. Many that are new are begun one after the
+    /// other within a period, so that their probes do not all fall due at once for ever.
+    pub(super) fn follow(&mut self, targets: HashSet<Target>) {
         self.tasks.retain(|target, task| {
             let is_wanted = targets.contains(target);
             if !is_wanted {
@@ -59,25 +60,36 @@ impl Prober {
             }
             is_wanted
         });
-        for target in targets {
-            if !self.tasks.contains_key(&target) {
-                let task = watch_node(target.clone(), self.settings.subscribe(), self.sender.clone());
-                self.tasks.insert(target, self.runtime.spawn(task));
-            }
+        let new: Vec<Target> =
+            targets.into_iter().filter(|target| !self.tasks.contains_key(target)).collect();
+        let count = u32::try_from(new.len()).unwrap_or(u32::MAX);
+        let period = self.settings.borrow().period;
+        for (place, target) in (0_u32..).zip(new) {
+            let begin_after = period * place / count;
+            let task =
+                watch_node(target.clone(), begin_after, self.settings.subscribe(), self.sender.clone());
+            self.tasks.insert(target, self.runtime.spawn(task));
         }
     }
 
-    /// Lets the probes run until there is a verdict that `is_news`, or until the limit.
-    pub(super) fn run(&mut self, limit: Duration, is_news: impl Fn(&Verdict) -> bool) -> Option<Verdict> {
+    /// Lets the probes run until there is a verdict that `is_news`, or until the limit. Gives every one that has come.
+    pub(super) fn run(&mut self, limit: Duration, is_news: impl Fn(&Verdict) -> bool) -> Vec<Verdict> {
         let verdicts = &mut self.verdicts;
         self.runtime.block_on(async {
             let deadline = Instant::now() + limit;
+            let mut news = Vec::new();
             while let Ok(Some(verdict)) = timeout_at(deadline, verdicts.recv()).await {
                 if is_news(&verdict) {
-                    return Some(verdict);
+                    news.push(verdict);
+                    break;
                 }
             }
-            None
+            while let Ok(verdict) = verdicts.try_recv() {
+                if is_news(&verdict) {
+                    news.push(verdict);
+                }
+            }
+            news
         })
     }
 }
@@ -85,10 +97,12 @@ impl Prober {
 /// Rounds of probes of one node, for ever.
 async fn watch_node(
     target: Target,
+    begin_after: Duration,
     settings: watch::Receiver<Probing>,
     verdicts: mpsc::UnboundedSender<Verdict>,
 ) {
     let mut address = Address::new(target.host, target.port);
+    sleep(begin_after).await;
     loop {
         let probing = *settings.borrow();
         let health = round(&mut address, probing).await;

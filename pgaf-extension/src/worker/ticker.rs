@@ -1,6 +1,6 @@
 //! The worker: probes the nodes, and steps the groups in which something changed without anybody's report.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use pgaf_core::{GroupId, NodeId};
@@ -33,6 +33,8 @@ pub extern "C-unwind" fn pgautofailover_worker_main(database: pg_sys::Datum) {
     session::set(c"lock_timeout", c"500ms");
     // A superuser's queries mean what they say, whatever functions and operators there are in other schemas.
     session::set(c"search_path", c"pg_catalog, pg_temp");
+    // What a probe found is found again after a crash; a decision is made durable whatever is set here.
+    session::set(c"synchronous_commit", c"off");
     match Prober::new(gucs::probing()) {
         Ok(prober) => Worker::new(prober).run(),
         Err(error) => server_log::line(&format!("The nodes cannot be probed: {error}; it is tried again")),
@@ -51,6 +53,7 @@ struct Worker {
     /// Groups in which a step has failed, and when the next one may be tried.
     failed: HashMap<Place, Instant>,
     is_grace_over: bool,
+    look_at: Instant,
     refresh_at: Instant,
     has_forgotten: bool,
     /// The version of an extension that is not this library's.
@@ -69,6 +72,7 @@ impl Worker {
             overdue: BTreeSet::new(),
             failed: HashMap::new(),
             is_grace_over: groups::is_grace_over(),
+            look_at: Instant::now(),
             refresh_at: Instant::now(),
             has_forgotten: false,
             rests_for: None,
@@ -81,7 +85,7 @@ impl Worker {
         while BackgroundWorker::wait_latch(Some(Duration::ZERO)) {
             session::reload_if_asked();
             self.prober.set(gucs::probing());
-            match self.look() {
+            match self.look_when_due() {
                 Some(Look::Leave) => return,
                 Some(Look::NotInstalled(other)) => {
                     self.rest(other);
@@ -100,7 +104,7 @@ impl Worker {
 
     /// There is nothing to do before there is an extension of this library's version. Says so once.
     fn rest(&mut self, other: Option<String>) {
-        self.prober.follow(Vec::new());
+        self.prober.follow(HashSet::new());
         self.nodes.clear();
         self.pending.clear();
         self.refresh_at = Instant::now();
@@ -115,7 +119,17 @@ impl Worker {
         self.probe();
     }
 
-    /// One short look, five times a second.
+    /// However often there is news, the tables are read once a tick.
+    fn look_when_due(&mut self) -> Option<Look> {
+        let now = Instant::now();
+        if now < self.look_at {
+            return None;
+        }
+        self.look_at = now + TICK;
+        self.look()
+    }
+
+    /// One short look at the database.
     fn look(&self) -> Option<Look> {
         session::transaction("looking for time-outs", || {
             // SAFETY: set when this process connected.
@@ -181,9 +195,12 @@ impl Worker {
         }
     }
 
-    /// Writes what the probes have found; what fails stays, and is tried again.
+    /// Writes what the probes have found, until the next look is due; what is left stays, and is tried again.
     fn write_pending(&mut self) {
         for verdict in self.pending.values().copied().collect::<Vec<_>>() {
+            if Instant::now() >= self.look_at {
+                return;
+            }
             let Some(known) = self.nodes.get(&verdict.node).cloned() else {
                 self.pending.remove(&verdict.node);
                 continue;
@@ -207,9 +224,8 @@ impl Worker {
                 .or_else(|| nodes.get(&verdict.node).map(|known| known.health));
             known.is_some_and(|health| health != verdict.health)
         };
-        if let Some(verdict) = self.prober.run(TICK, is_news) {
-            self.pending.insert(verdict.node, verdict);
-        }
+        let news = self.prober.run(TICK, is_news);
+        self.pending.extend(news.into_iter().map(|verdict| (verdict.node, verdict)));
     }
 }
 

@@ -62,16 +62,13 @@ impl Keeper {
             Mode::Up(role) => role,
         };
         let is_in_recovery = role == Role::Standby;
-        let end = postgres.end.lsn();
+        let end = postgres.position();
         Server::Running(Running {
             is_in_recovery,
             is_gated: role == Role::Gated,
             timeline: timeline(postgres, archive),
             lsn: end,
-            is_replay_over: is_in_recovery
-                && postgres.follows.is_none()
-                && postgres.receiver == Receiver::Absent
-                && pgaf_core::Lsn(postgres.replayed) == end,
+            is_replay_over: postgres.is_replay_over,
             replayed: if is_in_recovery { pgaf_core::Lsn(postgres.replayed) } else { end },
             synchronous_standby_names: self.names_in_force(postgres),
             follows: postgres

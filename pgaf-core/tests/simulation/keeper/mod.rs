@@ -149,6 +149,12 @@ impl Keeper {
         self.is_considered = false;
     }
 
+    /// The connection to the monitor is closed: on the next one all is told again.
+    pub(crate) fn is_disconnected(&mut self) {
+        self.told_history = None;
+        self.last_report = None;
+    }
+
     /// Notices that its child has ended.
     pub(crate) fn watch_child(&mut self, postgres: &Postgres, now: u64) {
         let is_running = !postgres.is_stopped();

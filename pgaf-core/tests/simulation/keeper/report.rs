@@ -6,7 +6,7 @@ use super::super::postgres::{Files, Postgres};
 use super::super::wal::Archive;
 use super::look::timeline;
 use super::{Exchange, Keeper, REPORT_DEADLINE_MS, REPORT_PERIOD_MS, moment};
-use pgaf_core::keeper::{DataDirectory, Server};
+use pgaf_core::keeper::{DataDirectory, Server, epoch_to_report};
 
 impl Keeper {
     /// The report to send now, when one is due and none is under way.
@@ -48,7 +48,7 @@ impl Keeper {
             lsn,
             sync_state: String::new(),
             detail: ReportDetail {
-                epoch: self.reported_epoch,
+                epoch: epoch_to_report(self.reported, self.reported_epoch, observed),
                 system_identifier: has_data.then_some(1),
                 goal: self.assignment.as_ref().map(|assignment| assignment.goal),
                 upstream: self.upstream_in_sight(),

@@ -14,6 +14,9 @@ pub(crate) use walsender::Walsender;
 /// A clean shutdown whose standbys do not take everything is given up.
 const STOP_PATIENCE_MS: u64 = 10_000;
 
+/// A standby lets its keeper in before it has replayed the last records.
+const NOT_YET_REPLAYED: u64 = 12;
+
 /// What PGDATA holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Files {
@@ -71,6 +74,8 @@ pub(crate) struct Postgres {
     /// The index of the host it would receive from.
     pub(crate) follows: Option<usize>,
     pub(crate) receiver: Receiver,
+    /// It was told to follow nobody, and has replayed all it has since.
+    pub(crate) is_replay_over: bool,
     /// When it last heard its upstream.
     pub(crate) heard_at: u64,
     /// One for each host that receives from here.
@@ -98,6 +103,7 @@ impl Postgres {
             older_names: None,
             follows: None,
             receiver: Receiver::Absent,
+            is_replay_over: false,
             heard_at: 0,
             walsenders: (0..hosts).map(|_| None).collect(),
             admitted: Vec::new(),
@@ -125,6 +131,12 @@ impl Postgres {
     /// It sends WAL to those who ask for it.
     pub(crate) fn sends(&self) -> bool {
         matches!(self.mode, Mode::Up(_) | Mode::Stopping { .. })
+    }
+
+    /// How far it got, as SQL tells it: what was received before a restart counts when it is replayed.
+    pub(crate) fn position(&self) -> Lsn {
+        let has_received = !self.is_standby() || self.received_timeline > 0;
+        Lsn(if has_received { self.end.end } else { self.replayed })
     }
 
     /// Whom it lets in for replication. A standby has not been told whom to let in, and lets in everybody.
@@ -184,6 +196,7 @@ impl Postgres {
         self.mode = Mode::Stopped;
         self.receiver = Receiver::Absent;
         self.received_timeline = 0;
+        self.is_replay_over = false;
         self.walsenders.iter_mut().for_each(|walsender| *walsender = None);
         self.waiting.clear();
     }
@@ -193,7 +206,7 @@ impl Postgres {
         match self.mode {
             Mode::Starting { until, becomes } if until <= now => self.is_up(archive, becomes, now),
             Mode::Up(Role::Standby) if !is_lazy => self.replayed = self.end.end,
-            Mode::Up(Role::Standby) => self.replayed += (self.end.end - self.replayed) / 2,
+            Mode::Up(Role::Standby) => self.replayed += (self.end.end - self.replayed) / 4,
             Mode::Stopping { since, .. } if now - since >= STOP_PATIENCE_MS => self.ends(false),
             Mode::Stopping { since, has_checkpoint } => {
                 let has_sent = self.walsenders.iter().flatten().all(|it| it.flushed >= self.end.lsn());
@@ -213,7 +226,7 @@ impl Postgres {
         self.mode = Mode::Up(role);
         self.heard_at = now;
         if role == Role::Standby {
-            self.replayed = self.end.end;
+            self.replayed = self.checkpoint.end.max(self.end.end.saturating_sub(NOT_YET_REPLAYED));
         } else {
             self.end = archive.append(self.end);
         }
@@ -260,6 +273,13 @@ impl Postgres {
                 if upstream.is_some() && self.is_standby() { Receiver::Idle } else { Receiver::Absent };
         }
         self.follows = upstream;
+        self.is_replay_over = false;
+    }
+
+    /// A standby that follows nobody has replayed all it has.
+    pub(crate) fn proves_replay_is_over(&mut self) -> bool {
+        self.is_replay_over = self.is_standby() && self.follows.is_none() && self.replayed == self.end.end;
+        self.is_replay_over
     }
 }
 

@@ -139,6 +139,7 @@ impl World {
     fn monitor_goes_or_comes(&mut self) {
         if self.monitor.is_up {
             self.monitor.is_up = false;
+            self.hosts.iter_mut().for_each(|host| host.keeper.is_disconnected());
             self.tell(|_| "FAULT: the monitor ends".to_owned());
         } else {
             self.monitor.restart(self.now);
@@ -154,6 +155,7 @@ impl World {
             self.tell(|_| "the monitor's rows are copied".to_owned());
         } else if self.monitor.restore() {
             self.tell(|_| "FAULT: the monitor's rows are those of the copy".to_owned());
+            self.hosts.iter_mut().for_each(|host| host.keeper.is_disconnected());
             self.heal();
             self.quiet_until = self.now + QUIET_MS;
         }

@@ -69,7 +69,7 @@ impl World {
             acknowledged: AcknowledgedCommits::default(),
             has_lost_nodes: false,
             promotions: 0,
-            quiet_until: 0,
+            quiet_until: profile.quiet_ms,
             violation: None,
             log: Log::new(is_told),
             profile,
@@ -121,7 +121,7 @@ impl World {
 
     /// The phase of faults, then the one in which the group must become whole.
     pub(crate) fn run(&mut self) -> Result<(), String> {
-        while self.now < self.profile.faults_ms && self.violation.is_none() {
+        while self.now < self.profile.quiet_ms + self.profile.faults_ms && self.violation.is_none() {
             self.something_happens();
             self.tick();
         }

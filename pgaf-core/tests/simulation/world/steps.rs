@@ -106,6 +106,12 @@ impl World {
                 Mode::Starting { .. } => Some(Ok(())),
                 Mode::Stopped | Mode::Stopping { .. } => Some(Err("Postgres does not run")),
             },
+            Step::Follow { upstream: None } if postgres.is_standby() => {
+                if postgres.follows.is_some() {
+                    postgres.follow(None);
+                }
+                postgres.proves_replay_is_over().then_some(Ok(()))
+            }
             _ => Some(self.finish_step(index, step)),
         }
     }
