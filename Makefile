@@ -9,7 +9,7 @@ pg_config_path := $(shell command -v $(PG_CONFIG))
 pg_major := $(shell $(PG_CONFIG) --version | sed -E 's/^PostgreSQL ([0-9]+).*/\1/')
 built := $(CARGO_TARGET_DIR)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 
-.PHONY: build install test bench demo fmt lint build-extension install-extension regress e2e chaos
+.PHONY: build install test simulate model mutants bench demo fmt lint build-extension install-extension regress e2e chaos
 
 build: build-extension
 	cargo build --locked --profile $(PROFILE) -p keeper-agent
@@ -22,6 +22,18 @@ install: build install-extension
 # All tests, fast ones first; the last line adds them up. `.ci/test core` runs one tier.
 test:
 	.ci/test
+
+# Groups in memory under random faults, one run a seed: SEEDS=100000, SEED=7 (with a log), NODES=5. See docs/testing.md.
+simulate:
+	cargo test --locked -p pgaf-core --test simulation nothing_acknowledged -- --nocapture
+
+# Explores every situation within the bounds of each check. MODEL_STATES bounds the states a check looks at.
+model:
+	cargo test --locked -p pgaf-core --test model -- --nocapture --test-threads 1
+
+# Wrong rules, one at a time: the simulation or the model check has to find each.
+mutants:
+	.ci/mutants $(MUTANTS)
 
 # A monitor, two nodes, a writer, and the loss of the primary, on this machine. KEEP=1 leaves it running.
 demo:

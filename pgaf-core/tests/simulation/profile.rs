@@ -31,6 +31,8 @@ pub(crate) struct Profile {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Wishes {
     pub(crate) nodes: Option<usize>,
+    /// Of a thousand runs, so many restore older rows of the monitor.
+    pub(crate) restores: u64,
     pub(crate) has_overtaken_reports: bool,
 }
 
@@ -51,7 +53,7 @@ impl Profile {
             commit_rate: random.between(20, 300),
             allows_data_loss: random.per_mille(80),
             loses_nodes: random.per_mille(300),
-            restores_rows: random.per_mille(200),
+            restores_rows: random.per_mille(wishes.restores),
             has_overtaken_reports: wishes.has_overtaken_reports,
         }
     }
