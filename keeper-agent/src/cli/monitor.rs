@@ -23,7 +23,9 @@ use crate::postgres::{Instance, Sight};
 
 /// A keeper that runs takes the change over within this time.
 const TAKE_OVER_LIMIT: Duration = Duration::from_secs(20);
-/// Between two looks at its state file.
+/// What the monitor has told a node is reached within this time.
+const SETTLE_LIMIT: Duration = Duration::from_secs(20);
+/// Between two looks at its state file, or at its row.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// `disable monitor`
@@ -46,9 +48,10 @@ pub(super) async fn disable(pgdata: &Path, is_forced: bool) -> CliResult {
             return Err(CliError::new(error.exit, format!("{error}; {advice}")));
         }
     };
-    if let Some(row) = &row {
-        row.check(is_forced)?;
-    }
+    let row = match row {
+        Some(row) if !is_forced => row.settled(&config, &state).await?,
+        row => row,
+    };
     let mut without = config.clone();
     without.monitor = None;
     orders::remove(&config.paths.orders())?;
@@ -83,9 +86,44 @@ impl Row {
         state: &KeeperState,
     ) -> CliResult<Option<Self>> {
         let (monitor, _) = MonitorConnection::connect(target).await?;
+        Self::read(monitor, config, state).await
+    }
+
+    async fn read(
+        monitor: MonitorConnection,
+        config: &NodeConfig,
+        state: &KeeperState,
+    ) -> CliResult<Option<Self>> {
         let nodes = monitor.current_state(&config.formation, Some(state.group)).await?;
         let (own, others): (Vec<_>, Vec<_>) = nodes.into_iter().partition(|node| node.node == state.node);
         Ok(own.into_iter().next().map(|own| Self { monitor, own, others }))
+    }
+
+    /// The row of a node that may leave now. What the monitor has told it is waited for: when its standbys have left, it
+    /// is told to go on alone.
+    async fn settled(mut self, config: &NodeConfig, state: &KeeperState) -> CliResult<Option<Self>> {
+        let begin = Instant::now();
+        loop {
+            self.check_successors()?;
+            let own = &self.own;
+            if own.reported == own.goal {
+                return Ok(Some(self));
+            }
+            if begin.elapsed() > SETTLE_LIMIT {
+                return Err(CliError::new(
+                    Exit::BadState,
+                    format!(
+                        "this node is {} and should become {}: wait until it has, or give --force",
+                        own.reported, own.goal
+                    ),
+                ));
+            }
+            tokio::time::sleep(LOOK_INTERVAL).await;
+            match Self::read(self.monitor, config, state).await? {
+                Some(row) => self = row,
+                None => return Ok(None),
+            }
+        }
     }
 
     fn is_primary(&self) -> bool {
@@ -97,32 +135,19 @@ impl Row {
         self.is_primary() && !self.others.is_empty()
     }
 
-    fn check(&self, is_forced: bool) -> CliResult {
-        let own = &self.own;
-        if is_forced {
+    fn check_successors(&self) -> CliResult {
+        if !self.has_successors() {
             return Ok(());
         }
-        if own.reported != own.goal {
-            return Err(CliError::new(
-                Exit::BadState,
-                format!(
-                    "this node is {} and should become {}: wait until it has, or give --force",
-                    own.reported, own.goal
-                ),
-            ));
-        }
-        if self.has_successors() {
-            let names: Vec<String> =
-                self.others.iter().map(|node| format!("{} \"{}\"", node.node, node.name)).collect();
-            return Err(CliError::new(
-                Exit::BadState,
-                format!(
-                    "this node is the primary, and its monitor could promote node {}: run \"pg_autoctl disable monitor\" there first, or give --force, which leaves the row of this node at the monitor",
-                    names.join(", ")
-                ),
-            ));
-        }
-        Ok(())
+        let names: Vec<String> =
+            self.others.iter().map(|node| format!("{} \"{}\"", node.node, node.name)).collect();
+        Err(CliError::new(
+            Exit::BadState,
+            format!(
+                "this node is the primary, and its monitor could promote node {}: run \"pg_autoctl disable monitor\" there first, or give --force, which leaves the row of this node at the monitor",
+                names.join(", ")
+            ),
+        ))
     }
 
     /// Takes the row away; the keeper has left.
