@@ -9,7 +9,7 @@ pg_config_path := $(shell command -v $(PG_CONFIG))
 pg_major := $(shell $(PG_CONFIG) --version | sed -E 's/^PostgreSQL ([0-9]+).*/\1/')
 built := $(CARGO_TARGET_DIR)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 
-.PHONY: build install test simulate bench demo fmt lint build-extension install-extension regress e2e
+.PHONY: build install test simulate model mutants bench demo fmt lint build-extension install-extension regress e2e chaos
 
 build: build-extension
 	cargo build --locked --profile $(PROFILE) -p keeper-agent
@@ -27,6 +27,14 @@ test:
 simulate:
 	cargo test --locked -p pgaf-core --test simulation nothing_acknowledged -- --nocapture
 
+# Explores every situation within the bounds of each check. MODEL_STATES bounds the states a check looks at.
+model:
+	cargo test --locked -p pgaf-core --test model -- --nocapture --test-threads 1
+
+# Wrong rules, one at a time: the simulation or the model check has to find each.
+mutants:
+	.ci/mutants $(MUTANTS)
+
 # A monitor, two nodes, a writer, and the loss of the primary, on this machine. KEEP=1 leaves it running.
 demo:
 	.ci/packages build
@@ -43,12 +51,19 @@ e2e:
 	$(MAKE) --no-print-directory build-extension PROFILE=dev
 	cargo test --locked -p keeper-agent --test e2e -- $(E2E)
 
+# Three nodes under random faults that follow from SEED, for DURATION seconds. NODES, ROUNDS, FAULTS, CHAOS_SYSTEMS.
+chaos:
+	.ci/packages test
+	$(MAKE) --no-print-directory build-extension PROFILE=dev
+	cargo test --locked -p keeper-agent --test e2e -- chaos
+
 fmt:
 	cargo fmt --all
 
 lint:
 	cargo fmt --all -- --check
 	cargo clippy --locked --all-targets -p pgaf-core -p keeper-agent -- -D warnings
+	cargo clippy --locked -p keeper-agent --test e2e -- -D warnings
 	PGRX_PG_CONFIG_PATH=$(pg_config_path) cargo clippy --locked -p pgaf-extension \
 		--no-default-features --features pg$(pg_major) -- -D warnings
 

@@ -111,7 +111,8 @@ impl TimelineHistory {
     /// Reads the content of a `.history` file of `timeline`.
     ///
     /// # Errors
-    /// A line that is neither empty, nor a comment, nor `timeline LSN reason`, or timelines that do not ascend.
+    /// A line that is neither empty, nor a comment, nor `timeline LSN reason`; timelines that do not ascend; a timeline
+    /// that ends before its own parent did.
     pub fn parse(timeline: Timeline, content: &str) -> Result<Self, InvalidHistory> {
         let mut ancestors: Vec<(Timeline, Lsn)> = Vec::new();
         for (index, raw) in content.lines().enumerate() {
@@ -122,13 +123,14 @@ impl TimelineHistory {
             let mut words = line.split_whitespace();
             let entry = words
                 .next()
-                .and_then(|word| word.parse().ok())
-                .zip(words.next().and_then(|word| word.parse().ok()))
-                .map(|(id, lsn)| (Timeline(id), lsn));
-            let ascends =
-                |next: Timeline| next < timeline && ancestors.last().is_none_or(|(last, _)| *last < next);
+                .and_then(timeline_id)
+                .zip(words.next().and_then(|word| word.parse::<Lsn>().ok()));
+            let ascends = |(next, end): (Timeline, Lsn)| {
+                next < timeline
+                    && ancestors.last().is_none_or(|(last, left_at)| *last < next && *left_at <= end)
+            };
             match entry {
-                Some((ancestor, lsn)) if ascends(ancestor) => ancestors.push((ancestor, lsn)),
+                Some(entry) if ascends(entry) => ancestors.push(entry),
                 _ => {
                     return Err(InvalidHistory { line: index + 1, text: raw.to_owned() });
                 }
@@ -158,8 +160,16 @@ impl TimelineHistory {
     }
 }
 
+/// A timeline's number as a history file has it: digits alone.
+fn timeline_id(word: &str) -> Option<Timeline> {
+    let is_number = word.bytes().all(|byte| byte.is_ascii_digit());
+    word.parse().ok().filter(|id| is_number && *id >= Timeline::FIRST.0).map(Timeline)
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn lsn(text: &str) -> Lsn {
@@ -211,8 +221,63 @@ mod tests {
 
     #[test]
     fn a_damaged_history_is_an_error() {
-        for content in ["1", "x 0/1 r", "2 0/1 r", "1 0/1 a\n1 0/2 b"] {
-            assert!(TimelineHistory::parse(Timeline(2), content).is_err(), "{content}");
+        for content in
+            ["1", "x 0/1 r", "3 0/1 r", "+1 0/1 r", "0 0/1 r", "1 0/1 a\n1 0/2 b", "1 0/2 a\n2 0/1 b"]
+        {
+            assert!(TimelineHistory::parse(Timeline(3), content).is_err(), "{content}");
+        }
+    }
+
+    /// As Postgres writes it.
+    fn print(history: &TimelineHistory) -> String {
+        let line = |(id, lsn): &(Timeline, Lsn)| format!("{id}\t{lsn}\tno recovery target specified\n\n");
+        history.ancestors.iter().map(line).collect()
+    }
+
+    /// Ancestors that ascend, and the timeline after the last.
+    fn histories() -> impl Strategy<Value = TimelineHistory> {
+        proptest::collection::vec((1..9u32, 0..=u64::MAX >> 8), 0..6).prop_map(|steps| {
+            let (mut id, mut end) = (0, 0);
+            let mut ancestors = Vec::new();
+            for (forward, grown) in steps {
+                id += forward;
+                end += grown;
+                ancestors.push((Timeline(id), Lsn(end)));
+            }
+            TimelineHistory { timeline: Timeline(id + 1), ancestors }
+        })
+    }
+
+    /// Texts that are nearly histories.
+    fn nearly_a_history() -> impl Strategy<Value = String> {
+        let word = prop_oneof!["[0-9+-]{1,3}", "[0-9A-Fx]{1,9}/[0-9A-Fx]{0,9}", "\\PC{0,4}", "[#\t\n ]{1,2}"];
+        proptest::collection::vec(word, 0..12).prop_map(|words| words.join("\t"))
+    }
+
+    proptest! {
+        #[test]
+        fn every_lsn_reads_back(position: u64) {
+            prop_assert_eq!(Lsn(position).to_string().parse(), Ok(Lsn(position)));
+        }
+
+        #[test]
+        fn every_history_reads_back(history in histories()) {
+            prop_assert_eq!(TimelineHistory::parse(history.timeline, &print(&history)), Ok(history));
+        }
+
+        #[test]
+        fn a_text_is_a_history_or_the_line_is_named(
+            timeline in 0..20u32,
+            content in prop_oneof![nearly_a_history(), any::<String>()],
+        ) {
+            match TimelineHistory::parse(Timeline(timeline), &content) {
+                Ok(history) => {
+                    prop_assert_eq!(TimelineHistory::parse(history.timeline, &print(&history)), Ok(history));
+                }
+                Err(InvalidHistory { line, text }) => {
+                    prop_assert_eq!(content.lines().nth(line - 1), Some(text.as_str()));
+                }
+            }
         }
     }
 }

@@ -10,7 +10,8 @@ use crate::postgres::BootTime;
 
 /// The connection to the monitor, kept between exchanges.
 pub(super) struct Link {
-    target: ConnectionString,
+    /// `None` while the monitor is disabled.
+    target: Option<ConnectionString>,
     formation: String,
     connection: Option<Rc<MonitorConnection>>,
     notifications: Option<Notifications>,
@@ -31,23 +32,24 @@ pub(super) struct Exchange {
 }
 
 impl Link {
-    pub(super) const fn new(target: ConnectionString, formation: String) -> Self {
+    pub(super) const fn new(target: Option<ConnectionString>, formation: String) -> Self {
         Self { target, formation, connection: None, notifications: None, told: None }
     }
 
-    /// The exchange, as a future that does not borrow the link. The history is sent to whom it is news.
+    /// The exchange, as a future that does not borrow the link; `None` without a monitor. The history is sent to whom
+    /// it is news.
     pub(super) fn exchange(
         &self,
         node: NodeId,
         group: GroupId,
         mut report: Report,
-    ) -> impl Future<Output = Exchange> + 'static {
-        let (target, formation) = (self.target.clone(), self.formation.clone());
+    ) -> Option<impl Future<Output = Exchange> + 'static> {
+        let (target, formation) = (self.target.clone()?, self.formation.clone());
         let connection = self.connection.clone().filter(|connection| !connection.is_closed());
         if connection.is_some() && self.told == report.detail.history {
             report.detail.history = None;
         }
-        async move {
+        Some(async move {
             let mut sent = BootTime::now();
             let (connection, opened) = match connection {
                 Some(connection) => (connection, None),
@@ -62,7 +64,7 @@ impl Link {
             sent = BootTime::now().max(sent);
             let result = connection.node_active(&formation, node, group, &report).await;
             Exchange { sent, report, result, opened }
-        }
+        })
     }
 
     /// Keeps the connection of a good exchange, and closes that of a bad one.
@@ -83,7 +85,7 @@ impl Link {
     }
 
     /// Forgets the connection: the next exchange opens one to this target.
-    pub(super) fn retarget(&mut self, target: ConnectionString) {
+    pub(super) fn retarget(&mut self, target: Option<ConnectionString>) {
         self.target = target;
         self.disconnect();
     }

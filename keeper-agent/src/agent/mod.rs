@@ -33,9 +33,6 @@ pub enum AgentError {
     /// The node was never registered.
     #[error("this node is not registered at a monitor: run pg_autoctl create postgres first")]
     NotRegistered,
-    /// The node's monitor is disabled.
-    #[error("this node has no monitor: set one with pg_autoctl config set pg_autoctl.monitor URI")]
-    NoMonitor,
     /// Signals cannot be received.
     #[error("cannot receive signals: {0}")]
     Signals(#[from] std::io::Error),
@@ -45,7 +42,7 @@ impl AgentError {
     /// The exit code that tells a script what went wrong.
     pub const fn exit(&self) -> Exit {
         match self {
-            Self::Config(_) | Self::NoMonitor => Exit::BadConfig,
+            Self::Config(_) => Exit::BadConfig,
             Self::State(_) | Self::NotRegistered => Exit::BadState,
             Self::Postgres(_) => Exit::PgCtl,
             Self::Signals(_) => Exit::Internal,

@@ -3,16 +3,12 @@
 use std::time::{Duration, Instant};
 
 use pgaf_core::keeper::{Step, StopMode};
-use serde::Serialize;
 
-use super::commands::{Debugging, Fsm, Pgsetup, Restart, Service};
+use super::commands::{Debugging, Pgsetup, Restart, Service};
 use super::error::{CliError, CliResult};
+use super::fsm;
 use super::options::Pgdata;
-use super::print;
-use super::process::is_postgres_running;
-use super::switches::not_yet;
-use super::target::state_of;
-use crate::config::{Config, NodeConfig};
+use crate::config::Config;
 use crate::exit::Exit;
 use crate::postgres::Instance;
 
@@ -31,8 +27,7 @@ pub(super) async fn run(command: &Debugging) -> CliResult<Exit> {
             Ok(if accepts_connections(&instance(pgdata)?).await { Exit::Quit } else { Exit::PgCtl })
         }
         Debugging::Pgsetup(Pgsetup::Wait(pgdata)) => wait(pgdata).await,
-        Debugging::Fsm(Fsm::State(pgdata)) => fsm_state(pgdata).map(|()| Exit::Quit),
-        Debugging::Fsm(_) => Err(not_yet("controlling a node without a monitor")),
+        Debugging::Fsm(command) => fsm::run(command).await.map(|()| Exit::Quit),
         Debugging::Service(Service::Restart(Restart::Postgres(pgdata))) => {
             // The keeper starts it again.
             instance(pgdata)?
@@ -68,49 +63,4 @@ async fn wait(pgdata: &Pgdata) -> CliResult<Exit> {
         tokio::time::sleep(RETRY_INTERVAL).await;
     }
     Ok(Exit::Quit)
-}
-
-#[derive(Serialize)]
-struct FsmReport {
-    postgres: PostgresReport,
-    state: StateReport,
-}
-
-#[derive(Serialize)]
-struct PostgresReport {
-    pgdata: String,
-    host: String,
-    port: u16,
-    running: bool,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct StateReport {
-    #[serde(rename = "current_role")]
-    current_role: &'static str,
-    #[serde(rename = "assigned_role")]
-    assigned_role: &'static str,
-    node_id: i64,
-    group_id: i32,
-}
-
-fn fsm_state(pgdata: &Pgdata) -> CliResult {
-    let node = NodeConfig::load(&pgdata.required()?)?;
-    let state = state_of(&node)?;
-    let goal = state.assignment.as_ref().map(|assignment| assignment.goal);
-    print::json(&FsmReport {
-        postgres: PostgresReport {
-            pgdata: node.postgres.pgdata.display().to_string(),
-            host: node.hostname.clone(),
-            port: node.postgres.port,
-            running: is_postgres_running(&Config::Node(Box::new(node))),
-        },
-        state: StateReport {
-            current_role: state.reported.as_str(),
-            assigned_role: goal.unwrap_or(state.reported).as_str(),
-            node_id: state.node.0,
-            group_id: state.group.0,
-        },
-    })
 }

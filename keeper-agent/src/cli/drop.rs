@@ -11,7 +11,7 @@ use super::checks;
 use super::commands::{Drop, DropNode};
 use super::error::{CliError, CliResult};
 use super::process;
-use super::target::{Target, monitor_of, node_id};
+use super::target::{Target, node_id};
 use crate::config::atomic_file;
 use crate::config::state::{self, KeeperState};
 use crate::config::{Config, NodeConfig, Paths};
@@ -103,12 +103,15 @@ async fn wait_until_gone(monitor: &MonitorConnection, node: NodeId, limit: Durat
 async fn local_node(pgdata: &Path, options: &DropNode) -> CliResult {
     checks::not_root("drop the node of this machine")?;
     let config = NodeConfig::load(pgdata)?;
+    let target = match options.monitor.given()? {
+        Some(given) => Some(given),
+        None => config.monitor.clone(),
+    };
+    let Some(target) = target else {
+        return unmonitored_node(&config, options).await;
+    };
     // Without a state it never was at the monitor.
     if let Some(state) = state::load(&config.paths.state)? {
-        let target = match options.monitor.given()? {
-            Some(given) => given,
-            None => monitor_of(&config)?,
-        };
         let (monitor, _) = MonitorConnection::connect(&target).await?;
         let is_running = process::running(&config.paths)?.is_some();
         match monitor.remove_node(state.node, options.force).await {
@@ -130,8 +133,22 @@ async fn local_node(pgdata: &Path, options: &DropNode) -> CliResult {
     remove_files(&config.paths, pgdata, options.destroy)
 }
 
-/// In the place of a keeper that does not run: agrees to be dropped.
-async fn say_dropped(monitor: &MonitorConnection, config: &NodeConfig, state: &KeeperState) -> CliResult {
+/// Removes a node that no monitor knows.
+async fn unmonitored_node(config: &NodeConfig, options: &DropNode) -> CliResult {
+    if let Some(pid) = process::running(&config.paths)? {
+        process::signal(pid, Signal::SIGTERM)?;
+        process::wait_until_stopped(&config.paths, STOP_LIMIT).await?;
+    }
+    stop_postgres(config.instance(None)).await?;
+    remove_files(&config.paths, &config.postgres.pgdata, options.destroy)
+}
+
+/// In the place of a keeper that does not run, or does not report: agrees to be dropped.
+pub(super) async fn say_dropped(
+    monitor: &MonitorConnection,
+    config: &NodeConfig,
+    state: &KeeperState,
+) -> CliResult {
     let mut report = Report {
         state: state.reported,
         is_running: false,
@@ -174,7 +191,8 @@ fn remove_files(paths: &Paths, pgdata: &Path, destroy: bool) -> CliResult {
         let removed = atomic_file::remove_tree(pgdata).and_then(|()| paths.remove_all());
         ("what is left", removed)
     } else {
-        ("the state", atomic_file::remove(&paths.state).and_then(|()| atomic_file::remove(&paths.init)))
+        let files = [&paths.state, &paths.init, &paths.orders()];
+        ("the state", files.into_iter().try_for_each(|file| atomic_file::remove(file)))
     };
     removed.map_err(|error| {
         let node = pgdata.display();

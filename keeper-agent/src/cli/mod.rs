@@ -9,9 +9,12 @@ mod options;
 mod create;
 mod run;
 
+mod accept;
 mod config;
 mod debugging;
 mod drop;
+mod fsm;
+mod monitor;
 mod perform;
 mod process;
 mod properties;
@@ -98,6 +101,7 @@ async fn dispatch(command: &Command) -> CliResult<Exit> {
         Command::Get(command) => properties::get(command).await,
         Command::Set(command) => properties::set(command).await,
         Command::Perform(command) => perform::run(command).await,
+        Command::Accept(command) => accept::run(command).await,
         Command::Watch(options) => watch::run(&options.monitor, &options.group, None).await,
         Command::Activate(_) => Err(switches::not_yet("activating a Citus worker")),
         Command::Version(json) => version::run(json.json),

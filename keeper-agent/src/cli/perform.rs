@@ -26,6 +26,9 @@ const COLUMNS: [Column; 6] = [
 /// Without a notification, the state is looked at this often.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
+/// More events are not caused by one command.
+const EVENT_COUNT: i32 = 100;
+
 /// Runs one of them.
 pub(super) async fn run(command: &Perform) -> CliResult {
     match command {
@@ -42,8 +45,30 @@ async fn failover(options: &PerformFailover) -> CliResult {
     let (monitor, notifications) = target.connect_and_listen().await?;
     let group = target.group(&options.group, &monitor).await?;
     let follower = Follower::begin(&monitor, notifications, &formation, group).await?;
-    monitor.perform_failover(&formation, group).await?;
+    if options.allow_data_loss {
+        give_up_commits(&monitor, &formation, group).await?;
+    } else {
+        monitor.perform_failover(&formation, group).await?;
+    }
     follower.follow(options.wait.duration()).await
+}
+
+/// Goes on without nodes that may have acknowledged commits, and says which these are.
+async fn give_up_commits(monitor: &MonitorConnection, formation: &str, group: GroupId) -> CliResult {
+    let before = monitor.last_events(formation, Some(group), 1).await?.last().map_or(0, |event| event.event);
+    monitor.perform_failover_with_data_loss(formation, group).await?;
+    let events = monitor.last_events(formation, Some(group), EVENT_COUNT).await?;
+    let new = events.iter().filter(|event| event.event > before);
+    if let Some(reason) = new.filter_map(|event| reason_of_loss(&event.description)).next() {
+        tracing::warn!("{reason}");
+    }
+    Ok(())
+}
+
+/// Why, in the words of the event's rule.
+fn reason_of_loss(description: &str) -> Option<&str> {
+    let described = description.strip_suffix(" [failover_with_data_loss]")?;
+    described.split_once(" because ").map(|(_, reason)| reason)
 }
 
 async fn promotion(
@@ -72,6 +97,8 @@ struct Follower<'a> {
     notifications: Notifications,
     formation: &'a str,
     group: GroupId,
+    /// Nodes that were no part of a whole group before: they are not waited for.
+    absent: Vec<NodeId>,
     table: Table,
 }
 
@@ -89,7 +116,9 @@ impl<'a> Follower<'a> {
             .iter()
             .map(|node| cells("", &node.name, group, node.node, &node.host, node.port, ["", ""]))
             .collect();
-        Ok(Self { monitor, notifications, formation, group, table: Table::new(&COLUMNS, &rows) })
+        let absent = nodes.iter().filter(|node| is_absent(node)).map(|node| node.node).collect();
+        let table = Table::new(&COLUMNS, &rows);
+        Ok(Self { monitor, notifications, formation, group, absent, table })
     }
 
     async fn follow(mut self, limit: Duration) -> CliResult {
@@ -106,23 +135,32 @@ impl<'a> Follower<'a> {
         let begin = Instant::now();
         loop {
             let nodes = self.monitor.current_state(formation, Some(group)).await?;
-            let awaited = awaited(&nodes);
+            let awaited = awaited(&nodes, &self.absent);
             // What was told before that look is printed before the end.
             let Some(awaited) = awaited else {
                 return self.print_what_came();
             };
             let Some(left) = limit.checked_sub(begin.elapsed()) else {
-                return Err(CliError::new(
-                    Exit::Monitor,
-                    format!(
-                        "the group is not whole after {} s: {}; \"pg_autoctl show state\" shows how it goes on",
-                        limit.as_secs(),
-                        awaited.join("; ")
-                    ),
-                ));
+                return Err(self.not_whole(limit, awaited).await);
             };
             self.print_changes(left.min(LOOK_INTERVAL)).await?;
         }
+    }
+
+    async fn not_whole(&self, limit: Duration, mut awaited: Vec<String>) -> CliError {
+        // What the group waits for comes first: the rest follows from it.
+        match self.monitor.waits_for(self.formation, self.group).await {
+            Ok(reason) => awaited.splice(0..0, reason).for_each(drop),
+            Err(error) => awaited.push(error.to_string()),
+        }
+        CliError::new(
+            Exit::Monitor,
+            format!(
+                "the group is not whole after {} s: {}; \"pg_autoctl show state\" shows how it goes on",
+                limit.as_secs(),
+                awaited.join("; ")
+            ),
+        )
     }
 
     /// Prints the next change, and those that came with it.
@@ -189,9 +227,15 @@ fn cells(
     ]
 }
 
-/// What is still missing, or `None` when the group is whole: one node accepts writes and all others that can be reached are
-/// secondary, or out for maintenance.
-fn awaited(nodes: &[NodeState]) -> Option<Vec<String>> {
+/// It is joining, leaving, or getting its data: that goes on for as long as it takes.
+fn is_absent(node: &NodeState) -> bool {
+    use ReplicationState::{CatchingUp, Dropped, Init, WaitStandby};
+    matches!(node.goal, Init | WaitStandby | CatchingUp | Dropped)
+}
+
+/// What is still missing, or `None` when the group is whole: one node accepts writes and all others that were there and can
+/// be reached are secondary, or out for maintenance.
+fn awaited(nodes: &[NodeState], absent: &[NodeId]) -> Option<Vec<String>> {
     use ReplicationState as State;
     let is_settled = |node: &NodeState| node.reported == node.goal;
     let is_writer = |node: &&NodeState| is_settled(node) && node.goal.is_writer();
@@ -200,7 +244,8 @@ fn awaited(nodes: &[NodeState]) -> Option<Vec<String>> {
         .filter(|node| {
             let is_there = is_settled(node)
                 && (node.goal.is_writer() || matches!(node.goal, State::Secondary | State::Maintenance));
-            !is_there && (node.health != Health::Bad || node.goal.is_writer())
+            let is_missed = node.health != Health::Bad && !(absent.contains(&node.node) && is_absent(node));
+            !is_there && (is_missed || node.goal.is_writer())
         })
         .map(|node| {
             format!(
@@ -244,7 +289,7 @@ mod tests {
 
     #[test]
     fn a_group_is_whole_when_nothing_more_can_come() {
-        let whole = |nodes: &[(State, State, Health)]| awaited(&group(nodes)).is_none();
+        let whole = |nodes: &[(State, State, Health)]| awaited(&group(nodes), &[]).is_none();
         let primary = (State::Primary, State::Primary, Health::Good);
         let alone = (State::WaitPrimary, State::WaitPrimary, Health::Good);
         let standby = (State::Secondary, State::Secondary, Health::Good);
@@ -258,13 +303,40 @@ mod tests {
     }
 
     #[test]
+    fn groups_of_three_are_whole_without_the_lost_and_the_joining() {
+        let primary = (State::Primary, State::Primary, Health::Good);
+        let standby = (State::Secondary, State::Secondary, Health::Good);
+        let joining = (State::WaitStandby, State::CatchingUp, Health::Good);
+        let lost = (State::Primary, State::DemoteTimeout, Health::Bad);
+        let whole = |nodes: &[(State, State, Health)], absent: &[i64]| {
+            let absent: Vec<NodeId> = absent.iter().copied().map(NodeId).collect();
+            awaited(&group(nodes), &absent).is_none()
+        };
+        assert!(whole(&[standby, primary, standby], &[]));
+        assert!(whole(&[lost, primary, standby], &[]));
+        assert!(whole(&[standby, primary, joining], &[3]));
+        assert!(!whole(&[standby, primary, joining], &[]), "it was a secondary before");
+        let elected = (State::ReportLsn, State::PreparePromotion, Health::Good);
+        assert!(!whole(&[lost, standby, elected], &[3]));
+    }
+
+    #[test]
+    fn the_reason_of_a_loss_is_found_in_the_event() {
+        let event = "Setting goal state of node 2 \"n2\" (h:5432) to report_lsn because bob allowed to lose commits \
+                     that only node 1 \"n1\" (h:5432) may have [failover_with_data_loss]";
+        let reason = "bob allowed to lose commits that only node 1 \"n1\" (h:5432) may have";
+        assert_eq!(reason_of_loss(event), Some(reason));
+        assert_eq!(reason_of_loss("New state is reported"), None);
+    }
+
+    #[test]
     fn what_is_awaited_is_said() {
         let nodes = group(&[
             (State::Draining, State::Demoted, Health::Good),
             (State::WaitPrimary, State::WaitPrimary, Health::Good),
         ]);
         assert_eq!(
-            awaited(&nodes),
+            awaited(&nodes, &[]),
             Some(vec!["node 1 \"n1\" is draining and should become demoted".to_owned()])
         );
     }

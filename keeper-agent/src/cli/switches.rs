@@ -5,8 +5,8 @@ use pgaf_core::{NodeId, ReplicationState};
 use super::commands::{Disable, Enable};
 use super::error::{CliError, CliResult};
 use super::options::{Formation, MonitorOrPgdata, Pgdata};
-use super::ssl;
 use super::target::{Target, monitor_of, state_of};
+use super::{monitor, ssl};
 use crate::config::NodeConfig;
 use crate::exit::Exit;
 use crate::monitor::MonitorConnection;
@@ -17,11 +17,12 @@ pub(super) async fn enable(command: &Enable) -> CliResult {
         Enable::Secondary { pgdata, formation } => {
             let (monitor, formation) = formation_of(pgdata, formation).await?;
             monitor.enable_secondary(&formation).await?;
+            tracing::info!("groups of formation \"{formation}\" may have standbys that are promoted");
             Ok(())
         }
         Enable::Maintenance { pgdata, allow_failover } => start_maintenance(pgdata, *allow_failover).await,
         Enable::Ssl { pgdata, ssl: options } => ssl::enable(&pgdata.required()?, options).await,
-        Enable::Monitor { .. } => Err(not_yet("enabling a monitor for a node that had none")),
+        Enable::Monitor { pgdata, uri } => monitor::enable(&pgdata.required()?, uri).await,
     }
 }
 
@@ -31,6 +32,7 @@ pub(super) async fn disable(command: &Disable) -> CliResult {
         Disable::Secondary { pgdata, formation } => {
             let (monitor, formation) = formation_of(pgdata, formation).await?;
             monitor.disable_secondary(&formation).await?;
+            tracing::info!("groups of formation \"{formation}\" have one node each");
             Ok(())
         }
         Disable::Maintenance(pgdata) => {
@@ -39,7 +41,7 @@ pub(super) async fn disable(command: &Disable) -> CliResult {
             Ok(())
         }
         Disable::Ssl(pgdata) => ssl::disable(&pgdata.required()?).await,
-        Disable::Monitor { .. } => Err(not_yet("running a node without its monitor")),
+        Disable::Monitor { pgdata, force } => monitor::disable(&pgdata.required()?, *force).await,
     }
 }
 

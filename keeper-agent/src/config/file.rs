@@ -157,6 +157,18 @@ mod tests {
     }
 
     #[test]
+    fn a_node_without_a_monitor_reads_back() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut config = config(directory.path());
+        for monitor in ["postgres://u@h:1/d", "PG_AUTOCTL_DISABLED"] {
+            set(&mut config, "pg_autoctl.monitor", monitor).expect("set");
+            write(&config.paths.config, &config).expect("written");
+            assert_eq!(get(&reread(&config), "pg_autoctl.monitor").expect("known").as_deref(), Some(monitor));
+        }
+        assert_eq!(config.monitor, None);
+    }
+
+    #[test]
     fn passwords_are_not_shown() {
         let mut config = config(Path::new("/"));
         set(&mut config, "pg_autoctl.monitor", "postgres://u:secret@h/d").expect("set");
@@ -177,6 +189,7 @@ mod tests {
             ("replication.maximum_backup_rate", "10G", "100M"),
             ("replication.backup_directory", "here", "absolute"),
             ("pg_autoctl.monitor", "http://x", "connection string"),
+            ("pg_autoctl.monitor", "", "disable monitor"),
             ("replication.password", "a\nb", "one line"),
         ] {
             let message = set(&mut config, name, value).expect_err(name).to_string();

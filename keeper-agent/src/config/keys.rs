@@ -8,7 +8,14 @@ use pgaf_core::GroupId;
 
 use super::node::{MonitorConfig, NodeConfig, PostgresConfig, SslConfig};
 use super::values::{Role, parse_duration, print_duration};
-use crate::client::{MASK, Secret};
+use crate::client::{ConnectionString, MASK, Secret};
+
+/// In the place of the monitor's URI, when the node has no monitor.
+const DISABLED: &str = "PG_AUTOCTL_DISABLED";
+
+fn disabled() -> String {
+    DISABLED.to_owned()
+}
 
 /// Who may change a key after the node was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -254,10 +261,18 @@ fn identity_keys() -> Vec<Key<NodeConfig>> {
             section: SECTION,
             name: "monitor",
             access: Settable,
-            stored: |c| c.monitor.as_ref().map(crate::client::ConnectionString::to_uri),
-            shown: |c| c.monitor.as_ref().map(ToString::to_string),
+            stored: |c| Some(c.monitor.as_ref().map_or_else(disabled, ConnectionString::to_uri)),
+            shown: |c| Some(c.monitor.as_ref().map_or_else(disabled, ToString::to_string)),
             read: |c, text| {
-                c.monitor = optional(text).map(|uri| parse(&uri)).transpose()?;
+                c.monitor = match text {
+                    "" => {
+                        return Err(
+                            "a value is needed; \"pg_autoctl disable monitor\" goes without".to_owned()
+                        );
+                    }
+                    DISABLED => None,
+                    uri => Some(parse(uri)?),
+                };
                 Ok(())
             },
         },

@@ -26,6 +26,11 @@ pub struct Paths {
 }
 
 impl Paths {
+    /// What a person has assigned to a node without a monitor; beside the state.
+    pub fn orders(&self) -> PathBuf {
+        self.state.with_extension("orders")
+    }
+
     /// Removes all of them but the claim to run the node, and what else is kept beside the state.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! What a keeper must not forget: who it is, and the last assignment it received.
+//! What a keeper must not forget: who it is, and the last assignment it received. Whoever runs the node writes it.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -24,8 +24,11 @@ pub struct KeeperState {
     pub reported: ReplicationState,
     /// The assignment under which it was.
     pub reported_epoch: Epoch,
-    /// What the monitor said last.
+    /// What the monitor said last; or a person, while the monitor is disabled.
     pub assignment: Option<Assignment>,
+    /// The monitor is disabled, and the keeper talks to none.
+    #[serde(default)]
+    pub has_left_monitor: bool,
 }
 
 impl KeeperState {
@@ -38,6 +41,16 @@ impl KeeperState {
             reported: ReplicationState::Init,
             reported_epoch: Epoch(0),
             assignment: None,
+            has_left_monitor: false,
+        }
+    }
+
+    /// Leaves its monitor, or comes to one. What one monitor has numbered means nothing to another.
+    pub fn change_monitor(&mut self, has_left_monitor: bool) {
+        self.has_left_monitor = has_left_monitor;
+        self.reported_epoch = Epoch(0);
+        if let Some(assignment) = &mut self.assignment {
+            assignment.epoch = Epoch(0);
         }
     }
 }
@@ -125,7 +138,11 @@ mod tests {
         assert!(matches!(load(&path), Ok(None)));
         let state = KeeperState::registered(NodeId(3), GroupId(0));
         store(&path, &state).expect("stored");
-        assert_eq!(load(&path).expect("loaded"), Some(state));
+        assert_eq!(load(&path).expect("loaded"), Some(state.clone()));
+        let without = serde_json::to_string(&state).expect("JSON").replace(",\"has_left_monitor\":false", "");
+        std::fs::write(&path, without).expect("written");
+        assert_eq!(load(&path).expect("loaded"), Some(state.clone()), "as written before there was that key");
+        store(&path, &state).expect("stored");
 
         let content = std::fs::read_to_string(&path).expect("read");
         std::fs::write(&path, &content[..content.len() / 2]).expect("truncated");

@@ -2,6 +2,7 @@
 //!
 //! Everything the monitor does is behind the functions of schema `pgautofailover`; nothing here decides anything.
 
+mod branches;
 mod connection;
 mod error;
 mod notifications;
@@ -10,6 +11,7 @@ mod overview;
 mod registration;
 mod views;
 
+pub use branches::{KnownTimeline, NodeBranch, Remarks};
 pub use connection::{EXTENSION_VERSION, MonitorConnection};
 pub use error::MonitorError;
 pub use notifications::{Notification, Notifications, StateChange};

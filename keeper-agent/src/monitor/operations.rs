@@ -35,6 +35,24 @@ impl MonitorConnection {
         .map(|_| ())
     }
 
+    /// Has those who can be heard go on, whatever commits others may have.
+    ///
+    /// # Errors
+    /// The monitor's, when nothing needs to be given up, or nobody can take over.
+    pub async fn perform_failover_with_data_loss(
+        &self,
+        formation: &str,
+        group: GroupId,
+    ) -> Result<(), MonitorError> {
+        self.query(
+            "failing over",
+            "SELECT pgautofailover.perform_failover($1::text, $2::integer, true)",
+            &[&formation, &group.0],
+        )
+        .await
+        .map(|_| ())
+    }
+
     /// Makes the named node the primary of its group; false when it is that already.
     ///
     /// # Errors

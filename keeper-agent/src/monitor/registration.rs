@@ -22,6 +22,8 @@ pub struct Registration {
     pub name: String,
     /// Of the cluster in its PGDATA; `None` for an empty PGDATA.
     pub system_identifier: Option<u64>,
+    /// What it is already, when it comes from another monitor; else `Init`.
+    pub role: ReplicationState,
     /// The id it asks for.
     pub node: Option<NodeId>,
     /// The group it asks for.
@@ -80,7 +82,7 @@ impl MonitorConnection {
                     &registration.system_identifier.map_or(0, as_bigint),
                     &registration.node.map_or(-1, |node| node.0),
                     &registration.group.map_or(-1, |group| group.0),
-                    &ReplicationState::Init.as_str(),
+                    &registration.role.as_str(),
                     &registration.kind.as_str(),
                     &registration.candidate_priority,
                     &registration.replication_quorum,
@@ -95,7 +97,7 @@ impl MonitorConnection {
             group: GroupId(column(row, "assigned_group_id")?),
             name: column(row, "assigned_node_name")?,
             goal: parsed(row, "assigned_group_state")?,
-            reported: ReplicationState::Init,
+            reported: registration.role,
             system_identifier: registration.system_identifier,
         })
     }

@@ -131,10 +131,9 @@ impl MonitorConnection {
     ) -> Result<String, MonitorError> {
         const WHAT: &str = "the state";
         match group {
-            None => self.query_value(WHAT, &json_array(STATE, "rows.n"), &[&formation]).await,
+            None => self.query_value(WHAT, &state_array(STATE), &[&formation]).await,
             Some(group) => {
-                let query = json_array(STATE_OF_GROUP, "rows.n");
-                self.query_value(WHAT, &query, &[&formation, &group.0]).await
+                self.query_value(WHAT, &state_array(STATE_OF_GROUP), &[&formation, &group.0]).await
             }
         }
     }
@@ -283,9 +282,21 @@ impl MonitorConnection {
 }
 
 fn json_array(source: &str, order: &str) -> String {
+    array_of("to_jsonb(r)", source, order)
+}
+
+/// A node that is busy, or whose group waits, has a key more that says with what, or for what.
+fn state_array(source: &str) -> String {
+    const OBJECT: &str = "to_jsonb(r) || jsonb_strip_nulls(jsonb_build_object(\
+         'progress', (SELECT reportdetail ->> 'progress' FROM pgautofailover.node WHERE nodeid = r.node_id), \
+         'waits_for', pgautofailover.waits_for($1, r.group_id)))";
+    array_of(OBJECT, source, "rows.n")
+}
+
+fn array_of(object: &str, source: &str, order: &str) -> String {
     format!(
         "SELECT jsonb_pretty(coalesce(jsonb_agg(rows.object ORDER BY {order}), '[]')) \
-         FROM (SELECT to_jsonb(r) AS object, row_number() OVER () AS n FROM {source} AS r) AS rows"
+         FROM (SELECT {object} AS object, row_number() OVER () AS n FROM {source} AS r) AS rows"
     )
 }
 

@@ -14,7 +14,7 @@ pub(super) async fn run(instance: &Instance, peers: &[Peer]) -> Result<(), Postg
     let config = instance.config();
     let entries = hba::peer_entries(&config, peers).await;
     let files_of = Arc::clone(&config);
-    let has_changed = files::blocking("writing pg_hba.conf", move || {
+    files::blocking("writing pg_hba.conf", move || {
         conninfo::write_passfile(&files_of)?;
         hba::update(&files_of, |managed| entries.apply(managed))
     })
@@ -22,9 +22,8 @@ pub(super) async fn run(instance: &Instance, peers: &[Peer]) -> Result<(), Postg
     if instance.postmaster()?.is_none() {
         return Ok(());
     }
-    if has_changed {
-        instance.reload().await?;
-    }
+    // Even when the file was right already: who wrote it may have been interrupted before the server was told.
+    instance.reload().await?;
     tend(instance, peers, &[]).await
 }
 

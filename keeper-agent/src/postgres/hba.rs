@@ -317,19 +317,18 @@ fn quote(name: &str) -> String {
 /// A change that was given up goes on until its thread has ended, and must not overwrite a later one.
 static CHANGING: Mutex<()> = Mutex::new(());
 
-/// Changes our part of pg_hba.conf; true when that changed the file.
+/// Changes our part of pg_hba.conf.
 pub(super) fn update(
     config: &InstanceConfig,
     change: impl FnOnce(&mut Managed),
-) -> Result<bool, PostgresError> {
+) -> Result<(), PostgresError> {
     let _one_at_a_time = CHANGING.lock().unwrap_or_else(PoisonError::into_inner);
     let path = config.in_pgdata("pg_hba.conf");
     let content = files::read_if_there(&path)?.unwrap_or_default();
     let mut managed = Managed::parse(&content);
     change(&mut managed);
     let wanted = managed.apply(config, &content);
-    files::replace(&path, wanted.as_bytes(), 0o600)?;
-    Ok(wanted != content)
+    files::replace(&path, wanted.as_bytes(), 0o600)
 }
 
 #[cfg(test)]

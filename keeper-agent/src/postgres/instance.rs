@@ -252,6 +252,5 @@ impl Instance {
             hba::update(&config, |managed| managed.access = access)
         })
         .await
-        .map(|_| ())
     }
 }

@@ -155,7 +155,7 @@ fn set_gate(config: &InstanceConfig, gate: Gate) -> Result<(), PostgresError> {
     let mut changing = Changing::read(&config.pgdata)?;
     changing.is_gated = is_gated;
     settings::write(config, &changing)?;
-    hba::update(config, |managed| managed.is_gated = is_gated).map(|_| ())
+    hba::update(config, |managed| managed.is_gated = is_gated)
 }
 
 async fn open_gate(instance: &Instance, config: &Arc<InstanceConfig>) -> Result<(), PostgresError> {

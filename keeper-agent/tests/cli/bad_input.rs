@@ -50,14 +50,9 @@ fn a_command_line_that_makes_no_sense() {
 #[test]
 fn what_this_version_does_not_do() {
     let bed = Bed::new();
-    for arguments in [
-        "create coordinator --pgdata x --no-ssl",
-        "create worker --pgdata x --no-ssl",
-        "create postgres --pgdata x --no-ssl --disable-monitor",
-        "activate --pgdata x",
-        "enable monitor --pgdata x postgres://h/d",
-        "disable monitor --pgdata x",
-    ] {
+    for arguments in
+        ["create coordinator --pgdata x --no-ssl", "create worker --pgdata x --no-ssl", "activate --pgdata x"]
+    {
         bed.run(arguments).refuses(1, "not supported by this version");
     }
 }
@@ -104,7 +99,16 @@ fn a_port_in_use_and_a_name_that_does_not_resolve() {
 #[test]
 fn a_node_that_is_not_there() {
     let bed = Bed::new();
-    for command in ["run", "status", "config get", "show state", "drop node", "show systemd"] {
+    for command in [
+        "run",
+        "status",
+        "config get",
+        "show state",
+        "drop node",
+        "show systemd",
+        "disable monitor",
+        "enable monitor postgres://h/d",
+    ] {
         bed.run(format!("{command} --pgdata x")).refuses(2, "has no configuration file");
     }
     bed.run("stop --pgdata x").refuses(3, "no pg_autoctl runs");

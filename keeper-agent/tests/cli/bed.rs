@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
 
 use tempfile::TempDir;
@@ -83,6 +83,14 @@ impl Bed {
         let mut command = Command::new(program());
         command.args(arguments.to_string().split_whitespace());
         self.end(command, &[])
+    }
+
+    /// Starts `pg_autoctl` with these arguments; what it says goes to a file.
+    pub(crate) fn start(&self, arguments: impl Display, log: &str) -> Child {
+        let mut command = as_user(program());
+        command.args(arguments.to_string().split_whitespace());
+        let log = std::fs::File::create(self.path(log)).expect("a file");
+        self.prepare(&mut command).stdout(Stdio::null()).stderr(log).spawn().expect("it runs")
     }
 
     /// `pg_autoctl` with these arguments, for a terminal that becomes its own: standard input.

@@ -5,8 +5,10 @@
 
 mod bad_input;
 mod bed;
+mod branches;
 mod configuration;
 mod output;
 mod server;
 mod terminal;
+mod unmonitored;
 mod watch;

@@ -60,5 +60,17 @@ $$;
 CREATE FUNCTION pgautofailover.synchronous_standby_names(formation_id text, group_id integer)
 RETURNS text LANGUAGE sql AS $$ SELECT 'ANY 1 (pgautofailover_standby_2)' $$;
 
+-- What nodes are busy with, and what their group waits for: nothing.
+ALTER TABLE pgautofailover.node
+    ADD COLUMN IF NOT EXISTS reportdetail jsonb,
+    ADD COLUMN IF NOT EXISTS reportedhistory jsonb,
+    ADD COLUMN IF NOT EXISTS reportedtli integer DEFAULT 1,
+    ADD COLUMN IF NOT EXISTS reportedlsn pg_lsn DEFAULT '0/0';
+CREATE TABLE pgautofailover.group_status (formationid text, groupid integer, waitsfor text);
+CREATE FUNCTION pgautofailover.waits_for(formation_id text, group_id integer)
+RETURNS text LANGUAGE sql AS $$
+    SELECT waitsfor FROM pgautofailover.group_status WHERE formationid = $1 AND groupid = $2
+$$;
+
 GRANT SELECT ON ALL TABLES IN SCHEMA pgautofailover TO autoctl_node;
 ALTER DATABASE pg_auto_failover SET timezone = 'UTC';

@@ -95,6 +95,11 @@ impl<'a> Server<'a> {
         self.sql("pg_auto_failover", statements);
     }
 
+    /// Asks it something, as psql prints it.
+    pub(crate) fn ask(&self, query: &str) -> String {
+        self.sql("pg_auto_failover", query)
+    }
+
     /// Gives what it prints.
     fn sql(&self, dbname: &str, statements: impl Display) -> String {
         let output = as_user("psql")

@@ -2,6 +2,7 @@
 //! rows are counted. `docs/testing.md` says how to run one scenario and how to read a failure.
 
 mod bench;
+mod chaos;
 mod harness;
 mod scenario;
 
@@ -29,7 +30,11 @@ fn main() -> ExitCode {
 fn run() -> Result<ExitCode> {
     harness::sweep_dead_runs();
     harness::clean_up_on_signals()?;
-    let code = if std::env::args().nth(1).as_deref() == Some("bench") { bench::run() } else { Ok(test()) };
+    let code = match std::env::args().nth(1).as_deref() {
+        Some("bench") => bench::run(),
+        Some("chaos") => chaos::run(),
+        _ => Ok(test()),
+    };
     harness::sweep(std::process::id());
     code
 }
@@ -38,16 +43,14 @@ fn test() -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(CLUSTERS_AT_A_TIME);
     let reason = harness::unavailable();
-    let trials = scenario::all()
-        .into_iter()
-        .map(|scenario| {
-            let reason = reason.clone();
-            Trial::ignorable_test(scenario.name, move || match reason {
-                Some(reason) => Ok(Completion::ignored_with(reason)),
-                None => play(&scenario).map(|()| Completion::Completed),
-            })
+    let scenarios = scenario::all().into_iter().map(|scenario| {
+        let reason = reason.clone();
+        Trial::ignorable_test(scenario.name, move || match reason {
+            Some(reason) => Ok(Completion::ignored_with(reason)),
+            None => play(&scenario).map(|()| Completion::Completed),
         })
-        .collect();
+    });
+    let trials = chaos::trials().into_iter().chain(scenarios).collect();
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 

@@ -57,6 +57,22 @@ pub fn plan_isolated(assignment: &Assignment, observed: &Observed, silence: Sile
     }
 }
 
+/// What to do next for as long as a person has disabled the monitor, with the last assignment, or with what the person
+/// has assigned.
+///
+/// Nobody promotes anybody, so a primary that serves goes on whoever is silent. One that was stopped serves again when
+/// its standbys prove that it still is the primary: they may have been promoted before the monitor was disabled.
+pub fn plan_unmonitored(assignment: &Assignment, observed: &Observed) -> Plan {
+    let silence = Silence { monitor: None, standbys: Duration::ZERO, limit: Duration::MAX };
+    match &observed.server {
+        Server::Running(running) if !running.is_gated => super::plan(assignment, observed),
+        Server::Unresponsive => super::plan(assignment, observed),
+        Server::Running(_) | Server::Starting | Server::Stopped => {
+            plan_isolated(assignment, observed, silence)
+        }
+    }
+}
+
 /// So many members of the quorum stream and have everything that no election can have taken place without them.
 fn has_quorum(assignment: &Assignment, running: &Running) -> bool {
     let rule = &assignment.commit_rule;

@@ -2,7 +2,7 @@
 //!
 //! [`plan`] is total: it has an answer for every goal in every situation, so there is no edge to be missing.
 //! [`plan_isolated`] takes its place while the monitor does not answer: [`Authority`] tells when, and [`Recall`] keeps
-//! what both have to remember.
+//! what both have to remember. [`plan_unmonitored`] does while a person has disabled the monitor.
 
 mod authority;
 mod claim;
@@ -15,7 +15,7 @@ pub mod step;
 
 pub use authority::Authority;
 pub use claim::epoch_to_report;
-pub use isolated::{Silence, plan_isolated};
+pub use isolated::{Silence, plan_isolated, plan_unmonitored};
 pub use moment::Moment;
 pub use observed::{
     Cluster, DataDirectory, Following, Memory, Observed, Receiver, Running, Server, StreamingStandby,

@@ -529,3 +529,42 @@ mod isolated {
         assert!(matches!(verdict(State::Primary, Server::Starting, None, 600), Plan::Wait(_)));
     }
 }
+
+#[test]
+fn without_a_monitor_a_primary_serves_and_is_not_fenced() {
+    for goal in [State::Single, State::WaitPrimary, State::Primary] {
+        let observed = Observed {
+            data: DataDirectory::Present(cluster(false, false)),
+            server: Server::Running(running(false, false)),
+            lineage: None,
+            is_rewind_hopeless: false,
+            memory: Memory::default(),
+        };
+        let steps = match plan_unmonitored(&assignment(goal), &observed) {
+            Plan::Steps(steps) => steps,
+            _ => Vec::new(),
+        };
+        assert!(!steps.iter().any(|step| matches!(step, Step::StopPostgres(_))), "{steps:?}");
+    }
+}
+
+#[test]
+fn without_a_monitor_a_stopped_primary_needs_its_standbys() {
+    let mut observed = Observed {
+        data: DataDirectory::Present(cluster(false, false)),
+        server: Server::Stopped,
+        lineage: None,
+        is_rewind_hopeless: false,
+        memory: Memory::default(),
+    };
+    let plan = |goal, observed: &Observed| plan_unmonitored(&assignment(goal), observed);
+    assert_eq!(plan(State::Primary, &observed), Plan::Steps(vec![Step::StartGated]));
+    assert_eq!(plan(State::WaitPrimary, &observed), Plan::Steps(vec![Step::StartPostgres]));
+    let mut gated = running(false, true);
+    observed.server = Server::Running(gated.clone());
+    assert!(matches!(plan(State::Primary, &observed), Plan::Wait(_)));
+    gated.standbys =
+        vec![StreamingStandby { node: PEER, is_streaming: true, is_synchronous: true, flushed: gated.lsn }];
+    observed.server = Server::Running(gated);
+    assert_eq!(plan(State::Primary, &observed), Plan::Steps(vec![Step::StartPostgres]));
+}

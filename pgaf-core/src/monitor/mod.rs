@@ -41,12 +41,15 @@ pub fn decide(group: &Group, event: &Event) -> Result<Decision, Refusal> {
     let mut draft = Draft::new(group.clone());
     if let Event::Reported(node) = event {
         draft.adopt_newer_epoch(*node)?;
+        // What it was told before, it has heard or will not hear.
+        draft.note_answer(*node, false);
     }
     draft.group.confirm_commit_rule();
     command::carry_out(&mut draft, event)?;
     draft.follow_rules()?;
     if let Event::Reported(node) = event {
-        draft.note_answer(*node);
+        let is_writer = draft.group.node(*node).is_some_and(|node| node.goal.is_writer());
+        draft.note_answer(*node, is_writer);
     }
     draft.group.waits_for = draft.group.why_no_primary();
     Ok(Decision { group: draft.group, changes: draft.changes, removed: draft.removed })
@@ -83,10 +86,10 @@ impl Draft {
         Err(Refusal::RulesDoNotRest(self.changes.len()))
     }
 
-    /// The node that has just reported is answered with its goal.
-    fn note_answer(&mut self, id: NodeId) {
+    /// What the answer to the report of this node says.
+    fn note_answer(&mut self, id: NodeId, is_writer: bool) {
         for node in self.group.nodes.iter_mut().filter(|node| node.id == id) {
-            node.was_told_to_write = node.goal.is_writer();
+            node.was_told_to_write = is_writer;
         }
     }
 

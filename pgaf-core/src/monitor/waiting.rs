@@ -9,7 +9,8 @@ impl Group {
     /// sentence changes only when what it is about does.
     pub fn why_no_primary(&self) -> Option<String> {
         let writer = self.writer();
-        let is_over = writer.is_some_and(|writer| writer.has_data && !self.is_lost(writer))
+        let has_lost_data = |writer: &Node| !writer.has_data && writer.reported.is_writer();
+        let is_over = writer.is_some_and(|writer| !has_lost_data(writer) && !self.is_lost(writer))
             || self.candidate().is_some_and(|candidate| !self.is_stuck(candidate));
         if is_over || self.commit_rules.is_empty() || self.is_election_possible() {
             return None;
@@ -58,14 +59,13 @@ impl Group {
             return None;
         }
         let open: Vec<&CommitRule> = self.commit_rules.iter().filter(is_open).collect();
+        let is_stopped =
+            |node: &Node| node.goal.is_retiring() && node.has_reached_goal() && !self.is_silent(node);
+        let is_member = |node: &Node| open.iter().any(|rule| rule.standbys.contains(&node.id));
         let missing: Vec<String> = self
             .nodes
             .iter()
-            .filter(|node| {
-                !(node.goal.is_retiring() && node.has_reached_goal() && !self.is_silent(node))
-                    && !heard.contains(&node.id)
-                    && open.iter().any(|rule| rule.standbys.contains(&node.id))
-            })
+            .filter(|node| is_member(node) && !heard.contains(&node.id) && !is_stopped(node))
             .map(Node::label)
             .collect();
         let all_or_any = if open.iter().any(|rule| rule.acks > 1) { "enough of" } else { "all of" };

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use pgaf_core::keeper::{
     Authority, Cluster, DataDirectory, Following, Moment, Observed, Plan, Recall, Receiver, Running,
-    StreamingStandby,
+    StreamingStandby, epoch_to_report,
 };
 use pgaf_core::{
     Assignment, Epoch, Lineage, NodeId, Peer, ReplicationState, Report, ReportDetail, Timeline, Upstream,
@@ -100,6 +100,7 @@ impl Keeper {
             self.authority.goes_down(NOW);
         }
         let has_data = server.data == Data::Whole;
+        let observed = observe(server, None);
         Report {
             state: self.reported,
             is_running: server.is_running(),
@@ -107,7 +108,7 @@ impl Keeper {
             lsn: server.end(),
             sync_state: String::new(),
             detail: ReportDetail {
-                epoch: self.reported_epoch,
+                epoch: epoch_to_report(self.reported, self.reported_epoch, &observed),
                 system_identifier: has_data.then_some(1),
                 goal: None,
                 upstream: (server.mode == Mode::Standby).then(|| Upstream {
@@ -159,7 +160,7 @@ fn running(server: &Server) -> Running {
         timeline: Timeline(server.timeline.into()),
         lsn: server.end(),
         replayed: server.end(),
-        is_replay_over: true,
+        is_replay_over: server.mode == Mode::Standby && server.follows.is_none() && !server.is_streaming,
         synchronous_standby_names: server.names.clone(),
         follows: server.follows.map(|index| Following { host: String::new(), port: port_of(index) }),
         receiver: if server.is_streaming { Receiver::Streaming } else { Receiver::Absent },

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use pgaf_core::keeper::{Plan, Server, Step, StopMode};
+use pgaf_core::keeper::{Plan, Server, Step, StopMode, plan_unmonitored};
 use pgaf_core::{Assignment, ReplicationState};
 use tracing::{debug, error, info};
 
@@ -69,8 +69,11 @@ impl Keeper {
         let now = BootTime::now().moment();
         let patience = if self.is_synchronous_writer() { HUNG_AFTER } else { HUNG_ALONE_AFTER };
         let is_awaited = self.unresponsive_since.is_some_and(|since| since.elapsed() < patience);
-        if is_awaited && !self.authority.is_isolated(limit, now) {
+        if is_awaited && (self.is_unmonitored() || !self.authority.is_isolated(limit, now)) {
             return Some(Plan::Wait("Postgres does not answer"));
+        }
+        if self.is_unmonitored() {
+            return Some(plan_unmonitored(&assignment, &observed));
         }
         Some(self.authority.plan(&assignment, &observed, limit, now))
     }

@@ -26,7 +26,7 @@ impl Keeper {
                 info!("told to stop");
                 let is_running =
                     self.sight.as_ref().is_some_and(|sight| sight.observed.server != Server::Stopped);
-                let hands_over = request == Request::Stop && !self.is_monitor_failing;
+                let hands_over = request == Request::Stop && !self.has_no_answer();
                 self.shutdown = if hands_over && self.is_synchronous_writer() && is_running {
                     Shutdown::hand_over()
                 } else {
@@ -62,7 +62,7 @@ impl Keeper {
             Shutdown::None => None,
             Shutdown::HandingOver { deadline, is_answered } => {
                 let stays_writer = is_answered && self.is_synchronous_writer();
-                if stays_writer || deadline <= Instant::now() || self.is_monitor_failing {
+                if stays_writer || deadline <= Instant::now() || self.has_no_answer() {
                     info!("no standby can take over: stopping Postgres");
                     self.shutdown = Shutdown::Stopping { immediately: false, exit: Exit::Quit };
                     self.look_again();
@@ -71,7 +71,7 @@ impl Keeper {
             }
             Shutdown::Stopping { exit, .. } => {
                 if is_stopped && !self.is_sight_stale && !self.work.is_busy() {
-                    if exit == Exit::Dropped || self.is_monitor_failing {
+                    if exit == Exit::Dropped || self.has_no_answer() {
                         return Some(exit);
                     }
                     self.shutdown = Shutdown::farewell(exit);
@@ -82,7 +82,7 @@ impl Keeper {
                 None
             }
             Shutdown::Farewell { deadline, exit } => {
-                (deadline <= Instant::now() || self.is_monitor_failing).then_some(exit)
+                (deadline <= Instant::now() || self.has_no_answer()).then_some(exit)
             }
         }
     }

@@ -18,7 +18,7 @@ impl Keeper {
 
     /// How long until this node would have to fence itself; `None` when it never has to.
     pub(super) fn time_to_fence(&self) -> Option<Duration> {
-        let is_concerned = self.is_synchronous_writer() && !self.work.is_fencing();
+        let is_concerned = self.is_synchronous_writer() && !self.work.is_fencing() && !self.is_unmonitored();
         is_concerned.then(|| self.authority.time_to_fence(self.fence_limit(), BootTime::now().moment()))
     }
 

@@ -8,6 +8,7 @@ mod reload;
 mod save;
 mod speak;
 mod tend;
+mod unmonitored;
 
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -71,14 +72,13 @@ pub(super) struct Keeper {
 impl Keeper {
     pub(super) fn new(config: NodeConfig) -> Result<Self, AgentError> {
         let state = state::load(&config.paths.state)?.ok_or(AgentError::NotRegistered)?;
-        let monitor = config.monitor.clone().ok_or(AgentError::NoMonitor)?;
         let instance = Rc::new(Instance::new(config.instance(Some(state.node))));
         if instance.adopt()? {
             info!("adopted the Postgres that runs in {}", config.postgres.pgdata.display());
         }
         let now = Instant::now();
         Ok(Self {
-            link: Link::new(monitor, config.formation.clone()),
+            link: Link::new(config.monitor.clone(), config.formation.clone()),
             work: Work::new(Rc::clone(&instance)),
             signals: Signals::install()?,
             config,
@@ -112,6 +112,7 @@ impl Keeper {
 
     pub(super) async fn live(mut self) -> Result<Exit, AgentError> {
         info!("keeper of node {} \"{}\" starts", self.state.node, self.config.name);
+        self.note_monitor();
         loop {
             self.look();
             self.fence_if_due();
@@ -143,7 +144,8 @@ impl Keeper {
     fn next_wake(&self) -> Instant {
         let now = Instant::now();
         let look = (!self.observing.is_busy()).then_some(self.next_look);
-        let report = (!self.contacting.is_busy() && !self.is_sight_stale).then_some(self.next_report);
+        let may_report = !self.is_unmonitored() && !self.contacting.is_busy() && !self.is_sight_stale;
+        let report = may_report.then_some(self.next_report);
         let fence = self.time_to_fence().filter(|left| !left.is_zero()).map(|left| now + left);
         let due = [look, report, fence, self.work.not_before()].into_iter().flatten().min();
         due.unwrap_or(now + REPORT_PERIOD).max(now)

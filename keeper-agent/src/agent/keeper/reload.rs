@@ -1,6 +1,7 @@
 //! Reading the configuration again.
 
 use std::rc::Rc;
+use std::time::Instant;
 
 use pgaf_core::keeper::DataDirectory;
 use tracing::{error, info};
@@ -13,13 +14,14 @@ impl Keeper {
         info!("reading the configuration again");
         match self.config.reload() {
             Ok(config) => {
-                if let Some(monitor) =
-                    config.monitor.clone().filter(|uri| Some(uri) != self.config.monitor.as_ref())
-                {
-                    self.link.retarget(monitor);
+                if config.monitor != self.config.monitor {
+                    self.contacting.cancel();
+                    self.link.retarget(config.monitor.clone());
+                    self.next_report = Instant::now();
                 }
                 self.instance.reconfigure(config.instance(Some(self.state.node)));
                 self.config = config;
+                self.note_monitor();
                 self.recall.forget_admitted();
                 self.look_again();
                 // Without data there is nothing to write settings to: they are written when there is.

@@ -42,7 +42,8 @@ impl Keeper {
     }
 
     pub(super) fn speak(&mut self) {
-        if self.contacting.is_busy() || self.next_report > Instant::now() || self.is_sight_stale {
+        let is_due = self.next_report <= Instant::now() && !self.is_unmonitored();
+        if self.contacting.is_busy() || self.is_sight_stale || !is_due {
             return;
         }
         let Some(sight) = &self.sight else { return };
@@ -52,7 +53,9 @@ impl Keeper {
         }
         self.last_report = Some(report.clone());
         self.next_report = Instant::now() + REPORT_PERIOD;
-        self.contacting.start(self.link.exchange(self.state.node, self.state.group, report));
+        if let Some(exchange) = self.link.exchange(self.state.node, self.state.group, report) {
+            self.contacting.start(exchange);
+        }
     }
 
     pub(super) fn on_answer(&mut self, mut exchange: Exchange) {

@@ -9,11 +9,11 @@ mod show;
 use clap::{ArgAction, Parser, Subcommand};
 
 pub(super) use create::{Create, Kind, NewFormation, NewNode};
-pub(super) use debugging::{Debugging, Fsm, Pgsetup, Restart, Service};
+pub(super) use debugging::{Debugging, Fsm, Nodes, Pgsetup, Restart, Service};
 pub(super) use node::{Config, Disable, Drop, DropNode, Enable, Run, Status, Stop};
 pub(super) use properties::{
-    FormationChoice, Get, GetFormation, GetNode, NodeChoice, Perform, PerformFailover, Set, SetFormation,
-    SetNode,
+    Accept, AcceptTimeline, FormationChoice, Get, GetFormation, GetNode, NodeChoice, Perform,
+    PerformFailover, Set, SetFormation, SetNode,
 };
 pub(super) use show::{Show, ShowEvents, ShowFile, ShowState, ShowUri, Watch};
 
@@ -82,6 +82,9 @@ pub(in crate::cli) enum Command {
     /// Have the monitor do something
     #[command(subcommand)]
     Perform(Perform),
+    /// Decide what only a person can decide
+    #[command(subcommand)]
+    Accept(Accept),
     /// Let a Citus worker take part
     Activate(Pgdata),
     /// Print the version

@@ -151,7 +151,7 @@ pub(in crate::cli) enum Enable {
         #[command(flatten)]
         ssl: Ssl,
     },
-    /// Have the node in PGDATA controlled by a monitor
+    /// Have the node in PGDATA, which has no monitor, controlled by this one; Postgres goes on as it is
     Monitor {
         #[command(flatten)]
         pgdata: Pgdata,
@@ -174,11 +174,11 @@ pub(in crate::cli) enum Disable {
     Maintenance(Pgdata),
     /// Do not encrypt connections
     Ssl(Pgdata),
-    /// Have the node in PGDATA controlled by nobody
+    /// Have the node in PGDATA controlled by nobody; Postgres goes on as it is
     Monitor {
         #[command(flatten)]
         pgdata: Pgdata,
-        /// Also when the monitor cannot be reached
+        /// Also when the monitor cannot be reached, or when the node is a primary that its standbys could succeed
         #[arg(long)]
         force: bool,
     },

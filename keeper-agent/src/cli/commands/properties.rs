@@ -147,6 +147,28 @@ pub(in crate::cli) struct PerformFailover {
     pub(in crate::cli) monitor: MonitorOrPgdata,
     #[command(flatten)]
     pub(in crate::cli) group: FormationGroup,
+    /// Go on without nodes that may have acknowledged commits: those commits are lost when only they have them
+    #[arg(long)]
+    pub(in crate::cli) allow_data_loss: bool,
     #[command(flatten)]
     pub(in crate::cli) wait: Wait,
+}
+
+/// `accept …`
+#[derive(Subcommand, Debug)]
+pub(in crate::cli) enum Accept {
+    /// Say which branch of the log is the right one: nodes on others are rewound or copied anew
+    Timeline(AcceptTimeline),
+}
+
+/// `accept timeline`
+#[derive(Args, Clone, Debug)]
+pub(in crate::cli) struct AcceptTimeline {
+    #[command(flatten)]
+    pub(in crate::cli) monitor: MonitorOrPgdata,
+    #[command(flatten)]
+    pub(in crate::cli) group: FormationGroup,
+    /// The newest timeline of that branch, see show timeline
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=0x7FFF_FFFF))]
+    pub(in crate::cli) timeline: u32,
 }

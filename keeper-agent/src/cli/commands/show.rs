@@ -31,6 +31,15 @@ pub(in crate::cli) enum Show {
         #[command(flatten)]
         json: Json,
     },
+    /// Timelines of a group, and which node is on which branch of the log
+    Timeline {
+        #[command(flatten)]
+        monitor: MonitorOrPgdata,
+        #[command(flatten)]
+        group: FormationGroup,
+        #[command(flatten)]
+        json: Json,
+    },
     /// Files of the node in PGDATA
     File(ShowFile),
     /// A unit file for systemd that runs the node in PGDATA

@@ -8,6 +8,8 @@ mod monitor;
 mod node;
 mod server;
 
+pub(super) use server::make_primary;
+
 use super::commands::Create;
 use super::error::CliResult;
 use super::switches::not_yet;

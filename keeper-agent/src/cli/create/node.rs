@@ -3,16 +3,14 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use pgaf_core::{GroupId, ReplicationState};
+use pgaf_core::{GroupId, NodeId, ReplicationState};
 
 use super::super::checks;
 use super::super::commands::NewNode;
 use super::super::error::{CliError, CliResult};
 use super::super::run::{claim, run_node};
 use super::super::ssl::make_certificate;
-use super::super::switches::not_yet;
-use super::super::target::monitor_of;
-use super::server::{Earlier, Plan, earlier, failed, make_cluster, take_back, while_running};
+use super::server::{Earlier, Plan, earlier, failed, make_primary, take_back};
 use crate::client::{ConnectError, ConnectionString};
 use crate::config::init_file::{self, Before, Progress};
 use crate::config::state::{self, KeeperState};
@@ -32,9 +30,6 @@ const REPEAT_INTERVAL: Duration = Duration::from_secs(10);
 /// Runs it.
 pub(super) async fn run(options: &NewNode) -> CliResult<Exit> {
     checks::not_root("create a node")?;
-    if options.disable_monitor {
-        return Err(not_yet("a node without a monitor"));
-    }
     let pgdata = options.server.pgdata.required()?;
     let paths = Paths::of(&pgdata)?;
     let present = paths.config.exists().then(|| Config::load(&pgdata)).transpose()?;
@@ -57,6 +52,10 @@ pub(super) async fn run(options: &NewNode) -> CliResult<Exit> {
         (Earlier::Interrupted(progress), _) => Some(progress),
         _ => None,
     };
+    if options.disable_monitor {
+        let config = make_unmonitored(options, &pgdata, paths, progress).await?;
+        return go_on(config, options.server.run, claim).await;
+    }
     let config = make(options, &pgdata, paths, progress).await?;
     tracing::info!("node \"{}\" is registered in formation \"{}\"", config.name, config.formation);
     go_on(config, options.server.run, claim).await
@@ -67,7 +66,10 @@ async fn is_registered(config: &NodeConfig) -> CliResult<bool> {
     let Some(state) = state::load(&config.paths.state)? else {
         return Ok(false);
     };
-    let known = match MonitorConnection::connect(&monitor_of(config)?).await {
+    let Some(target) = &config.monitor else {
+        return Ok(true);
+    };
+    let known = match MonitorConnection::connect(target).await {
         Ok((monitor, _)) => monitor.node(state.node).await,
         Err(error) => Err(error),
     };
@@ -98,7 +100,7 @@ async fn make(
     let monitor = given_monitor(options)?;
     let before = progress.as_ref().map(|progress| progress.pgdata);
     let plan = Plan::new(&options.server, pgdata, before)?;
-    let mut config = configuration(options, pgdata, paths, &plan, monitor)?;
+    let mut config = configuration(options, pgdata, paths, &plan, Some(monitor))?;
     let instance = Instance::new(config.instance(None));
     if plan.before == Before::Cluster {
         instance.check_binaries().await.map_err(failed)?;
@@ -115,7 +117,7 @@ async fn make(
         config.store()?;
         instance.reconfigure(config.instance(None));
         let registered = register(options, &mut config, &instance, &connection, &mut progress).await?;
-        settle(&instance, &mut config, &connection, &registered, plan.before).await
+        settle(&instance, &config, &connection, &registered, plan.before).await
     }
     .await;
     match made {
@@ -128,6 +130,39 @@ async fn make(
             Err(error)
         }
     }
+}
+
+/// Makes a node that a person will assign its states; its data are made when they say that it is the primary.
+async fn make_unmonitored(
+    options: &NewNode,
+    pgdata: &Path,
+    paths: Paths,
+    progress: Option<Progress>,
+) -> CliResult<NodeConfig> {
+    let id = options.node_id.filter(|id| *id > 0).ok_or_else(|| {
+        CliError::bad_arguments(
+            "a node without a monitor needs a number, 1 or higher, that no other node of its group has: give --node-id",
+        )
+    })?;
+    let plan = Plan::new(&options.server, pgdata, progress.map(|progress| progress.pgdata))?;
+    let mut config = configuration(options, pgdata, paths, &plan, None)?;
+    config.hostname = plan.address(None)?;
+    config.group = Some(options.group.map(GroupId).unwrap_or_default());
+    if config.name.is_empty() {
+        config.name = format!("node_{id}");
+    }
+    let mut state = KeeperState::registered(NodeId(id), config.group.unwrap_or_default());
+    state.change_monitor(true);
+    let instance = Instance::new(config.instance(Some(state.node)));
+    if plan.before == Before::Cluster {
+        instance.check_binaries().await.map_err(failed)?;
+    }
+    make_certificate(&instance, &mut config.ssl).await.map_err(failed)?;
+    config.store()?;
+    state::store(&config.paths.state, &state)?;
+    init_file::remove(&config.paths.init)?;
+    tracing::info!("node {id} \"{}\" is made, without a monitor", config.name);
+    Ok(config)
 }
 
 fn given_monitor(options: &NewNode) -> CliResult<ConnectionString> {
@@ -145,11 +180,11 @@ fn configuration(
     pgdata: &Path,
     paths: Paths,
     plan: &Plan,
-    monitor: ConnectionString,
+    monitor: Option<ConnectionString>,
 ) -> CliResult<NodeConfig> {
     let mut config = NodeConfig::empty(paths);
     plan.fill(&mut config.postgres, pgdata);
-    config.monitor = Some(monitor);
+    config.monitor = monitor;
     config.formation.clone_from(&options.formation);
     config.group = options.group.map(GroupId);
     config.name = options.name.clone().unwrap_or_default();
@@ -267,6 +302,7 @@ async fn registration(
         dbname: config.postgres.dbname.clone(),
         name: config.name.clone(),
         system_identifier,
+        role: ReplicationState::Init,
         node: None,
         group: config.group,
         kind: config.kind,
@@ -279,7 +315,7 @@ async fn registration(
 /// The first node of a group gets its cluster now; the others copy it when they run.
 async fn settle(
     instance: &Instance,
-    config: &mut NodeConfig,
+    config: &NodeConfig,
     monitor: &MonitorConnection,
     registered: &RegisteredNode,
     before: Before,
@@ -287,22 +323,12 @@ async fn settle(
     if registered.goal != ReplicationState::Single {
         return Ok(());
     }
-    make_cluster(instance, before).await?;
+    make_primary(instance, config, before).await?;
     if before == Before::Empty {
         let identifier = instance.control_data().await.map_err(failed)?.system_identifier;
         monitor.set_node_system_identifier(registered.node, identifier).await?;
     }
-    instance.write_settings().await.map_err(failed)?;
-    instance.write_hba(&[]).await.map_err(failed)?;
-    let postgres = &config.postgres;
-    while_running(instance, false, async {
-        if instance.is_postmaster_running() {
-            instance.reload().await.map_err(failed)?;
-        }
-        instance.ensure_database(&postgres.dbname, &postgres.username).await.map_err(failed)?;
-        instance.ensure_replication_roles().await.map_err(failed)
-    })
-    .await
+    Ok(())
 }
 
 /// Leaves things as they were found; when the monitor cannot be told, the init file stays for another try.

@@ -10,7 +10,7 @@ use super::super::error::{CliError, CliResult};
 use super::super::options::NewServer;
 use crate::client::ConnectionString;
 use crate::config::init_file::{self, Before, Progress};
-use crate::config::{AuthMethod, HbaLevel, Paths, PostgresConfig, SslConfig, atomic_file};
+use crate::config::{AuthMethod, HbaLevel, NodeConfig, Paths, PostgresConfig, SslConfig, atomic_file};
 use crate::exit::Exit;
 use crate::postgres::{Instance, PostgresError};
 
@@ -108,6 +108,26 @@ pub(super) async fn make_cluster(instance: &Instance, before: Before) -> CliResu
         })?;
     }
     instance.check_binaries().await.map_err(failed)
+}
+
+/// The cluster of a node that is going to be the first primary of its group, with the roles that others need there.
+pub(in crate::cli) async fn make_primary(
+    instance: &Instance,
+    config: &NodeConfig,
+    before: Before,
+) -> CliResult {
+    make_cluster(instance, before).await?;
+    instance.write_settings().await.map_err(failed)?;
+    instance.write_hba(&[]).await.map_err(failed)?;
+    let postgres = &config.postgres;
+    while_running(instance, false, async {
+        if instance.is_postmaster_running() {
+            instance.reload().await.map_err(failed)?;
+        }
+        instance.ensure_database(&postgres.dbname, &postgres.username).await.map_err(failed)?;
+        instance.ensure_replication_roles().await.map_err(failed)
+    })
+    .await
 }
 
 fn disk_full(pgdata: &Path) -> CliError {

@@ -5,6 +5,7 @@ mod file;
 mod settings;
 mod state;
 mod systemd;
+mod timeline;
 mod uri;
 
 use super::commands::Show;
@@ -18,6 +19,7 @@ pub(super) async fn run(show: &Show) -> CliResult {
         Show::Events(options) => events::run(options).await,
         Show::Settings { monitor, formation, json } => settings::run(monitor, formation, *json).await,
         Show::StandbyNames { monitor, group, json } => settings::standby_names(monitor, group, *json).await,
+        Show::Timeline { monitor, group, json } => timeline::run(monitor, group, *json).await,
         Show::File(options) => file::run(options),
         Show::Systemd(pgdata) => systemd::run(pgdata),
     }

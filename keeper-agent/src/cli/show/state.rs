@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pgaf_core::{Health, ReplicationState};
+use pgaf_core::{GroupId, Health, ReplicationState};
 
 use super::super::commands::ShowState;
 use super::super::error::{CliError, CliResult};
@@ -11,7 +11,7 @@ use super::super::table::{Align, Column, render};
 use super::super::target::{Target, state_of};
 use super::super::watch;
 use crate::config::{Config, NodeConfig};
-use crate::monitor::{NodeState, Notification};
+use crate::monitor::{MonitorConnection, NodeState, Notification, Remarks};
 
 const COLUMNS: [Column; 7] = [
     Column::new("Name", Align::Right, 0),
@@ -47,7 +47,7 @@ pub(super) async fn run(options: &ShowState) -> CliResult {
     if options.json.json {
         return print::line(&monitor.current_state_json(&formation, group).await?);
     }
-    let mut shown = table(&monitor.current_state(&formation, group).await?);
+    let mut shown = look(&monitor, &formation, group).await?;
     print::line(&shown)?;
     if !options.watch {
         return Ok(());
@@ -59,12 +59,26 @@ pub(super) async fn run(options: &ShowState) -> CliResult {
         if matches!(awaited, Ok(Some(Notification::Log(_)))) {
             continue;
         }
-        let now = table(&monitor.current_state(&formation, group).await?);
+        let now = look(&monitor, &formation, group).await?;
         if now != shown {
             print::line(&now)?;
             shown = now;
         }
     }
+}
+
+/// The table, and the remarks under it.
+async fn look(monitor: &MonitorConnection, formation: &str, group: Option<GroupId>) -> CliResult<String> {
+    let nodes = monitor.current_state(formation, group).await?;
+    Ok(table(&nodes) + &remarks(&monitor.remarks(formation, group).await?))
+}
+
+/// What nodes are busy with, and what groups wait for, with an empty line before and after; nothing when there is nothing.
+fn remarks(remarks: &Remarks) -> String {
+    let busy = remarks.progress.iter().map(|(node, name, text)| format!("\nnode {node} \"{name}\": {text}"));
+    let waiting = remarks.waits_for.iter().map(|text| format!("\n{text}"));
+    let lines: String = busy.chain(waiting).collect();
+    if lines.is_empty() { lines } else { lines + "\n" }
 }
 
 /// The table, with the empty line that ends it.
@@ -145,7 +159,7 @@ fn show_local(node: &NodeConfig, as_json: bool) -> CliResult {
 
 #[cfg(test)]
 mod tests {
-    use pgaf_core::{GroupId, Lsn, NodeId, Timeline};
+    use pgaf_core::{Lsn, NodeId, Timeline};
 
     use super::*;
 
@@ -180,6 +194,15 @@ Name |  Node |      Host:Port |       TLI: LSN |   Connection |      Reported St
   n2 |     2 | 192.0.2.3:5432 |   1: 0/304EC80 |    read-only |           secondary |           secondary
 ";
         assert_eq!(table(&nodes), expected);
+    }
+
+    #[test]
+    fn remarks_stand_under_the_table() {
+        let mut known = Remarks::default();
+        assert_eq!(remarks(&known), "");
+        known.progress.push((NodeId(2), "n2".to_owned(), "copying, 42 %".to_owned()));
+        known.waits_for.push("group 0 waits".to_owned());
+        assert_eq!(remarks(&known), "\nnode 2 \"n2\": copying, 42 %\ngroup 0 waits\n");
     }
 
     #[test]

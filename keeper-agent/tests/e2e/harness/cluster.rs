@@ -20,7 +20,7 @@ use super::sql::{Sql, Target};
 use super::sweep::{is_kept, remove_directory, run_directory};
 use super::tools::Tools;
 use super::wait::wait_for;
-use super::writer::{Audience, TABLE_DDL, Writer};
+use super::writer::{Audience, Pace, TABLE_DDL, Writer};
 
 /// How long a monitor or a node may take until it is up for the first time.
 const START_DEADLINE: Duration = Duration::from_secs(90);
@@ -79,15 +79,18 @@ impl Cluster {
     /// A cluster with all nodes up: n1 primary (or single), the others secondary.
     pub(crate) fn start(tools: &Tools, setup: Setup) -> Result<Self> {
         let mut cluster = Self::with_monitor(tools, setup)?;
-        let brought_up = cluster.bring_up();
-        match brought_up {
-            Ok(()) => Ok(cluster),
-            Err(error) => Err(error.context(cluster.dump())),
-        }
+        cluster.bring_up()?;
+        Ok(cluster)
+    }
+
+    /// Adds the nodes and waits until all are up.
+    pub(crate) fn bring_up(&mut self) -> Result<()> {
+        let brought_up = self.add_nodes();
+        brought_up.map_err(|error| error.context(self.dump()))
     }
 
     /// The first node, then all the others at once.
-    fn bring_up(&mut self) -> Result<()> {
+    fn add_nodes(&mut self) -> Result<()> {
         for number in 1..=self.setup.nodes {
             let name = format!("n{number}");
             self.add_node(&name, self.setup.options_of(&name))?;
@@ -307,6 +310,11 @@ impl Cluster {
         self.start_writer(door, targets, Audience::ReadWrite)
     }
 
+    /// A way into the namespace of the clients.
+    pub(crate) fn client_door(&self) -> Result<Door> {
+        self.client.namespace.door()
+    }
+
     /// Starts a client on a node's own host, that writes to this node whatever happens around it.
     pub(crate) fn local_writer(&mut self, name: &str) -> Result<Writer> {
         let host = self.host(name)?;
@@ -321,7 +329,7 @@ impl Cluster {
 
     fn start_writer(&mut self, door: Door, targets: Vec<Target>, audience: Audience) -> Result<Writer> {
         self.writers_started += 1;
-        let writer = Writer::start(self.writers_started, door, targets, audience);
+        let writer = Writer::start(self.writers_started, door, targets, audience, Pace::BRISK);
         writer.wait_for_ack(Duration::from_secs(20))?;
         Ok(writer)
     }

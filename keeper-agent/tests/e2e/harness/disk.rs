@@ -8,6 +8,7 @@ use anyhow::Result;
 
 use super::host::give_to_postgres;
 use super::process::run;
+use super::sweep::release_shared_memory;
 
 /// A file system of its own for a directory; unmounted on drop.
 pub(crate) struct SmallDisk {
@@ -43,6 +44,8 @@ pub(crate) fn unmount_below(directory: &Path) {
 }
 
 fn unmount(directory: &Path) {
+    // Afterwards nobody can tell which segments its servers had.
+    release_shared_memory(directory);
     if let Err(error) = run(Command::new("umount").arg("--lazy").arg(directory)) {
         eprintln!("{} stays mounted: {error:#}", directory.display());
     }

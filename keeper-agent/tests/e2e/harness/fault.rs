@@ -46,6 +46,17 @@ impl Host {
         signal_namespace(self.link.namespace.name(), Signal::SIGCONT)
     }
 
+    /// A signal to every process of the host that runs that program.
+    pub(crate) fn signal_program(&self, program: &str, with: Signal) -> Result<()> {
+        for pid in pids_in_namespace(self.link.namespace.name()) {
+            let comm = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+            if comm.trim_end() == program {
+                signal(pid, with)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Removes `global/pg_control` and stops Postgres, which cannot start again from what is left.
     pub(crate) fn lose_pg_control(&self) -> Result<()> {
         let path = self.pgdata().join("global/pg_control");

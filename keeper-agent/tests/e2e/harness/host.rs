@@ -47,7 +47,7 @@ impl Host {
             give_to_postgres(&path)?;
             fs::set_permissions(&path, Permissions::from_mode(0o755))?;
         }
-        Ok(Self {
+        let host = Self {
             name: name.to_owned(),
             tools: tools.clone(),
             link,
@@ -55,7 +55,9 @@ impl Host {
             environment: Vec::new(),
             own_directory: None,
             keeper: None,
-        })
+        };
+        host.step_clock(0)?;
+        Ok(host)
     }
 
     /// Its address.

@@ -27,6 +27,8 @@ pub(crate) struct Ledger {
     pub(crate) writer: usize,
     /// In the order of the answers.
     pub(crate) acks: Vec<Ack>,
+    /// The highest value that was sent; all from 1 up to it were.
+    pub(crate) last_sent: u64,
     /// Commits that a server reported with a warning: not replicated, so not acknowledged.
     pub(crate) unreplicated: Vec<u64>,
     /// The last things that went wrong, for people.
@@ -43,6 +45,7 @@ impl Ledger {
         Self {
             writer,
             acks: Vec::new(),
+            last_sent: 0,
             unreplicated: Vec::new(),
             errors: VecDeque::new(),
             began: Instant::now(),

@@ -2,12 +2,14 @@
 //! its own, joined by a bridge that can be cut. Nothing here knows what a scenario expects; it only builds
 //! clusters, breaks them, writes to them and counts what was acknowledged.
 
+mod clock;
 mod cluster;
 mod disk;
 mod dump;
 mod event;
 mod fault;
 mod host;
+mod impairment;
 mod ledger;
 mod network;
 mod operator;
@@ -24,13 +26,16 @@ mod wait;
 mod watch;
 mod writer;
 
+pub(crate) use clock::SteppedClock;
 pub(crate) use cluster::{Cluster, Setup};
 pub(crate) use disk::SmallDisk;
 pub(crate) use host::Host;
-pub(crate) use process::{is_process, pids_in_namespace, run, run_to_end, signal};
+pub(crate) use ledger::{Ack, Ledger, check_one_writer};
+pub(crate) use network::Door;
+pub(crate) use process::{is_process, pids_in_namespace, run_to_end, signal};
 pub(crate) use security::{Auth, Security, Tls};
-pub(crate) use sql::{Sql, sqlstate};
-pub(crate) use sweep::{clean_up_on_signals, sweep, sweep_dead_runs};
+pub(crate) use sql::{Row, Session, Sql, Target, new_runtime, sqlstate};
+pub(crate) use sweep::{clean_up_on_signals, run_directory, sweep, sweep_dead_runs};
 pub(crate) use tools::{Tools, unavailable};
 pub(crate) use wait::wait_for;
-pub(crate) use writer::Writer;
+pub(crate) use writer::{Audience, Pace, Writer};

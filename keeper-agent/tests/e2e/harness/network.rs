@@ -33,8 +33,8 @@ pub(crate) struct Link {
     pub(crate) namespace: Namespace,
     /// Its only address.
     pub(crate) address: Ipv4Addr,
-    bridge: String,
-    port: String,
+    pub(super) bridge: String,
+    pub(super) port: String,
 }
 
 impl Network {

@@ -76,6 +76,16 @@ pub(crate) fn sweep(pid: u32) {
 
 /// Removes a directory and the shared memory segments of servers that were killed in it.
 pub(crate) fn remove_directory(directory: &Path) {
+    release_shared_memory(directory);
+    if let Err(error) = fs::remove_dir_all(directory)
+        && directory.exists()
+    {
+        eprintln!("{} is left behind: {error}", directory.display());
+    }
+}
+
+/// Removes the shared memory segments of servers that were killed in a directory.
+pub(crate) fn release_shared_memory(directory: &Path) {
     for file in postmaster_files(directory, 3) {
         let content = fs::read_to_string(file).unwrap_or_default();
         let segment = content.lines().nth(6).and_then(|line| line.split_whitespace().nth(1));
@@ -83,11 +93,6 @@ pub(crate) fn remove_directory(directory: &Path) {
             // A server that stopped cleanly, or in another way took it along, has left nothing to remove.
             let _gone_already = Command::new("ipcrm").args(["-m", id]).output();
         }
-    }
-    if let Err(error) = fs::remove_dir_all(directory)
-        && directory.exists()
-    {
-        eprintln!("{} is left behind: {error}", directory.display());
     }
 }
 

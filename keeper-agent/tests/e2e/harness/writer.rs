@@ -19,10 +19,21 @@ use super::wait::wait_for;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// After this long the client drops the connection and connects again.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(2);
-/// Between two commits: enough of them to measure with, and the machine is left free for the servers.
-const PACE: Duration = Duration::from_millis(3);
-/// Between two attempts to connect.
-const RETRY_PACE: Duration = Duration::from_millis(10);
+
+/// How fast a writer is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    /// Between two commits.
+    pub(crate) commit: Duration,
+    /// Between two attempts to connect.
+    pub(crate) retry: Duration,
+}
+
+impl Pace {
+    /// Enough commits to measure with, and the machine is left free for the servers.
+    pub(crate) const BRISK: Self =
+        Self { commit: Duration::from_millis(3), retry: Duration::from_millis(10) };
+}
 
 /// The table that is written to.
 pub(crate) const TABLE_DDL: &str = "create table if not exists ledger(\
@@ -47,13 +58,20 @@ pub(crate) enum Audience {
 
 impl Writer {
     /// Starts writing from the namespace behind the door.
-    pub(crate) fn start(number: usize, door: Door, targets: Vec<Target>, audience: Audience) -> Self {
+    pub(crate) fn start(
+        number: usize,
+        door: Door,
+        targets: Vec<Target>,
+        audience: Audience,
+        pace: Pace,
+    ) -> Self {
         let ledger = Arc::new(Mutex::new(Ledger::new(number)));
         let stop = Arc::new(AtomicBool::new(false));
         let client = Client {
             number,
             targets,
             audience,
+            pace,
             ledger: Arc::clone(&ledger),
             stop: Arc::clone(&stop),
             next_value: 1,
@@ -116,6 +134,7 @@ struct Client {
     number: usize,
     targets: Vec<Target>,
     audience: Audience,
+    pace: Pace,
     ledger: Arc<Mutex<Ledger>>,
     stop: Arc<AtomicBool>,
     next_value: u64,
@@ -142,13 +161,18 @@ impl Client {
         while !self.is_stopped() {
             match self.connect().await {
                 Ok(session) => {
-                    if let Err(error) = self.write_through(&session).await {
+                    let written = self.write_through(&session).await;
+                    if let Err(error) = written {
                         self.ledger().error(&error);
+                        if self.audience == Audience::Any {
+                            // A server that is there and refuses refuses again at once.
+                            tokio::time::sleep(self.pace.retry).await;
+                        }
                     }
                 }
                 Err(error) => {
                     self.ledger().error(&error);
-                    tokio::time::sleep(RETRY_PACE).await;
+                    tokio::time::sleep(self.pace.retry).await;
                 }
             }
         }
@@ -185,6 +209,7 @@ impl Client {
         while !self.is_stopped() {
             let value = self.next_value;
             self.next_value += 1;
+            self.ledger().last_sent = value;
             let sent = Instant::now();
             let statement = format!(
                 "insert into ledger values ({}, {value}) \
@@ -203,7 +228,7 @@ impl Client {
             let timeline = columns.next().context("no timeline")?;
             let timeline = u32::from_str_radix(&timeline, 16)?;
             self.ledger().acks.push(Ack { value, sent, acked, server, timeline });
-            tokio::time::sleep(PACE).await;
+            tokio::time::sleep(self.pace.commit).await;
         }
         Ok(())
     }

@@ -5,11 +5,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 
 use super::{SOON, TAKEOVER, WHOLE, scenarios, three_nodes};
-use crate::harness::Cluster;
+use crate::harness::{Cluster, Host, wait_for};
 
 scenarios! {
     three_nodes:
-        the_monitor_is_replaced_and_nobody_notices;
+        the_monitor_is_replaced_and_nobody_notices,
+        a_living_monitor_is_left_standbys_first,
+        a_living_monitor_is_left_primary_first;
 }
 
 const NODES: [&str; 3] = ["n1", "n2", "n3"];
@@ -57,4 +59,65 @@ fn the_monitor_is_replaced_and_nobody_notices(cluster: &mut Cluster) -> Result<(
     cluster.host_mut("n1")?.run()?;
     cluster.wait_whole(WHOLE)?;
     cluster.verify(&[writer.stop()])
+}
+
+/// Its rows go with the nodes; it never tells anybody to take over, or to stop.
+fn a_living_monitor_is_left_standbys_first(cluster: &mut Cluster) -> Result<()> {
+    let postmasters_before = postmasters(cluster)?;
+    let writer = cluster.writer()?;
+    let old_monitor = cluster.replace_monitor()?;
+    cluster.ask_in_vain_on("n1", &["disable", "monitor"], &["could promote node", "\"n2\"", "\"n3\""])?;
+    for name in ["n3", "n2", "n1"] {
+        cluster.ask_on(name, &["disable", "monitor"])?;
+    }
+    ensure!(known_to(&old_monitor)?.is_empty(), "the old monitor still knows {}", known_to(&old_monitor)?);
+    writer.wait_for_ack(SOON)?;
+    enable(cluster, ["n3", "n2", "n1"])?;
+    ensure!(postmasters(cluster)? == postmasters_before, "Postgres was restarted");
+    cluster.verify(&[writer.stop()])
+}
+
+/// The row of the primary stays, and its silence is no reason to promote anybody. The standbys go on streaming.
+fn a_living_monitor_is_left_primary_first(cluster: &mut Cluster) -> Result<()> {
+    let streams = |cluster: &Cluster| {
+        let sql = "select string_agg(pid::text, ',' order by pid) from pg_stat_replication";
+        cluster.host("n1")?.psql("postgres", sql)
+    };
+    let (postmasters_before, streams_before) = (postmasters(cluster)?, streams(cluster)?);
+    let writer = cluster.writer()?;
+    let old_monitor = cluster.replace_monitor()?;
+    cluster.ask_on("n1", &["disable", "monitor", "--force"])?;
+    wait_for("the old monitor to call n1 silent", TAKEOVER, || {
+        let sql = "select now() - reporttime > interval '8 s' from pgautofailover.node where nodename = 'n1'";
+        Ok((old_monitor.psql("pg_auto_failover", sql)? == "t").then_some(()))
+    })?;
+    let goals = "select string_agg(goalstate::text, ' ' order by nodename) from pgautofailover.node";
+    let goals = old_monitor.psql("pg_auto_failover", goals)?;
+    ensure!(goals == "primary secondary secondary", "the old monitor has assigned {goals}");
+    for name in ["n2", "n3"] {
+        cluster.ask_on(name, &["disable", "monitor"])?;
+    }
+    ensure!(known_to(&old_monitor)? == "n1", "the old monitor knows {}", known_to(&old_monitor)?);
+    writer.wait_for_ack(SOON)?;
+    ensure!(streams(cluster)? == streams_before, "a stream was interrupted");
+    enable(cluster, ["n2", "n3", "n1"])?;
+    ensure!(streams(cluster)? == streams_before, "a stream was interrupted");
+    ensure!(postmasters(cluster)? == postmasters_before, "Postgres was restarted");
+    cluster.verify(&[writer.stop()])
+}
+
+fn known_to(monitor: &Host) -> Result<String> {
+    monitor.psql("pg_auto_failover", "select string_agg(nodename, ' ') from pgautofailover.node")
+}
+
+/// At the new monitor, in this order; n1 stays the primary.
+fn enable(cluster: &Cluster, order: [&str; 3]) -> Result<()> {
+    for name in order {
+        let uri = cluster.monitor_uri(cluster.host(name)?);
+        cluster.ask_on(name, &["enable", "monitor", &uri])?;
+    }
+    cluster.wait_whole(WHOLE)?;
+    cluster.wait_commits_wait("n1", 1, &["n2", "n3"], SOON)?;
+    ensure!(cluster.rows()?.iter().all(|row| row.timeline == 1), "somebody was promoted");
+    Ok(())
 }
