@@ -164,8 +164,10 @@ impl World {
     }
 
     fn report(&mut self, id: NodeId, words: &[&str]) -> Outcome {
+        use ReplicationState::{CatchingUp, FastForward, PreparePromotion, Secondary};
         let node = self.find(id)?;
         let goal = node.goal;
+        let has_fetched = node.reported == FastForward && goal == PreparePromotion;
         node.reported = goal;
         node.reported_epoch = node.goal_epoch;
         node.is_running = !goal.is_retiring() && goal != ReplicationState::WaitStandby;
@@ -205,7 +207,8 @@ impl World {
                 reported => node.reported = state(reported)?,
             }
         }
-        if matches!(node.reported, ReplicationState::Secondary | ReplicationState::CatchingUp) {
+        // Who has fetched goes on receiving until it is promoted.
+        if matches!(node.reported, Secondary | CatchingUp | FastForward) || has_fetched {
             node.upstream = Some(match cut {
                 Some(seconds) => Upstream { is_streaming: false, silent_ms: seconds * 1000 },
                 None => Upstream { is_streaming: true, silent_ms: 0 },

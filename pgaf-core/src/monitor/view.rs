@@ -84,8 +84,11 @@ impl Group {
     /// As many standbys as a commit waits for have lately received something from this node, while it was to write.
     fn is_heard_by_quorum(&self, node: &Node) -> bool {
         let had_standbys = node.goal.is_writer() || node.is_complete;
+        // Who fetches WAL, or has been counted in an election, receives from another standby or from nobody.
+        let follows = |other: &Node| other.goal != ReplicationState::FastForward && !other.is_complete;
         let hears = |other: &&Node| {
             self.is_alive(other)
+                && follows(other)
                 && other
                     .upstream
                     .is_some_and(|upstream| upstream.is_streaming || !self.is_long(upstream.silent_ms))

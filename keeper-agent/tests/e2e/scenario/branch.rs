@@ -31,8 +31,8 @@ fn a_standby_ahead_of_the_new_primary_is_rewound(cluster: &mut Cluster) -> Resul
     })?;
     cluster.host("n3")?.link.cut()?;
     cluster.host_mut("n1")?.kill_everything()?;
-    cluster.host("n1")?.link.unblock(n2)?;
     cluster.wait_primary_is("n2", TAKEOVER)?;
+    cluster.host("n1")?.link.unblock(n2)?;
     writer.wait_for_ack(SOON)?;
     cluster.host("n3")?.link.restore()?;
     cluster.host_mut("n1")?.run()?;
