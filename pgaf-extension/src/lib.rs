@@ -9,6 +9,7 @@
 
 mod catalog;
 mod clock;
+mod document;
 mod error;
 mod functions;
 mod gucs;

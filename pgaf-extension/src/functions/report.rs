@@ -4,16 +4,17 @@ use std::time::Duration;
 
 use pgaf_core::monitor::{self, Event};
 use pgaf_core::{
-    Group, GroupId, Lsn, Node, NodeId, ReplicationState, ReportDetail, Timeline, TimelineHistory,
+    Epoch, Group, GroupId, Lsn, Node, NodeId, ReplicationState, ReportDetail, Timeline, TimelineHistory,
 };
+use pgrx::pg_sys;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
-use pgrx::{JsonB, pg_sys};
 
 use crate::catalog::store::to_json;
 use crate::catalog::{load, locate, notify, store, timelines};
 use crate::clock;
+use crate::document::Document;
 use crate::error::Error;
 use crate::lock::{self, Wait};
 use crate::plan::plans;
@@ -45,6 +46,9 @@ plans! {
     HISTORY(INT8OID, TEXTOID) = "
         UPDATE pgautofailover.node SET reportedhistory = $2::pg_catalog.jsonb WHERE nodeid = $1";
 }
+
+/// More assignments than any monitor gives, and far enough from the end of the numbers.
+const HIGHEST_EPOCH_OF_ANOTHER: i64 = 1 << 62;
 
 /// Who reports.
 struct Sender<'a> {
@@ -104,15 +108,12 @@ fn node_active_with_detail(
     timeline: i32,
     lsn: i64,
     sync_state: &str,
-    detail: JsonB,
+    detail: Document,
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> Result<Record, ErrorReport> {
     let sender = Sender { formation: formation_id, node: NodeId(node_id), group: GroupId(group_id) };
     let mut reply = step::run(|client| {
-        let detail = serde_json::from_value(detail.0).map_err(|error| Error::Invalid {
-            what: format!("the detail of the report cannot be read: {error}"),
-            hint: "The keeper and the monitor must be of the same version.",
-        })?;
+        let detail = detail.read("the detail of the report")?;
         let said = Said {
             state: record::state(state)?,
             is_running,
@@ -142,6 +143,7 @@ fn reply(client: &mut SpiClient<'_>, sender: &Sender<'_>, said: &Said<'_>) -> Re
     };
     let old = told.node(sender.node).ok_or_else(|| why_not_here(client, sender))?;
     let new = heard(old, said);
+    check_epoch(old, &new)?;
     record(client, sender, said, &new)?;
     if old.history != new.history {
         tell_history(client, &told, &new)?;
@@ -201,6 +203,18 @@ fn heard(old: &Node, said: &Said<'_>) -> Node {
         None => load::undetailed(&mut node),
     }
     node
+}
+
+/// An epoch is one that this monitor has given, or one of another monitor, whose numbers go on from there.
+fn check_epoch(old: &Node, new: &Node) -> Result<(), Error> {
+    let Epoch(epoch) = new.reported_epoch;
+    if new.reported_epoch <= old.goal_epoch && epoch >= 0 || (0..HIGHEST_EPOCH_OF_ANOTHER).contains(&epoch) {
+        return Ok(());
+    }
+    Err(Error::Invalid {
+        what: format!("{epoch} is not an epoch of node {}", new.id),
+        hint: "A keeper reports the epoch of the newest assignment that it has received.",
+    })
 }
 
 /// Writes to the node's row what [`heard`] has made of it.
