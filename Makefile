@@ -9,7 +9,7 @@ pg_config_path := $(shell command -v $(PG_CONFIG))
 pg_major := $(shell $(PG_CONFIG) --version | sed -E 's/^PostgreSQL ([0-9]+).*/\1/')
 built := $(CARGO_TARGET_DIR)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 
-.PHONY: build install test simulate model mutants bench demo fmt lint build-extension install-extension regress e2e chaos
+.PHONY: build install test simulate model mutants bench demo fmt lint build-extension install-extension regress fuzz-sql e2e chaos
 
 build: build-extension
 	cargo build --locked --profile $(PROFILE) -p keeper-agent
@@ -82,3 +82,7 @@ install-extension: build-extension
 # The extension's SQL surface, in a temporary server.
 regress:
 	regress/run
+
+# Random calls of every SQL function by role autoctl_node, for DURATION seconds, from SEED. VERBOSE=1 tells what was said.
+fuzz-sql:
+	regress/fuzz

@@ -262,6 +262,9 @@ AS $$
 DECLARE
     formations integer;
 BEGIN
+    -- It changes rows of several nodes, whose keepers report meanwhile.
+    LOCK TABLE pgautofailover.node IN SHARE ROW EXCLUSIVE MODE;
+
     SELECT count(DISTINCT formationid) INTO formations FROM pgautofailover.node WHERE groupid = $1;
 
     IF formations = 0 THEN

@@ -90,6 +90,8 @@ pub struct Node {
     pub upstream: Option<Upstream>,
     /// It was told to stop and asks for a hand-over.
     pub is_stopping: bool,
+    /// Its Postgres runs as a primary, and lets in only its keeper and standbys.
+    pub is_gated: bool,
     /// Its Postgres runs and does not answer.
     pub is_hung: bool,
     /// How long ago it reported; counted from the monitor's start when that is later.
@@ -222,6 +224,7 @@ impl Node {
             lsn: Lsn::ZERO,
             upstream: None,
             is_stopping: false,
+            is_gated: false,
             is_hung: false,
             silent_for: Duration::ZERO,
             has_reported: false,

@@ -112,7 +112,7 @@ impl TimelineHistory {
     ///
     /// # Errors
     /// A line that is neither empty, nor a comment, nor `timeline LSN reason`; timelines that do not ascend; a timeline
-    /// that ends before its own parent did.
+    /// that ends before its own parent did; no ancestor at all, but for the first timeline.
     pub fn parse(timeline: Timeline, content: &str) -> Result<Self, InvalidHistory> {
         let mut ancestors: Vec<(Timeline, Lsn)> = Vec::new();
         for (index, raw) in content.lines().enumerate() {
@@ -135,6 +135,12 @@ impl TimelineHistory {
                     return Err(InvalidHistory { line: index + 1, text: raw.to_owned() });
                 }
             }
+        }
+        if ancestors.is_empty() && timeline != Timeline::FIRST {
+            return Err(InvalidHistory {
+                line: 1,
+                text: content.lines().next().unwrap_or_default().to_owned(),
+            });
         }
         Ok(Self { timeline, ancestors })
     }
@@ -275,7 +281,7 @@ mod tests {
                     prop_assert_eq!(TimelineHistory::parse(history.timeline, &print(&history)), Ok(history));
                 }
                 Err(InvalidHistory { line, text }) => {
-                    prop_assert_eq!(content.lines().nth(line - 1), Some(text.as_str()));
+                    prop_assert_eq!(content.lines().nth(line - 1).unwrap_or_default(), text);
                 }
             }
         }

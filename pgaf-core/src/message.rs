@@ -41,6 +41,9 @@ pub struct ReportDetail {
     /// The keeper was told to stop this node and asks for a hand-over first.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub is_stopping: bool,
+    /// A primary runs, and lets in only its keeper and standbys.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_gated: bool,
     /// Postgres runs and does not answer.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub is_hung: bool,

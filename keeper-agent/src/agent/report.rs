@@ -40,6 +40,7 @@ pub(super) fn compose(state: &KeeperState, sight: &Sight, circumstances: Circums
             goal: state.assignment.as_ref().map(|assignment| assignment.goal),
             upstream: sight.upstream,
             is_stopping: circumstances.is_stopping,
+            is_gated: matches!(&observed.server, Server::Running(running) if running.is_gated),
             is_hung: observed.server == Server::Unresponsive,
             shutdown_lsn: sight.shutdown_lsn,
             history: sight.history.clone(),

@@ -118,12 +118,20 @@ pub(super) fn find_pg_ctl(given: Option<&Path>) -> CliResult<PathBuf> {
     let in_path = std::env::var_os("PATH").and_then(|path| {
         std::env::split_paths(&path).map(|directory| directory.join("pg_ctl")).find(|file| file.is_file())
     });
-    in_path.or_else(newest_of_debian).ok_or_else(|| {
+    in_path.map(beside_postgres).or_else(newest_of_debian).ok_or_else(|| {
         CliError::new(
             Exit::BadConfig,
             "pg_ctl is not in PATH: install the Postgres server, or give --pgctl with the path of its pg_ctl",
         )
     })
+}
+
+/// A link leads to where the other programs are.
+fn beside_postgres(pg_ctl: PathBuf) -> PathBuf {
+    if pg_ctl.with_file_name("postgres").is_file() {
+        return pg_ctl;
+    }
+    pg_ctl.canonicalize().unwrap_or(pg_ctl)
 }
 
 fn pg_ctl_of(pg_config: &Path) -> CliResult<PathBuf> {
@@ -238,6 +246,22 @@ mod tests {
         assert_eq!(inspect_pgdata(&pgdata).expect("a cluster"), Before::Cluster);
         let error = inspect_pgdata(&pgdata.join("x")).expect_err("a file");
         assert!(error.message.contains("not a directory"), "{error}");
+    }
+
+    #[test]
+    fn a_link_to_pg_ctl_is_followed_to_the_other_programs() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let root = directory.path().canonicalize().expect("a real path");
+        let (real, link) = (root.join("bin/pg_ctl"), root.join("pg_ctl"));
+        std::fs::create_dir(root.join("bin")).expect("made");
+        for program in ["pg_ctl", "postgres"] {
+            std::fs::write(root.join("bin").join(program), "").expect("written");
+        }
+        std::os::unix::fs::symlink(&real, &link).expect("linked");
+        assert_eq!(beside_postgres(link.clone()), real);
+        assert_eq!(beside_postgres(real.clone()), real);
+        std::os::unix::fs::symlink(root.join("bin/postgres"), root.join("postgres")).expect("linked");
+        assert_eq!(beside_postgres(link.clone()), link, "as others link all of them");
     }
 
     #[test]

@@ -155,7 +155,8 @@ fn encode_name(text: &str) -> String {
 
 fn encode_host(host: &Host) -> String {
     if host.name.contains(':') {
-        return host.to_string();
+        let address = encode_with(&host.name, |byte| b"-._~:".contains(&byte));
+        return format!("[{address}]:{}", host.port);
     }
     format!("{}:{}", encode_name(&host.name), host.port)
 }

@@ -5,6 +5,8 @@
 
 mod connect;
 mod connection_string;
+#[cfg(test)]
+mod fuzz;
 mod parse;
 mod secret;
 mod ssl;

@@ -25,11 +25,17 @@ const WITHOUT_EFFECT: [&str; 11] = [
     "tcp_user_timeout",
 ];
 
+/// It ends every text that is sent to a server.
+const NO_ZERO: &str = "the character with the code 0 cannot be part of it";
+
 impl FromStr for ConnectionString {
     type Err = InvalidConnectionString;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let text = text.trim();
+        if text.contains('\0') {
+            return invalid(NO_ZERO);
+        }
         let parsed = ["postgres://", "postgresql://"]
             .iter()
             .find_map(|scheme| text.strip_prefix(scheme))
@@ -211,6 +217,7 @@ fn decode(text: &str) -> Result<String, InvalidConnectionString> {
         }
         let mut digit = || rest.next().and_then(|byte| char::from(byte).to_digit(16));
         match (digit(), digit()) {
+            (Some(0), Some(0)) => return invalid(NO_ZERO),
             (Some(high), Some(low)) => bytes.push((high * 16 + low) as u8),
             _ => return invalid("after \"%\" come two hexadecimal digits"),
         }
@@ -268,6 +275,8 @@ mod tests {
             ("postgres://u:secret@h/d?sslmode=on", "sslmode"),
             ("postgres://u:secret@h/d?colour=red", "no parameter \"colour\""),
             ("postgres://u:secret%zz@h/d", "hexadecimal"),
+            ("postgres://u:secret@h/d%00", "code 0"),
+            ("host=h password=secret user=a\0b", "code 0"),
             ("postgres://u:secret@[::1/d", "no \"]\""),
             ("host=h password='secret", "closing quote"),
             ("http", "neither a URI (postgres://host/dbname) nor pairs of key=value: \"http\""),

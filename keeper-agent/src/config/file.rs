@@ -17,6 +17,8 @@ pub(super) fn read(path: &Path) -> Result<Option<Ini>, ConfigError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(ConfigError::file("cannot read", path, &error)),
     };
+    // A line ends where it ends, with a backslash, too: to the parser it would go on. It drops the space again.
+    let content = content.replace("\\\n", "\\ \n");
     let options = ParseOption { enabled_quote: false, enabled_escape: false, ..ParseOption::default() };
     Ini::load_from_str_opt(&content, options)
         .map(Some)
@@ -33,7 +35,8 @@ pub(super) fn role(path: &Path, ini: &Ini) -> Result<Role, ConfigError> {
         .map_err(|error| ConfigError::Syntax { path: path.to_owned(), reason: format!("{NAME}: {error}") })
 }
 
-/// Takes every value of the file over. A key that is not known is an error: it is a misspelt one.
+/// Takes every value of the file over. A key that is not known is an error: it is a misspelt one. So is one that must
+/// have a value and has none.
 pub(super) fn apply<C: HasKeys>(path: &Path, ini: &Ini, config: &mut C) -> Result<(), ConfigError> {
     let keys = C::keys();
     for (section, properties) in ini {
@@ -45,6 +48,13 @@ pub(super) fn apply<C: HasKeys>(path: &Path, ini: &Ini, config: &mut C) -> Resul
             find(&keys, &full_name)
                 .and_then(|key| (key.read)(config, value).map_err(|reason| invalid(&full_name, reason)))
                 .map_err(|error| ConfigError::Syntax { path: path.to_owned(), reason: error.to_string() })?;
+        }
+    }
+    for key in keys {
+        // What was not in the file is a default, or nothing: where nothing will not do, it does not read back.
+        let text = (key.stored)(config);
+        if text.is_some_and(|text| (key.read)(config, &text).is_err()) {
+            return Err(ConfigError::NotSet { path: path.to_owned(), name: key.full_name() });
         }
     }
     Ok(())
@@ -88,7 +98,11 @@ pub(super) fn set<C: HasKeys>(config: &mut C, name: &str, value: &str) -> Result
     if value.contains(['\n', '\r']) {
         return Err(invalid(name, "a value is one line"));
     }
-    (key.read)(config, value.trim()).map_err(|reason| invalid(name, reason))
+    if value != value.trim() {
+        // The file cannot have them.
+        return Err(invalid(name, "a value neither begins nor ends with a space"));
+    }
+    (key.read)(config, value).map_err(|reason| invalid(name, reason))
 }
 
 /// The shown value of a key.
@@ -143,7 +157,7 @@ mod tests {
         let mut config = config(directory.path());
         for (name, value) in [
             ("pg_autoctl.monitor", "postgres://u:s%20e#c;=\"'\\@h:1/d?sslmode=require"),
-            ("replication.password", "a \"quoted\" = # ; 'one' \\n"),
+            ("replication.password", "a \"quoted\" = # ; 'one' \\n\\"),
             ("timeout.network_partition_timeout", "1500ms"),
             ("replication.backup_directory", "/somewhere else"),
         ] {
@@ -191,6 +205,7 @@ mod tests {
             ("pg_autoctl.monitor", "http://x", "connection string"),
             ("pg_autoctl.monitor", "", "disable monitor"),
             ("replication.password", "a\nb", "one line"),
+            ("replication.password", " a", "begins"),
         ] {
             let message = set(&mut config, name, value).expect_err(name).to_string();
             assert!(message.contains(why), "{message}");

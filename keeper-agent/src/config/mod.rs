@@ -11,6 +11,8 @@ pub mod state;
 
 mod error;
 mod file;
+#[cfg(test)]
+mod fuzz;
 mod instance;
 mod keys;
 mod node;

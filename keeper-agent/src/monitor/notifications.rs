@@ -1,5 +1,7 @@
 //! What the monitor pushes: a new assignment, a change of state, a line of its log.
 
+use std::str::FromStr;
+
 use pgaf_core::{Epoch, GroupId, NodeId, ReplicationState};
 use serde::Deserialize;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -93,14 +95,22 @@ fn parse(channel: &str, payload: &str) -> Option<Notification> {
         "state" => serde_json::from_str(payload).ok().map(Notification::State),
         "log" => Some(Notification::Log(payload.to_owned())),
         _ => Some(Notification::Assigned {
-            node: NodeId(channel.strip_prefix(NODE_CHANNEL_PREFIX)?.parse().ok()?),
-            epoch: Epoch(payload.parse().ok()?),
+            node: NodeId(number(channel.strip_prefix(NODE_CHANNEL_PREFIX)?)?),
+            epoch: Epoch(number(payload)?),
         }),
     }
 }
 
+/// A number, written as the monitor writes it and in no other way.
+fn number<T: FromStr + ToString>(text: &str) -> Option<T> {
+    text.parse().ok().filter(|number: &T| number.to_string() == text)
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -118,5 +128,77 @@ mod tests {
         assert_eq!(parse("log", "x"), Some(Notification::Log("x".to_owned())));
         assert_eq!(parse("state", "{}"), None);
         assert_eq!(parse("other", "1"), None);
+    }
+
+    /// Every state, by its word.
+    fn states() -> impl Strategy<Value = ReplicationState> {
+        (0..ReplicationState::ALL.len()).prop_map(|index| ReplicationState::ALL[index])
+    }
+
+    fn print(change: &StateChange) -> String {
+        json!({
+            "type": "state",
+            "formation": change.formation,
+            "groupId": change.group_id,
+            "nodeId": change.node_id,
+            "name": change.name,
+            "host": change.host,
+            "port": change.port,
+            "reportedState": change.reported_state.to_string(),
+            "goalState": change.goal_state.to_string(),
+            "health": change.health,
+        })
+        .to_string()
+    }
+
+    prop_compose! {
+        fn changes()(
+            (formation, name, host, health) in any::<(String, String, String, String)>(),
+            (group, node, port) in any::<(i32, i64, u16)>(),
+            reported_state in states(),
+            goal_state in states(),
+        ) -> StateChange {
+            let (group_id, node_id) = (GroupId(group), NodeId(node));
+            StateChange { formation, group_id, node_id, name, host, port, reported_state, goal_state, health }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_change_of_state_reads_back(change in changes()) {
+            prop_assert_eq!(parse("state", &print(&change)), Some(Notification::State(change)));
+        }
+
+        #[test]
+        fn half_a_change_of_state_is_none(change in changes(), part in 0.0..1.0f64) {
+            let payload = print(&change);
+            let mut end = (payload.len() as f64 * part) as usize;
+            while !payload.is_char_boundary(end) {
+                end -= 1;
+            }
+            prop_assert_eq!(parse("state", &payload[..end]), None);
+        }
+
+        #[test]
+        fn an_assignment_reads_back_and_is_written_in_one_way(
+            channel in prop_oneof![any::<i64>().prop_map(|node| format!("pgaf_node_{node}")), "pgaf_node_[0-9+ -]{0,4}"],
+            payload in prop_oneof![any::<i64>().prop_map(|epoch| epoch.to_string()), "[0-9+ -]{0,4}", any::<String>()],
+        ) {
+            if let Some(Notification::Assigned { node, epoch }) = parse(&channel, &payload) {
+                prop_assert_eq!(format!("pgaf_node_{}", node.0), channel);
+                prop_assert_eq!(epoch.0.to_string(), payload);
+            } else {
+                let is_plain = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+                let is_short = channel.len() < 20 && payload.len() < 10;
+                let node = channel.trim_start_matches("pgaf_node_");
+                let is_padded = node.starts_with('0') || payload.starts_with('0');
+                prop_assert!(!(is_plain(node) && is_plain(&payload) && is_short && !is_padded));
+            }
+        }
+
+        #[test]
+        fn no_notification_is_too_strange(channel in "state|pgaf_node_|\\PC{0,9}", payload: String) {
+            let _whatever_it_means = parse(&channel, &payload);
+        }
     }
 }

@@ -56,6 +56,7 @@ impl Contacts {
         for row in rows {
             self.note_standby(row, asked);
         }
+        self.note_quorum(answer);
         let is_streaming = answer.receiver.as_ref().is_some_and(ReceiverRow::is_streaming);
         self.streaming = self.streaming.or(Some(now)).filter(|_| is_streaming);
         if !answer.is_in_recovery {
@@ -76,10 +77,18 @@ impl Contacts {
         let known = self.standbys.get(&row.pid);
         if known.is_none_or(|heard| heard.what != what) {
             self.standbys.insert(row.pid, Heard { what, at: asked });
-            if row.is_synchronous() {
-                self.quorum = Some(asked);
-            }
         }
+    }
+
+    /// Fewer standbys than a commit waits for prove nothing: the others may have elected somebody.
+    fn note_quorum(&mut self, answer: &Answer) {
+        let synchronous = answer.standbys.iter().filter(|row| row.is_synchronous());
+        let mut heard: Vec<BootTime> =
+            synchronous.filter_map(|row| self.standbys.get(&row.pid)).map(|heard| heard.at).collect();
+        heard.sort_unstable();
+        let acks = acks_of(&answer.synchronous_standby_names);
+        let latest = heard.len().checked_sub(acks).and_then(|index| heard.get(index)).copied();
+        self.quorum = self.quorum.max(latest);
     }
 
     /// The standby of this walsender has replied lately.
@@ -87,7 +96,7 @@ impl Contacts {
         self.standbys.get(&walsender).is_some_and(|heard| heard.at.elapsed() < FRESH)
     }
 
-    /// How long ago a standby that commits wait for has replied.
+    /// How long ago as many standbys as a commit waits for had replied.
     pub(super) fn quorum_silence(&self) -> Option<Duration> {
         self.quorum.map(BootTime::elapsed)
     }
@@ -100,5 +109,23 @@ impl Contacts {
     /// How long the upstream has been silent.
     pub(super) fn upstream_silence(&self) -> Duration {
         self.upstream.as_ref().map_or(self.since, |heard| heard.at).elapsed()
+    }
+}
+
+/// How many acknowledgements a value of `synchronous_standby_names` asks for; at least one.
+fn acks_of(names: &str) -> usize {
+    let number = names.split_whitespace().find_map(|word| word.parse().ok());
+    number.unwrap_or(1).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::acks_of;
+
+    #[test]
+    fn a_quorum_is_as_many_as_the_setting_says() {
+        assert_eq!(acks_of("ANY 2 (pgautofailover_standby_2, pgautofailover_standby_3)"), 2);
+        assert_eq!(acks_of("ANY 1 (pgautofailover_standby_2)"), 1);
+        assert_eq!(acks_of("somebody"), 1);
     }
 }

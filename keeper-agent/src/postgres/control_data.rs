@@ -1,5 +1,6 @@
 //! What `pg_controldata` says of a data directory.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use pgaf_core::lsn::{Lsn, Timeline};
@@ -10,6 +11,9 @@ use super::program::{Limit, Program};
 
 /// The control file, by which Postgres knows where to begin.
 pub(super) const CONTROL_FILE: &str = "global/pg_control";
+
+/// What `initdb --wal-segsize` takes.
+const WAL_SEGMENT_BYTES: RangeInclusive<u64> = 1 << 20..=1 << 30;
 
 /// The parts of the control file that the keeper looks at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +42,7 @@ pub enum ClusterState {
     /// Running, or crashed, as a standby.
     InRecovery,
     /// Running, or crashed, as a primary.
-    Other,
+    Primary,
 }
 
 impl ControlData {
@@ -69,6 +73,7 @@ impl ControlData {
         (self.state == ClusterState::ShutDown).then_some(self.checkpoint)
     }
 
+    /// Reads what `pg_controldata` prints; `None` when anything in it is not as it must be.
     fn parse(output: &str) -> Option<Self> {
         if output.contains("Calculated CRC checksum does not match") {
             return None;
@@ -81,24 +86,36 @@ impl ControlData {
         };
         let timeline: u32 = value("Latest checkpoint's TimeLineID")?.parse().ok()?;
         let recovered: u32 = value("Min recovery ending loc's timeline")?.parse().ok()?;
+        let wal_segment_bytes: u64 = value("Bytes per WAL segment")?.parse().ok()?;
+        if timeline == 0
+            || !WAL_SEGMENT_BYTES.contains(&wal_segment_bytes)
+            || !wal_segment_bytes.is_power_of_two()
+        {
+            return None;
+        }
         Some(Self {
             system_identifier: value("Database system identifier")?.parse().ok()?,
             state: match value("Database cluster state")? {
                 "shut down" => ClusterState::ShutDown,
                 "shut down in recovery" => ClusterState::ShutDownInRecovery,
                 "in archive recovery" => ClusterState::InRecovery,
-                _ => ClusterState::Other,
+                "starting up" | "in production" | "shutting down" | "in crash recovery" => {
+                    ClusterState::Primary
+                }
+                _ => return None,
             },
             checkpoint: value("Latest checkpoint location")?.parse().ok()?,
             timeline: Timeline(timeline.max(recovered)),
             minimum_recovery_end: value("Minimum recovery ending location")?.parse().ok()?,
-            wal_segment_bytes: value("Bytes per WAL segment")?.parse().ok()?,
+            wal_segment_bytes,
         })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const OUTPUT: &str = "\
@@ -138,5 +155,80 @@ Bytes per WAL segment:                16777216
         let torn = format!("WARNING: Calculated CRC checksum does not match value\n{OUTPUT}");
         assert_eq!(ControlData::parse(&torn), None);
         assert_eq!(ControlData::parse(""), None);
+        for (right, wrong) in [
+            ("shut down in recovery", "unrecognized status code"),
+            ("TimeLineID:       2", "TimeLineID:       0"),
+            ("16777216", "16777217"),
+            ("16777216", "0"),
+        ] {
+            assert_eq!(ControlData::parse(&OUTPUT.replace(right, wrong)), None, "{wrong}");
+        }
+    }
+
+    const STATES: [(&str, ClusterState); 7] = [
+        ("shut down", ClusterState::ShutDown),
+        ("shut down in recovery", ClusterState::ShutDownInRecovery),
+        ("in archive recovery", ClusterState::InRecovery),
+        ("starting up", ClusterState::Primary),
+        ("shutting down", ClusterState::Primary),
+        ("in crash recovery", ClusterState::Primary),
+        ("in production", ClusterState::Primary),
+    ];
+
+    fn print(data: &ControlData, state: &str, recovered: u32) -> String {
+        format!(
+            "Database system identifier:           {}\nDatabase cluster state:               {state}\n\
+             Latest checkpoint location:           {}\nLatest checkpoint's TimeLineID:       {}\n\
+             Minimum recovery ending location:     {}\nMin recovery ending loc's timeline:   {recovered}\n\
+             Bytes per WAL segment:                {}\n",
+            data.system_identifier,
+            data.checkpoint,
+            data.timeline,
+            data.minimum_recovery_end,
+            data.wal_segment_bytes
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_printed_reads_back(
+            (system_identifier, checkpoint, end) in any::<(u64, u64, u64)>(),
+            timeline in 1..=u32::MAX,
+            behind in 0..=1u32,
+            state in 0..STATES.len(),
+            segment in 20..=30u32,
+        ) {
+            let (word, state) = STATES[state];
+            let data = ControlData {
+                system_identifier,
+                state,
+                checkpoint: Lsn(checkpoint),
+                timeline: Timeline(timeline),
+                minimum_recovery_end: Lsn(end),
+                wal_segment_bytes: 1 << segment,
+            };
+            prop_assert_eq!(ControlData::parse(&print(&data, word, timeline - behind)), Some(data));
+        }
+
+        #[test]
+        fn a_line_that_is_missing_or_damaged_is_noticed(
+            line in 0..9usize,
+            replacement in prop_oneof![Just(String::new()), "\\PC{0,40}"],
+        ) {
+            let mut lines: Vec<&str> = OUTPUT.lines().collect();
+            let replaced = std::mem::replace(&mut lines[line], &replacement);
+            let read = ControlData::parse(&lines.join("\n"));
+            let is_of_no_interest = ["pg_control version", "pg_control last"].iter().any(|name| replaced.starts_with(name));
+            if is_of_no_interest {
+                prop_assert_eq!(read, ControlData::parse(OUTPUT));
+            } else {
+                prop_assert_eq!(read, None);
+            }
+        }
+
+        #[test]
+        fn no_text_is_too_strange(output: String) {
+            prop_assert_eq!(ControlData::parse(&output), None);
+        }
     }
 }

@@ -49,10 +49,15 @@ fn newest(wal: &Path) -> Option<Timeline> {
         .ok()?
         .filter_map(|entry| {
             let name = entry.ok()?.file_name();
-            let stem = name.to_str()?.strip_suffix(".history")?;
-            u32::from_str_radix(stem, 16).ok().map(Timeline)
+            timeline_of(name.to_str()?)
         })
         .max()
+}
+
+/// The timeline whose history file has that name.
+fn timeline_of(name: &str) -> Option<Timeline> {
+    let timeline = u32::from_str_radix(name.strip_suffix(".history")?, 16).ok().map(Timeline);
+    timeline.filter(|timeline| file_name(*timeline) == name)
 }
 
 /// The lines of a history that come before that of a timeline.
@@ -67,6 +72,7 @@ fn before(content: &str, timeline: Timeline) -> String {
 #[cfg(test)]
 mod tests {
     use pgaf_core::lsn::Lsn;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -89,5 +95,44 @@ mod tests {
         let third = super::read(directory.path(), Timeline(3)).expect("there");
         assert_eq!(third.ancestors, [(Timeline(1), Lsn(0x300_0000)), (Timeline(2), Lsn(0x500_0000))]);
         assert_eq!(super::read(directory.path(), Timeline(5)), None);
+    }
+
+    proptest! {
+        #[test]
+        fn a_name_is_that_of_its_timeline_or_of_none(
+            timeline: u32,
+            name in prop_oneof!["[0-9A-Fa-f+-]{7,9}\\.history", any::<String>()],
+        ) {
+            prop_assert_eq!(timeline_of(&file_name(Timeline(timeline))), Some(Timeline(timeline)));
+            if let Some(timeline) = timeline_of(&name) {
+                prop_assert_eq!(file_name(timeline), name);
+            }
+        }
+
+        #[test]
+        fn the_beginning_of_a_history_is_that_of_an_ancestor(
+            ends in proptest::collection::vec(0..=u32::MAX, 1..6),
+            comment in "(#\\PC{0,20}\n)?",
+        ) {
+            let mut ends = ends;
+            ends.sort_unstable();
+            let lines = |count: usize| -> String {
+                let line = |(index, end): (usize, &u32)| format!("{}\t0/{end:X}\treason\n\n", index + 1);
+                ends.iter().take(count).enumerate().map(line).collect()
+            };
+            let newest = Timeline(u32::try_from(ends.len())? + 1);
+            let content = comment + &lines(ends.len());
+            let history = TimelineHistory::parse(newest, &content)?;
+            for (index, (ancestor, _)) in history.ancestors.iter().enumerate().skip(1) {
+                let beginning = TimelineHistory::parse(*ancestor, &before(&content, *ancestor))?;
+                prop_assert_eq!(&beginning.ancestors, &history.ancestors[..index]);
+            }
+        }
+
+        #[test]
+        fn no_history_is_too_strange(content: String, timeline: u32) {
+            let beginning = before(&content, Timeline(timeline));
+            prop_assert!(beginning.lines().count() <= content.lines().count());
+        }
     }
 }

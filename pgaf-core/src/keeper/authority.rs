@@ -99,11 +99,20 @@ impl Authority {
         }
         let needs_answer = assignment.goal.is_writer()
             && assignment.commit_rule.is_synchronous()
-            && observed.server == Server::Stopped
+            && is_closed(&observed.server)
             && !self.may_start_writer();
         if needs_answer {
             return Plan::Wait("the monitor must confirm that this node is the primary");
         }
         super::plan(assignment, observed)
+    }
+}
+
+/// Clients cannot connect, and would after a start.
+const fn is_closed(server: &Server) -> bool {
+    match server {
+        Server::Stopped => true,
+        Server::Running(running) => running.is_gated && !running.is_in_recovery,
+        Server::Starting | Server::Unresponsive => false,
     }
 }

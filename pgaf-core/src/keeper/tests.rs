@@ -449,6 +449,24 @@ fn draining_writes_out_first_and_fencing_does_not() {
     );
 }
 
+#[test]
+fn a_keeper_that_finds_a_gated_primary_opens_it_only_on_a_word_of_the_monitor() {
+    let at = |seconds| Moment::after_boot(Duration::from_secs(seconds));
+    let limit = Duration::from_secs(4);
+    let observed = Observed {
+        data: DataDirectory::Present(cluster(false, false)),
+        server: Server::Running(running(false, true)),
+        lineage: None,
+        is_rewind_hopeless: false,
+        memory: Memory::default(),
+    };
+    let mut authority = Authority::new(at(10));
+    let plan = |authority: &Authority| authority.plan(&assignment(State::Primary), &observed, limit, at(11));
+    assert!(matches!(plan(&authority), Plan::Wait(_)));
+    authority.answered(at(10));
+    assert_eq!(plan(&authority), Plan::Steps(vec![Step::StartPostgres]));
+}
+
 mod isolated {
     use super::*;
 

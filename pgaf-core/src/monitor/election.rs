@@ -247,7 +247,7 @@ fn is_source(node: &Node) -> bool {
 /// All that `node` has is in the history of `of`.
 fn is_on_branch_of(node: &Node, of: &Node) -> bool {
     if node.timeline == of.timeline {
-        return node.fork() == of.fork() || node.history.is_none() || of.history.is_none();
+        return node.fork().zip(of.fork()).is_none_or(|(one, two)| one == two);
     }
     let history = of.history.as_ref();
     history.is_some_and(|history| history.lineage_of(node.timeline, node.lsn) == Lineage::Behind)

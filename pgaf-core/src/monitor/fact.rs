@@ -93,6 +93,9 @@ pub enum Fact {
     Alone,
     /// There are other nodes in the group.
     HasOthers,
+    /// Everybody has reported to this run of the monitor, or has had the time to: who knows better than the rows has
+    /// said so.
+    Settled,
     /// No node is told to accept writes.
     NoWriter,
     /// No standby is chosen for promotion.
@@ -165,7 +168,7 @@ impl Fact {
             Heir => group.heir().is_some_and(|node| node.id == subject.id),
             SoleSuccessor => group.sole_successor().is_some_and(|node| node.id == subject.id),
             ElectionPossible => group.is_election_possible(),
-            ElectionImpossible => !group.is_election_possible(),
+            ElectionImpossible => group.is_settled() && !group.is_election_possible(),
             Elected => is_outcome(false),
             ElectedLacksWal => is_outcome(true),
             NoSource => group.fetch_source().is_none(),
@@ -174,6 +177,7 @@ impl Fact {
             OthersFenced => group.are_others_fenced(subject.id),
             Alone => group.others(subject.id).next().is_none(),
             HasOthers => group.others(subject.id).next().is_some(),
+            Settled => group.is_settled(),
             NoWriter => group.writer().is_none(),
             NoCandidate => group.candidate().is_none(),
             CommitRuleChanged => group.commit_rules.last() != Some(&group.wanted_commit_rule(subject.goal)),

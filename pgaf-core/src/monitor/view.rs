@@ -49,6 +49,11 @@ impl Group {
         self.nodes.iter().filter(move |node| node.id != id)
     }
 
+    /// Everybody has reported to this run of the monitor, or has had the time to.
+    pub fn is_settled(&self) -> bool {
+        self.monitor_uptime >= self.timeouts.startup_grace || self.nodes.iter().all(|node| node.has_reported)
+    }
+
     /// Its keeper has not reported for so long that a primary would have fenced itself.
     pub fn is_silent(&self, node: &Node) -> bool {
         self.monitor_uptime >= self.timeouts.startup_grace && node.silent_for >= self.timeouts.unhealthy_after

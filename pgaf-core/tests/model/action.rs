@@ -1,10 +1,10 @@
 //! What can happen next.
 
-use pgaf_core::keeper::{Plan, Step, StopMode};
+use pgaf_core::keeper::StopMode;
 use pgaf_core::monitor::Event;
 
-use super::keeper::{NOW, OLDEST_TICKS, TICK, index_of};
-use super::server::{Data, Mode, Server};
+use super::keeper::{NOW, OLDEST_TICKS, TICK};
+use super::server::{Mode, Server};
 use super::world::{SILENT_AFTER_TICKS, World};
 
 /// What becomes of an exchange with the monitor.
@@ -93,7 +93,7 @@ impl World {
         }
     }
 
-    fn pay_fault(&mut self) -> Option<()> {
+    pub(crate) fn pay_fault(&mut self) -> Option<()> {
         self.budget.faults = self.budget.faults.checked_sub(1)?;
         Some(())
     }
@@ -149,130 +149,6 @@ impl World {
             if server.unheard + 1 >= SILENT_AFTER_TICKS {
                 server.is_streaming = false;
             }
-        }
-    }
-
-    // ---- the keeper ----
-
-    fn look(&mut self, index: usize, is_interrupted: bool) -> Option<()> {
-        if !self.hosts[index].keeper.is_up || self.hosts[index].is_frozen {
-            return None;
-        }
-        let before = self.hosts[index].server.clone();
-        self.follow_plan(index, is_interrupted)?;
-        // A look that changes nothing is not worth a fault.
-        (!is_interrupted || self.hosts[index].server != before).then_some(())
-    }
-
-    fn follow_plan(&mut self, index: usize, is_interrupted: bool) -> Option<()> {
-        let upstream = self.hosts[index]
-            .keeper
-            .assignment
-            .as_ref()
-            .and_then(|assignment| assignment.upstream.as_ref())
-            .map(index_of)
-            .filter(|upstream| self.are_linked(*upstream, index) && self.hosts[*upstream].server.sends())
-            .map(|upstream| self.hosts[upstream].server.clone());
-        let host = &mut self.hosts[index];
-        match host.keeper.look(&host.server, upstream.as_ref()) {
-            Plan::Reached => host.keeper.reached(),
-            Plan::Steps(mut steps) => {
-                steps.truncate(if is_interrupted { 1 } else { steps.len() });
-                for step in &steps {
-                    self.execute(index, step, is_interrupted)?;
-                    self.hosts[index].keeper.recall.did(step);
-                }
-                return Some(());
-            }
-            Plan::Wait(_) | Plan::Blocked(_) => {}
-        }
-        Some(())
-    }
-
-    fn execute(&mut self, index: usize, step: &Step, is_interrupted: bool) -> Option<()> {
-        match step {
-            Step::StopPostgres(mode) => self.stop(index, *mode),
-            Step::StartPostgres if self.hosts[index].server.mode == Mode::Gated => {
-                self.hosts[index].server.mode = Mode::Writer;
-            }
-            Step::StartPostgres => self.start(index, false),
-            Step::StartGated => self.start(index, true),
-            Step::BaseBackup { upstream } | Step::Rewind { upstream } => {
-                let source = index_of(upstream);
-                let source_server = self.hosts[source].server.clone();
-                if !self.are_linked(source, index) || source_server.mode != Mode::Writer {
-                    return None;
-                }
-                let server = &mut self.hosts[index].server;
-                server.copy_from(&source_server);
-                if is_interrupted {
-                    server.data = Data::Incomplete;
-                    server.log.clear();
-                }
-            }
-            Step::Follow { upstream } => {
-                let server = &mut self.hosts[index].server;
-                server.has_signal = true;
-                server.names.clear();
-                server.follows = upstream.as_ref().map(index_of);
-                server.is_streaming = false;
-            }
-            Step::Promote => self.promote(index),
-            Step::SetSynchronousStandbyNames(names) => {
-                self.hosts[index].server.names.clone_from(names);
-                self.acknowledge(index);
-            }
-            Step::Checkpoint | Step::AdmitStandbys { .. } => {}
-        }
-        Some(())
-    }
-
-    fn start(&mut self, index: usize, is_gated: bool) {
-        self.hosts[index].server.start(is_gated);
-        if self.hosts[index].server.mode == Mode::Writer {
-            self.check_successor(index);
-        }
-    }
-
-    /// A fast stop sends everything to the standbys that are connected.
-    fn stop(&mut self, index: usize, mode: StopMode) {
-        self.hosts[index].server.stop(mode);
-        if mode != StopMode::Fast {
-            return;
-        }
-        for standby in 0..self.hosts.len() {
-            let is_connected = self.hosts[standby].server.is_streaming
-                && self.hosts[standby].server.follows == Some(index)
-                && self.are_linked(index, standby);
-            if is_connected {
-                let log = self.hosts[index].server.log.clone();
-                self.hosts[standby].server.log = log;
-            }
-        }
-    }
-
-    fn promote(&mut self, index: usize) {
-        self.hosts[index].server.promote();
-        self.check_successor(index);
-        // One that must fence itself this very moment has nobody left to acknowledge anything.
-        let is_open = |(other, host): (usize, &super::world::Host)| {
-            other != index
-                && host.server.mode == Mode::Writer
-                && !host.is_frozen
-                && host.keeper.is_up
-                && !host.keeper.must_fence(&host.server)
-        };
-        if self.hosts.iter().enumerate().any(is_open) {
-            self.violation.get_or_insert("a node was promoted while another accepted writes");
-        }
-    }
-
-    /// Whoever begins to accept writes has every acknowledged commit.
-    fn check_successor(&mut self, index: usize) {
-        let log = &self.hosts[index].server.log;
-        let has = |id: &u8| log.iter().any(|record| record.1 == *id);
-        if !self.may_lose && !self.acknowledged.iter().all(has) {
-            self.violation.get_or_insert("a node that lacks acknowledged commits accepts writes");
         }
     }
 
@@ -367,7 +243,7 @@ impl World {
     }
 
     /// Tells clients of the commits that need not wait any longer.
-    fn acknowledge(&mut self, index: usize) {
+    pub(crate) fn acknowledge(&mut self, index: usize) {
         let server: &mut Server = &mut self.hosts[index].server;
         if server.mode != Mode::Writer {
             return;
@@ -383,67 +259,5 @@ impl World {
         }
         self.acknowledged_on = self.acknowledged_on.max(timeline);
         self.acknowledged.extend(released);
-    }
-
-    // ---- faults ----
-
-    fn fault(&mut self, fault: &Action) -> Option<()> {
-        match fault {
-            // What mends costs nothing.
-            Action::KeeperStarts(index) if !self.hosts[*index].keeper.is_up => {
-                self.hosts[*index].keeper.restart();
-                return Some(());
-            }
-            Action::Thaw(index) if self.hosts[*index].is_frozen => {
-                self.hosts[*index].is_frozen = false;
-                return Some(());
-            }
-            Action::Mend => {
-                self.cuts.clear();
-                self.hosts.iter_mut().for_each(|host| host.sees_monitor = true);
-                return Some(());
-            }
-            Action::MonitorStarts if !self.is_monitor_up => {
-                self.start_monitor();
-                return Some(());
-            }
-            _ => self.pay_fault()?,
-        }
-        match *fault {
-            Action::PostgresCrashes(index) => self.hosts[index].server.stop(StopMode::Immediate),
-            Action::KeeperDies(index) => self.hosts[index].keeper.die(),
-            Action::HostDies(index) => {
-                self.hosts[index].keeper.die();
-                self.hosts[index].server.stop(StopMode::Immediate);
-            }
-            Action::DataIsLost(index) => {
-                self.hosts[index].server.stop(StopMode::Immediate);
-                self.hosts[index].server = Server::new(Data::Incomplete);
-            }
-            Action::Freeze(index) if !self.hosts[index].is_frozen => self.hosts[index].is_frozen = true,
-            Action::Cut(from, by) if !self.cuts.contains(&(from, by)) => {
-                self.cuts.push((from, by));
-                self.cuts.sort_unstable();
-            }
-            Action::CutFromMonitor(index) => self.hosts[index].sees_monitor = false,
-            Action::MonitorDies if self.is_monitor_up => self.is_monitor_up = false,
-            Action::BackUpRows if self.backup.is_none() => self.backup = Some(Box::new(self.group.clone())),
-            Action::RestoreRows => {
-                self.group = *self.backup.take()?;
-                self.start_monitor();
-            }
-            _ => return None,
-        }
-        Some(())
-    }
-
-    fn start_monitor(&mut self) {
-        self.is_monitor_up = true;
-        self.uptime = 0;
-        for host in &mut self.hosts {
-            host.silent = 0;
-            host.has_reported = false;
-            host.goal_age = OLDEST_TICKS + 1;
-        }
     }
 }

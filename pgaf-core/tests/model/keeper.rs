@@ -115,6 +115,7 @@ impl Keeper {
                     is_streaming: server.is_streaming,
                     silent_ms: u64::from(server.unheard) * 1000,
                 }),
+                is_gated: server.mode == Mode::Gated,
                 shutdown_lsn: server.shutdown_lsn(),
                 history: has_data.then(|| server.history()),
                 ..ReportDetail::default()

@@ -6,11 +6,14 @@
 //! state within its budget, or so many as `MODEL_STATES` (default 60,000) says. `MODEL_THREADS` (2) is the number of
 //! threads, and from one in `MODEL_HEALS_ONE_IN` (200) states it is checked that the group becomes whole.
 
+mod scope;
+
 mod action;
+mod fault;
 mod healing;
 mod keeper;
-mod scope;
 mod server;
+mod turn;
 mod world;
 
 use std::hash::{DefaultHasher, Hash, Hasher};

@@ -179,6 +179,7 @@ impl World {
         node.timeline = report.timeline;
         node.lsn = report.lsn;
         node.upstream = report.detail.upstream;
+        node.is_gated = report.detail.is_gated;
         node.shutdown_lsn = report.detail.shutdown_lsn;
         node.history = report.detail.history;
         self.decide(&Event::Reported(id));

@@ -12,6 +12,8 @@ pub(crate) struct Host {
     pub(crate) postgres: Postgres,
     /// All its processes are stopped; the kernel goes on.
     pub(crate) is_frozen: bool,
+    /// Since when its keeper has been able to act.
+    pub(crate) able_since: u64,
 }
 
 /// The address of a host.

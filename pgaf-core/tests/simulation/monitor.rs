@@ -153,6 +153,7 @@ impl Monitor {
         node.lsn = report.lsn;
         node.upstream = detail.upstream;
         node.is_stopping = detail.is_stopping;
+        node.is_gated = detail.is_gated;
         node.is_hung = detail.is_hung;
         node.shutdown_lsn = detail.shutdown_lsn;
         if detail.history.is_some() {

@@ -121,6 +121,7 @@ pub(crate) fn detailed(node: &mut Node, detail: &ReportDetail) {
     node.has_data = detail.system_identifier.is_some();
     node.upstream = detail.upstream.map(|upstream| aged(upstream, node.silent_for));
     node.is_stopping = detail.is_stopping;
+    node.is_gated = detail.is_gated;
     node.is_hung = detail.is_hung;
     node.shutdown_lsn = detail.shutdown_lsn;
 }
@@ -131,6 +132,7 @@ pub(crate) fn undetailed(node: &mut Node) {
     let upstream = Upstream { is_streaming: node.is_running, silent_ms: 0 };
     node.upstream = is_standby.then(|| aged(upstream, node.silent_for));
     node.is_stopping = false;
+    node.is_gated = false;
     node.is_hung = false;
     node.shutdown_lsn = None;
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use pgaf_core::monitor::{self, Event};
 use pgaf_core::{
-    Group, GroupId, Lsn, Node, NodeId, ReplicationState, ReportDetail, Timeline, TimelineHistory,
+    Epoch, Group, GroupId, Lsn, Node, NodeId, ReplicationState, ReportDetail, Timeline, TimelineHistory,
 };
 use pgrx::datum::DatumWithOid;
 use pgrx::pg_sys;
@@ -47,6 +47,9 @@ plans! {
     HISTORY(INT8OID, TEXTOID) = "
         UPDATE pgautofailover.node SET reportedhistory = $2::pg_catalog.jsonb WHERE nodeid = $1";
 }
+
+/// More assignments than any monitor gives, and far enough from the end of the numbers.
+const HIGHEST_EPOCH_OF_ANOTHER: i64 = 1 << 62;
 
 /// Who reports.
 struct Sender<'a> {
@@ -145,6 +148,7 @@ fn reply(client: &mut SpiClient<'_>, sender: &Sender<'_>, said: &Said<'_>) -> Re
     };
     let old = told.node(sender.node).ok_or_else(|| why_not_here(client, sender))?;
     let new = heard(old, said);
+    check_epoch(old, &new)?;
     record(client, sender, said, &new)?;
     if old.history != new.history {
         tell_history(client, &told, &new)?;
@@ -204,6 +208,18 @@ fn heard(old: &Node, said: &Said<'_>) -> Node {
         None => load::undetailed(&mut node),
     }
     node
+}
+
+/// An epoch is one that this monitor has given, or one of another monitor, whose numbers go on from there.
+fn check_epoch(old: &Node, new: &Node) -> Result<(), Error> {
+    let Epoch(epoch) = new.reported_epoch;
+    if new.reported_epoch <= old.goal_epoch && epoch >= 0 || (0..HIGHEST_EPOCH_OF_ANOTHER).contains(&epoch) {
+        return Ok(());
+    }
+    Err(Error::Invalid {
+        what: format!("{epoch} is not an epoch of node {}", new.id),
+        hint: "A keeper reports the epoch of the newest assignment that it has received.",
+    })
 }
 
 /// Writes to the node's row what [`heard`] has made of it.

@@ -212,7 +212,10 @@ impl Strip {
             let colour =
                 COLOURS.iter().find(|(part, ..)| *part == bar.part).map_or("#000", |(_, colour, _)| colour);
             canvas.rect((x, y), (width, ROW - 2.0), colour, if bar.is_refused { 0.25 } else { 0.75 });
-            canvas.text((x + 3.0, y + 8.6), Style::PLAIN, &bar.label);
+            // What begins at the end of a strip has its label in the next one.
+            if x < LEFT + WIDTH - 40.0 || bar.to < self.from + STRIP {
+                canvas.text((x + 3.0, y + 8.6), Style::PLAIN, &bar.label);
+            }
         }
     }
 
@@ -227,24 +230,20 @@ impl Strip {
     fn draw_pauses(&self, canvas: &mut Canvas, life: &Life) {
         for (index, ledger) in life.ledgers.iter().take(life.followers).enumerate() {
             let y = self.lane_top(self.lanes - 1) + 4.0 + 16.0 * index as f64;
+            let mut label_ends = f64::MIN;
             for pair in ledger.acks.windows(2).filter(|pair| pair[1].acked - pair[0].acked > PAUSE) {
                 let times = (life.since(pair[0].acked), life.since(pair[1].acked));
                 self.draw_span(canvas, times, (y, 12.0), PAUSED);
-                if times.0 >= self.from && self.shows(times.0, times.1) {
-                    self.label_pause(canvas, times, y + 9.5);
+                let (x, end) = (self.x(times.0), self.x(times.1));
+                if times.0 < self.from || !self.shows(times.0, times.1) || x < label_ends {
+                    continue;
                 }
+                let label = format!("{:.1} s", (times.1 - times.0).as_secs_f64());
+                // In the bar where it is wide enough, else to its right.
+                let (at, colour) = if end - x > 30.0 { (x + 3.0, "white") } else { (end + 2.0, PAUSED) };
+                canvas.text((at, y + 9.5), Style { colour, ..Style::PLAIN }, &label);
+                label_ends = at + 30.0;
             }
-        }
-    }
-
-    /// In the bar where it is wide enough, else to its right.
-    fn label_pause(&self, canvas: &mut Canvas, (from, to): (Duration, Duration), y: f64) {
-        let label = format!("{:.1} s", (to - from).as_secs_f64());
-        let (x, end) = (self.x(from), self.x(to));
-        if end - x > 30.0 {
-            canvas.text((x + 3.0, y), Style { colour: "white", ..Style::PLAIN }, &label);
-        } else {
-            canvas.text((end + 2.0, y), Style { colour: PAUSED, ..Style::PLAIN }, &label);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::check::Check;
+use super::check::{Check, reads_in_last_moments};
 use super::history::{Life, Played, Struck};
 use super::kind::Reach;
 use super::pauses::{Distribution, by_kind};
@@ -63,8 +63,11 @@ fn verdicts(text: &mut String, lives: &[Life]) -> std::fmt::Result {
             writeln!(text, "    {:.1} s: {}", life.since(anomaly.at).as_secs_f64(), anomaly.text)?;
         }
     }
-    let is_verified = |life: &&Life| life.sets.is_empty();
-    let blind = lives.iter().filter(is_verified).count();
+    let moments: usize = lives.iter().map(reads_in_last_moments).sum();
+    if moments > 0 {
+        writeln!(text, "{moments} vanished row(s) were read from a dying server, in its last half second")?;
+    }
+    let blind = lives.iter().filter(|life| life.sets.is_empty()).count();
     if blind > 0 {
         writeln!(text, "{blind} cluster(s) had no primary in the end: their rows could not be checked")?;
     }

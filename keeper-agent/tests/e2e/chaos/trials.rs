@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use libtest_mimic::{Failed, Trial};
 
-use super::check::Check;
+use super::check::{Check, reads_in_last_moments};
 use super::history::Life;
 use super::kind::Kind;
 use super::reader::Sighting;
@@ -21,7 +21,7 @@ type Body = fn() -> Result<()>;
 
 /// They need no cluster.
 pub(crate) fn trials() -> Vec<Trial> {
-    let all: [(&str, Body); 8] = [
+    let all: [(&str, Body); 10] = [
         ("chaos_schedule_follows_from_the_seed", schedule_follows_from_the_seed),
         ("chaos_finds_nothing_where_nothing_is_wrong", nothing_is_found),
         ("chaos_finds_a_lost_row", || finds(Check::AcknowledgedRowsStay, |life| lose(life, (1, 2)))),
@@ -29,6 +29,10 @@ pub(crate) fn trials() -> Vec<Trial> {
         ("chaos_finds_two_writers_on_one_timeline", || finds(Check::OneWriter, same_timeline)),
         ("chaos_finds_two_writers_on_two_timelines", || finds(Check::OneWriter, late_old_writer)),
         ("chaos_finds_a_row_that_vanished_after_it_was_read", || finds(Check::ReadRowsStay, vanish)),
+        ("chaos_finds_a_row_that_vanished_from_an_idle_server", || {
+            finds(Check::ReadRowsStay, vanish_from_an_idle_server)
+        }),
+        ("chaos_does_not_count_the_last_moments_of_a_server", last_moments_do_not_count),
         ("chaos_finds_a_standby_that_lacks_a_row", || finds(Check::NodesAgree, lag)),
     ];
     all.map(|(name, body)| {
@@ -118,6 +122,23 @@ fn lag(life: &mut Life) {
     life.sets[1].1.remove(&(1, 1));
 }
 
+/// The old primary acknowledged others after the read; and, in another case, it had not for a while.
 fn vanish(life: &mut Life) {
     life.sightings[1].timeline = Some(1);
+}
+
+fn vanish_from_an_idle_server(life: &mut Life) {
+    vanish(life);
+    life.sightings[1].at += Duration::from_secs(4);
+}
+
+/// A read right after the last acknowledgement of a server that was killed does not count, and is told.
+fn last_moments_do_not_count() -> Result<()> {
+    let mut life = healthy();
+    vanish(&mut life);
+    life.sightings[1].at += Duration::from_millis(2105);
+    let found = Check::ReadRowsStay.examine(&life);
+    ensure!(found.is_empty(), "{found:?}");
+    ensure!(reads_in_last_moments(&life) == 1, "it is not told");
+    Ok(())
 }

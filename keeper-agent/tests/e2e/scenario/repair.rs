@@ -119,7 +119,11 @@ fn slots_of_the_user_are_kept_and_those_of_nodes_hold_nothing_back(cluster: &mut
         }
         Ok(Some(()))
     })?;
+    let copy = cluster.host("n1")?.identity_of_copy()?;
     cluster.host("n1")?.lose_pg_control()?;
+    wait_for("a new copy on n1", WHOLE, || {
+        Ok((cluster.host("n1")?.identity_of_copy()? != copy).then_some(()))
+    })?;
     cluster.wait_whole(WHOLE)?;
     ensure!(slots(cluster, "n1")?.split(',').any(|slot| slot == "mine"), "n1 has {}", slots(cluster, "n1")?);
     cluster.verify(&[writer.stop()])

@@ -3,6 +3,7 @@
 mod acknowledged_commits_survive;
 mod copies_are_complete;
 mod group_becomes_whole;
+mod old_primaries_are_fenced;
 mod one_line_of_acknowledgements;
 mod one_writer_goal;
 mod plans_are_not_blocked;
@@ -10,6 +11,7 @@ mod plans_are_not_blocked;
 pub(crate) use acknowledged_commits_survive::AcknowledgedCommits;
 pub(crate) use copies_are_complete::check_start;
 pub(crate) use group_becomes_whole::check_whole;
+pub(crate) use old_primaries_are_fenced::Fencing;
 pub(crate) use one_line_of_acknowledgements::OneLine;
 pub(crate) use one_writer_goal::check_goals;
 pub(crate) use plans_are_not_blocked::check_plans;

@@ -52,6 +52,7 @@ impl Keeper {
                 system_identifier: has_data.then_some(1),
                 goal: self.assignment.as_ref().map(|assignment| assignment.goal),
                 upstream: self.upstream_in_sight(),
+                is_gated: matches!(&observed.server, Server::Running(running) if running.is_gated),
                 ..ReportDetail::default()
             },
         })

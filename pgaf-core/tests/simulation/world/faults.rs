@@ -78,6 +78,7 @@ impl World {
         let host = &mut self.hosts[index];
         if host.node.is_some() && !host.keeper.is_up {
             host.keeper.start(self.now);
+            host.able_since = self.now;
             self.tell(|_| format!("keeper of host {index} starts"));
         }
     }
@@ -85,6 +86,7 @@ impl World {
     fn freeze(&mut self, index: usize, is_frozen: bool) {
         if self.hosts[index].is_frozen != is_frozen {
             self.hosts[index].is_frozen = is_frozen;
+            self.hosts[index].able_since = self.now;
             self.tell(|_| format!("FAULT: host {index} is {}", if is_frozen { "frozen" } else { "thawed" }));
         }
     }

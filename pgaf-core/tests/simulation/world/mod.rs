@@ -13,7 +13,7 @@ use pgaf_core::monitor::Decision;
 use pgaf_core::{Node, NodeId};
 
 use super::host::Host;
-use super::invariants::{AcknowledgedCommits, OneLine, check_goals};
+use super::invariants::{AcknowledgedCommits, Fencing, OneLine, check_goals};
 use super::keeper::Keeper;
 use super::log::Log;
 use super::monitor::Monitor;
@@ -40,6 +40,7 @@ pub(crate) struct World {
     messages: Vec<Message>,
     next_node: i64,
     one_line: OneLine,
+    fencing: Fencing,
     acknowledged: AcknowledgedCommits,
     /// What an operator or a dead disk has taken away: then a group may have to wait.
     has_lost_nodes: bool,
@@ -66,6 +67,7 @@ impl World {
             messages: Vec::new(),
             next_node: 1,
             one_line: OneLine::default(),
+            fencing: Fencing::default(),
             acknowledged: AcknowledgedCommits::default(),
             has_lost_nodes: false,
             promotions: 0,
@@ -83,7 +85,7 @@ impl World {
 
     fn first_host(index: usize, count: usize) -> Host {
         let postgres = if index == 0 { Postgres::initialized(count) } else { Postgres::without_data(count) };
-        Host { node: None, keeper: Keeper::new(), postgres, is_frozen: false }
+        Host { node: None, keeper: Keeper::new(), postgres, is_frozen: false, able_since: 0 }
     }
 
     /// Registers a node on a host, and starts its keeper.
@@ -141,6 +143,10 @@ impl World {
             self.keeper_lives(index);
         }
         self.monitor_watches();
+        if !self.profile.allows_data_loss && self.now.is_multiple_of(1000) {
+            let verdict = self.fencing.check(&self.hosts, &self.monitor.group, self.now);
+            self.judge(verdict);
+        }
     }
 
     fn postgres_goes_on(&mut self, index: usize) {

@@ -155,6 +155,7 @@ impl World {
         let end = postgres.end;
         let timeline = self.archive.timeline(end);
         self.tell(|_| format!("host {index} is promoted to timeline {timeline} at {end:?}"));
+        self.fencing.promoted(index, self.now);
         if !self.profile.allows_data_loss {
             let whose = format!("host {index}, which is promoted");
             let verdict = self.acknowledged.check(&self.archive, end, &whose);

@@ -1,0 +1,70 @@
+//! What goes wrong, and what mends it.
+
+use pgaf_core::keeper::StopMode;
+
+use super::action::Action;
+use super::keeper::OLDEST_TICKS;
+use super::server::{Data, Server};
+use super::world::World;
+
+impl World {
+    pub(crate) fn fault(&mut self, fault: &Action) -> Option<()> {
+        match fault {
+            // What mends costs nothing.
+            Action::KeeperStarts(index) if !self.hosts[*index].keeper.is_up => {
+                self.hosts[*index].keeper.restart();
+                return Some(());
+            }
+            Action::Thaw(index) if self.hosts[*index].is_frozen => {
+                self.hosts[*index].is_frozen = false;
+                return Some(());
+            }
+            Action::Mend => {
+                self.cuts.clear();
+                self.hosts.iter_mut().for_each(|host| host.sees_monitor = true);
+                return Some(());
+            }
+            Action::MonitorStarts if !self.is_monitor_up => {
+                self.start_monitor();
+                return Some(());
+            }
+            _ => self.pay_fault()?,
+        }
+        match *fault {
+            Action::PostgresCrashes(index) => self.hosts[index].server.stop(StopMode::Immediate),
+            Action::KeeperDies(index) => self.hosts[index].keeper.die(),
+            Action::HostDies(index) => {
+                self.hosts[index].keeper.die();
+                self.hosts[index].server.stop(StopMode::Immediate);
+            }
+            Action::DataIsLost(index) => {
+                self.hosts[index].server.stop(StopMode::Immediate);
+                self.hosts[index].server = Server::new(Data::Incomplete);
+            }
+            Action::Freeze(index) if !self.hosts[index].is_frozen => self.hosts[index].is_frozen = true,
+            Action::Cut(from, by) if !self.cuts.contains(&(from, by)) => {
+                self.cuts.push((from, by));
+                self.cuts.sort_unstable();
+            }
+            Action::CutFromMonitor(index) => self.hosts[index].sees_monitor = false,
+            Action::MonitorDies if self.is_monitor_up => self.is_monitor_up = false,
+            Action::BackUpRows if self.backup.is_none() => self.backup = Some(Box::new(self.group.clone())),
+            Action::RestoreRows => {
+                self.group = *self.backup.take()?;
+                self.start_monitor();
+            }
+            _ => return None,
+        }
+        Some(())
+    }
+
+    pub(crate) fn start_monitor(&mut self) {
+        self.is_monitor_up = true;
+        self.uptime = 0;
+        for host in &mut self.hosts {
+            host.silent = 0;
+            host.has_reported = false;
+            host.goal_age = OLDEST_TICKS + 1;
+        }
+    }
+}
