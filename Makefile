@@ -40,11 +40,12 @@ demo:
 	.ci/packages build
 	KEEP=$(KEEP) .ci/demo
 
-# The pauses of a writer when the primary is lost, beside those of Debian's pg_auto_failover. BENCH_RUNS, BENCH_SYSTEMS.
+# The pauses of a writer when the primary is lost, in groups of two and three, beside those of Debian's pg_auto_failover.
+# BENCH_RUNS, BENCH_SYSTEMS; BENCH="host-cut under-load" measures those with that in their names.
 bench:
 	.ci/packages test
 	$(MAKE) --no-print-directory build-extension PROFILE=release
-	cargo test --locked --release -p keeper-agent --test e2e -- bench
+	cargo test --locked --release -p keeper-agent --test e2e -- bench $(BENCH)
 
 # Clusters in network namespaces. E2E="frozen" runs the scenarios with that in their names; PGAF_KEEP=1 keeps files.
 e2e:
