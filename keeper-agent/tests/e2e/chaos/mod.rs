@@ -70,7 +70,8 @@ pub(crate) fn run() -> Result<ExitCode> {
 
 /// Plays the schedule against one system, and writes its report.
 fn beat(settings: &Settings, name: &str, tools: &Tools) -> Result<Vec<Life>> {
-    let system = format!("{name} {}", tools.version()?);
+    let known_as = if name == "ours" { "this build" } else { "pg_auto_failover" };
+    let system = format!("{known_as} {}", tools.version()?);
     eprintln!("{system}: {}", settings.command());
     let file_name = format!("seed-{}-nodes-{}-{name}", settings.seed, settings.nodes);
     let mut evidence = Evidence::below(&settings.directory, &file_name)?;

@@ -31,7 +31,8 @@ impl Settings {
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();
         let nodes = number("NODES", 3)?;
         ensure!((2..=9).contains(&nodes), "NODES is a number from 2 to 9");
-        let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/chaos");
+        let top = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
+        let target = top.unwrap_or(Path::new(".")).join("target/chaos");
         Ok(Self {
             duration: Duration::from_secs(number("DURATION", 180)?),
             seed: number("SEED", u64::try_from(now % 1_000_000)?)?,
