@@ -18,6 +18,7 @@
 //! pass 6                             so many seconds pass, and everybody goes on as before
 //! tick | failover | promote 2 | remove 2 [force] | maintenance 2 on|off
 //! priority 2 50 | quorum 2 on|off | sync 1 | moved 2 | give_up_commits WHO | accept_timeline 2 WHO
+//! secondaries on|off                 whether the formation allows secondary nodes
 //! goals 1=demoted 2=wait_primary     the goals of all nodes now
 //! upstream 2 1                       node 2 is told to receive from node 1 (- for nobody)
 //! commit_rules 1 of 2,3 | 0 of       the commit rules that may be in force
@@ -99,6 +100,7 @@ impl World {
                 timeline: Timeline(number(words[1])?),
                 who: words[2].to_owned(),
             }),
+            "secondaries" => self.group.has_secondary = words[1] == "on",
             "pass" => self.pass(Duration::from_secs(number(words[1])?)),
             "moved" => self.event(Event::NodeMoved(node(1)?)),
             "goals" => return self.expect_goals(&words[1..].join(" ")),

@@ -58,6 +58,8 @@ pub(super) fn start(verbose: u8, quiet: u8) {
     };
     let filter = EnvFilter::new(format!("warn,keeper_agent={level},pg_autoctl={level}"));
     tracing_subscriber::fmt()
+        // A message that cannot be written, on a full disk, is lost: to say so in its place would be a panic.
+        .log_internal_errors(false)
         .with_env_filter(filter)
         .with_writer(io::stderr.with_filter(|_| !IS_MUTED.load(Ordering::Relaxed)))
         .with_ansi(false)

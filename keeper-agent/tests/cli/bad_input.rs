@@ -129,6 +129,11 @@ fn a_monitor_that_does_not_answer() {
 }
 
 #[test]
+fn a_message_that_cannot_be_written_ends_nothing() {
+    assert_eq!(Bed::new().run_without_messages(format!("show state --monitor {NOBODY}")), 6);
+}
+
+#[test]
 fn a_server_that_is_no_monitor_of_ours() {
     let bed = Bed::new();
     let server = Server::start(&bed);

@@ -71,6 +71,17 @@ impl Bed {
         self.run_with(arguments, &[])
     }
 
+    /// The same where no message can be written: as with a log file on a full disk. Returns the exit code.
+    pub(crate) fn run_without_messages(&self, arguments: impl Display) -> i32 {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("a full disk");
+        let mut command = as_user(program());
+        command
+            .args(arguments.to_string().split_whitespace())
+            .current_dir(self.directory.path())
+            .stderr(full);
+        command.status().expect("run").code().unwrap_or(-1)
+    }
+
     /// The same with more in its environment.
     pub(crate) fn run_with(&self, arguments: impl Display, environment: &[(&str, &str)]) -> Ended {
         let mut command = as_user(program());

@@ -1,14 +1,18 @@
 //! Branches of the log: which node's log is part of the primary's history, and which is not.
 
 use crate::group::{Group, Node};
-use crate::lsn::{Lineage, Lsn, Timeline};
+use crate::lsn::{Lineage, Lsn, Timeline, TimelineHistory};
 
 impl Node {
     /// The timeline it is on and where that left its parent; `None` for the first timeline and while the history is
     /// not known.
     pub fn fork(&self) -> Option<(Timeline, Lsn)> {
-        let history = self.history.as_ref().filter(|history| history.timeline == self.timeline)?;
-        history.ancestors.last().map(|(_, left_at)| (self.timeline, *left_at))
+        self.known_history()?.ancestors.last().map(|(_, left_at)| (self.timeline, *left_at))
+    }
+
+    /// The history of the timeline that it is on.
+    pub(super) fn known_history(&self) -> Option<&TimelineHistory> {
+        self.history.as_ref().filter(|history| history.timeline == self.timeline)
     }
 }
 
@@ -21,8 +25,12 @@ impl Group {
         if node.timeline == writer.timeline {
             return has_other_beginning(node, writer);
         }
-        let history = writer.history.as_ref().filter(|history| history.timeline == writer.timeline);
-        history.is_some_and(|history| history.lineage_of(node.timeline, node.lsn) == Lineage::Forked)
+        if let (Some(own), Some(history)) = (node.known_history(), writer.known_history()) {
+            return history.lineage_of_log(own, node.lsn) == Lineage::Forked;
+        }
+        writer
+            .known_history()
+            .is_some_and(|history| history.lineage_of(node.timeline, node.lsn) == Lineage::Forked)
     }
 
     /// It has written on a timeline that the writer's history does not know, and nobody has said which is right.

@@ -249,6 +249,12 @@ fn is_on_branch_of(node: &Node, of: &Node) -> bool {
     if node.timeline == of.timeline {
         return node.fork().zip(of.fork()).is_none_or(|(one, two)| one == two);
     }
-    let history = of.history.as_ref();
-    history.is_some_and(|history| history.lineage_of(node.timeline, node.lsn) == Lineage::Behind)
+    let Some(history) = of.known_history() else {
+        return false;
+    };
+    let lineage = match node.known_history() {
+        Some(own) => history.lineage_of_log(own, node.lsn),
+        None => history.lineage_of(node.timeline, node.lsn),
+    };
+    lineage == Lineage::Behind
 }

@@ -14,6 +14,9 @@ impl Draft {
         const RULE: &str = "register_node";
         let reported = self.known(id)?.reported;
         let is_alone = self.group.others(id).next().is_none();
+        if !is_alone && !self.group.has_secondary {
+            return Err(Refusal::SecondariesDisabled(self.group.formation.clone()));
+        }
         match reported {
             role if role.is_writer() => {
                 if let Some(writer) = self.group.writer() {

@@ -70,6 +70,9 @@ pub enum Refusal {
     /// The setting does not fit the group.
     #[error("{0}")]
     InvalidSetting(String),
+    /// A group of such a formation has one node.
+    #[error("formation \"{0}\" does not allow secondary nodes")]
+    SecondariesDisabled(String),
     /// Nobody is on that timeline.
     #[error("no node of group {group} is on timeline {timeline}")]
     UnknownTimeline {
@@ -110,6 +113,7 @@ impl Refusal {
             | Self::PrimaryDoesNotReport(_)
             | Self::Waiting(_)
             | Self::PrimaryIsThere(_)
+            | Self::SecondariesDisabled(_)
             | Self::RoleChangeUnderWay { .. }
             | Self::NoCandidate { .. }
             | Self::NotPromotable { .. }
@@ -142,6 +146,7 @@ impl Refusal {
             }
             Self::WrongState { .. } => "See what the node is doing with: pg_autoctl show events",
             Self::InvalidSetting(_) => "See what is set now with: pg_autoctl show settings",
+            Self::SecondariesDisabled(_) => "Allow them with: pg_autoctl enable secondary",
             Self::UnknownTimeline { .. } => "See who is on which with: pg_autoctl show timeline",
             Self::NotSupported(_) => "See the list of what this version does in its README.",
             Self::RulesDoNotRest(_) => {

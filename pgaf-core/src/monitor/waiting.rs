@@ -12,8 +12,11 @@ impl Group {
         let has_lost_data = |writer: &Node| !writer.has_data && writer.reported.is_writer();
         let is_over = writer.is_some_and(|writer| !has_lost_data(writer) && !self.is_lost(writer))
             || self.candidate().is_some_and(|candidate| !self.is_stuck(candidate));
-        if is_over || self.commit_rules.is_empty() || self.is_election_possible() {
+        if is_over || self.is_election_possible() {
             return None;
+        }
+        if self.commit_rules.is_empty() {
+            return self.why_no_primary_yet();
         }
         let is_awaited = |node: &&Node| node.goal.is_writer() || (node.is_complete && !self.is_alive(node));
         let awaited = self.nodes.iter().filter(is_awaited);
@@ -31,6 +34,16 @@ impl Group {
         } else {
             format!("{group} has no primary and waits {}", ways.join(", or "))
         })
+    }
+
+    /// Standbys have moved here from another monitor, and no primary with them.
+    fn why_no_primary_yet(&self) -> Option<String> {
+        let is_standby = |node: &&Node| node.goal == ReplicationState::CatchingUp && node.has_data;
+        self.nodes.iter().find(is_standby)?;
+        Some(format!(
+            "group {} of formation \"{}\" has no primary: none of its nodes has registered as one",
+            self.id, self.formation
+        ))
     }
 
     /// A candidate that will not be promoted by itself: it is lost, has no data, or lacks commits that nobody who reports

@@ -87,7 +87,6 @@ impl<'a> Player<'a> {
         };
         let unhealed = self.strike_and_heal(&mut played);
         played.healed = Instant::now();
-        self.revive();
         let is_whole = self.become_whole(&mut played, unhealed)?;
         let pauses = self.bed.followers.iter().map(|writer| writer.ledger().longest_pause(began));
         played.pause = pauses.max().unwrap_or_default();
@@ -129,17 +128,20 @@ impl<'a> Player<'a> {
     }
 
     /// Starts keepers that have ended by themselves, as a supervisor does.
-    fn revive(&mut self) {
+    fn revive(&mut self) -> Result<()> {
+        let mut ended = Vec::new();
         let cluster = &mut self.bed.cluster;
         for host in cluster.nodes.iter_mut().chain([&mut cluster.monitor]) {
-            let ended = host.keeper_ended();
-            if let Ok(Some(status)) = ended {
-                let again = host.run();
-                let note =
-                    format!("the keeper of {} had ended by itself ({status}); started: {again:?}", host.name);
-                self.life.notes.push((Instant::now(), note));
+            if let Some(status) = host.keeper_ended()? {
+                host.run()?;
+                ended.push(format!("the keeper of {} had ended by itself: {status}", host.name));
             }
         }
+        for note in ended {
+            let kept = self.evidence.take(&self.bed, &note)?;
+            self.life.note(format!("{note}; see {kept}"));
+        }
+        Ok(())
     }
 
     /// Waits until everything is taken back, the group is whole, and clients are served.
@@ -172,6 +174,7 @@ impl<'a> Player<'a> {
         let until = Instant::now() + within;
         let left = || until.saturating_duration_since(Instant::now());
         self.take_back(played, unhealed, left())?;
+        self.revive()?;
         // What the monitor says may be older than the last fault.
         let now =
             wait_for("the monitor", left(), || self.monitor_says("select clock_timestamp()").map(Some))?;
