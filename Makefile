@@ -29,7 +29,7 @@ simulate:
 
 # Explores every situation within the bounds of each check. MODEL_STATES bounds the states a check looks at.
 model:
-	cargo test --locked -p pgaf-core --test model -- --nocapture --test-threads 1
+	$(if $(MODEL_STATES),MODEL_STATES=$(MODEL_STATES)) cargo test --locked -p pgaf-core --test model -- --nocapture --test-threads 1
 
 # Wrong rules, one at a time: the simulation or the model check has to find each.
 mutants:

@@ -59,14 +59,15 @@ impl Draft {
         let is_writer = node.goal.is_writer();
         let may_write = self.group.may_write(node);
         let answers = node.has_reported && !self.group.is_silent(node);
+        let has_others = self.group.others(id).next().is_some();
         if is_candidate_goal(node.goal) && self.group.writer().is_none() && !force {
             self.role_change_under_way()?;
         }
-        if is_writer && self.group.others(id).next().is_some() {
+        if is_writer && has_others {
             self.find_successor(answers, force)?;
         }
         // Nobody takes over from a node that may still accept writes, whatever an operator believes.
-        if force && !may_write {
+        if force && !(may_write && (has_others || answers)) {
             self.remove(id, why);
         } else {
             self.assign(id, Dropped, RULE, why);

@@ -64,6 +64,8 @@ fn the_primary_goes_to_maintenance_by_a_failover(cluster: &mut Cluster) -> Resul
     let pause = writer.pause_since(since, SOON)?;
     ensure!(pause < Duration::from_secs(5), "{pause:?} without a commit");
     // A primary is lost while another node is in maintenance: the election goes without it.
+    let others = [("n2", "primary"), ("n3", "secondary"), ("n4", "secondary")];
+    cluster.wait_states(&others, TAKEOVER)?;
     cluster.host_mut("n2")?.kill_everything()?;
     cluster.wait_primary_is("n3", TAKEOVER)?;
     writer.wait_for_ack(SOON)?;

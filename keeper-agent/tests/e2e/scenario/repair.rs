@@ -33,6 +33,14 @@ fn start_node(cluster: &mut Cluster, name: &str) -> Result<()> {
     cluster.host_mut(name)?.start(&args)
 }
 
+/// The data of a node is lost, and copied anew.
+fn lose_data(cluster: &Cluster, name: &str) -> Result<()> {
+    cluster.host(name)?.lose_pg_control()?;
+    let control = cluster.host(name)?.pgdata().join("global/pg_control");
+    wait_for("another copy of the data", WHOLE, || Ok(control.exists().then_some(())))?;
+    cluster.wait_whole(WHOLE)
+}
+
 fn tablespaces_stay_where_they_are_when_the_data_is_copied_anew(cluster: &mut Cluster) -> Result<()> {
     let path = own_tablespace_directory(cluster, "n1")?.display().to_string();
     start_node(cluster, "n1")?;
@@ -44,10 +52,8 @@ fn tablespaces_stay_where_they_are_when_the_data_is_copied_anew(cluster: &mut Cl
     start_node(cluster, "n2")?;
     cluster.wait_whole(WHOLE)?;
     let writer = cluster.writer()?;
-    for (lost, other) in [("n2", "n1"), ("n1", "n2")] {
-        cluster.host(lost)?.lose_pg_control()?;
-        cluster.wait_primary_is(other, TAKEOVER)?;
-        cluster.wait_whole(WHOLE)?;
+    for lost in ["n2", "n1"] {
+        lose_data(cluster, lost)?;
         let answer = cluster.host(lost)?.psql("postgres", "select answer from kept")?;
         ensure!(answer == "42", "the table in the tablespace says {answer:?} on {lost}");
         let links = cluster.host(lost)?.shell("readlink data/pg_tblspc/*")?;
@@ -70,9 +76,7 @@ fn a_new_copy_does_not_need_twice_the_disk(cluster: &mut Cluster) -> Result<()> 
     cluster.add_node("n2", &[])?;
     cluster.wait_whole(WHOLE)?;
     let writer = cluster.writer()?;
-    cluster.host("n2")?.lose_pg_control()?;
-    cluster.wait_states(&[("n1", "wait_primary")], TAKEOVER).ok();
-    cluster.wait_whole(WHOLE)?;
+    lose_data(cluster, "n2")?;
     let count = cluster.host("n2")?.psql("postgres", "select count(*) from filler")?;
     ensure!(count == "120000", "{count} rows on n2");
     cluster.verify(&[writer.stop()])
@@ -92,8 +96,9 @@ fn slots_of_the_user_are_kept_and_those_of_nodes_hold_nothing_back(cluster: &mut
     cluster.host_mut("n1")?.run()?;
     cluster.wait_whole(WHOLE)?;
     // A failover among the others.
-    cluster.ask(&["perform", "failover"])?;
-    cluster.wait_another_primary(&new, TAKEOVER)?;
+    let primary = if new == "n2" { "n3" } else { "n2" };
+    cluster.ask(&["perform", "promotion", "--name", primary])?;
+    cluster.wait_primary_is(primary, TAKEOVER)?;
     cluster.wait_whole(WHOLE)?;
     ensure!(slots(cluster, "n1")?.split(',').any(|slot| slot == "mine"), "n1 has {}", slots(cluster, "n1")?);
     for name in ["n1", "n2", "n3"] {
@@ -102,10 +107,9 @@ fn slots_of_the_user_are_kept_and_those_of_nodes_hold_nothing_back(cluster: &mut
         ensure!(count == 2, "{name} keeps {count} slots for two other nodes");
     }
 
-    let primary = cluster.primary()?;
     let much =
         "select pg_logical_emit_message(false, 'bulk', repeat('x', 1000000)) from generate_series(1, 40)";
-    cluster.host(&primary)?.psql("postgres", much)?;
+    cluster.host(primary)?.psql("postgres", much)?;
     wait_for("all slots to move on", TAKEOVER, || {
         for name in ["n1", "n2", "n3"] {
             // Up to its last restartpoint a standby keeps its log in any case.
