@@ -35,7 +35,7 @@ fn variable(name: &str) -> Option<u64> {
 fn nothing_acknowledged_is_lost_and_the_group_becomes_whole() {
     let wishes = Wishes {
         nodes: variable("NODES").map(|count| count as usize),
-        restores: variable("RESTORES").unwrap_or(100),
+        restores: variable("RESTORES").unwrap_or(0),
         has_overtaken_reports: variable("OVERTAKEN").is_some(),
     };
     if let Some(seed) = variable("SEED") {
