@@ -128,7 +128,9 @@ impl Group {
         let has_stopped = |node: &&Node| {
             node.goal.is_retiring() && node.has_reached_goal() && node.has_data && !self.is_silent(node)
         };
-        let mut heard: Vec<&Node> = self.alive_voters().collect();
+        // One that is to stand still and does not yet may have been promoted meanwhile.
+        let is_heard = |node: &&Node| node.goal != ReportLsn || node.has_reached_goal();
+        let mut heard: Vec<&Node> = self.alive_voters().filter(is_heard).collect();
         let without: Vec<NodeId> = heard.iter().map(|node| node.id).collect();
         heard.extend(self.nodes.iter().filter(has_stopped));
         let ids: Vec<NodeId> = heard.iter().map(|node| node.id).collect();
