@@ -66,7 +66,9 @@ impl Recall {
 
     /// A coordinator that could not be told to send writes here is to be told again.
     pub fn route_again(&mut self) {
-        self.memory.routing.route = Route::Unknown;
+        if matches!(self.memory.routing.route, Route::Failed(_)) {
+            self.memory.routing.route = Route::Unknown;
+        }
     }
 
     /// A step failed.

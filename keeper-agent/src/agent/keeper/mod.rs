@@ -1,5 +1,6 @@
 //! The keeper's loop: looks, considers, speaks, and waits for whatever comes next.
 
+mod citus;
 mod consider;
 mod end;
 mod fence;
@@ -59,6 +60,7 @@ pub(super) struct Keeper {
     last_report: Option<Report>,
     /// How far the other nodes are, as the monitor last said.
     positions: Vec<Position>,
+    formation: citus::Formation,
     next_tending: Instant,
     /// The peers that were last prepared for.
     tended_for: Option<Vec<Peer>>,
@@ -73,13 +75,15 @@ impl Keeper {
     pub(super) fn new(config: NodeConfig) -> Result<Self, AgentError> {
         let state = state::load(&config.paths.state)?.ok_or(AgentError::NotRegistered)?;
         let instance = Rc::new(Instance::new(config.instance(Some(state.node))));
+        let formation = citus::Formation::new(&config, &state);
         if instance.adopt()? {
             info!("adopted the Postgres that runs in {}", config.postgres.pgdata.display());
         }
         let now = Instant::now();
         Ok(Self {
-            link: Link::new(config.monitor.clone(), config.formation.clone()),
-            work: Work::new(Rc::clone(&instance)),
+            link: Link::new(config.monitor.clone(), config.formation.clone(), formation.is_citus()),
+            work: Work::new(Rc::clone(&instance), formation.worker()),
+            formation,
             signals: Signals::install()?,
             config,
             instance,
@@ -119,6 +123,7 @@ impl Keeper {
             self.consider();
             self.speak();
             self.tend();
+            self.reconcile();
             if let Some(exit) = self.ended() {
                 info!("keeper ends");
                 return Ok(exit);
@@ -135,6 +140,7 @@ impl Keeper {
                 sight = self.observing.done() => self.on_sight(sight),
                 result = self.reloading.done() => reload::done(result),
                 tended = self.tending.done() => self.on_tended(tended),
+                findings = self.formation.reconciled() => self.formation.note(findings),
                 () = tokio::time::sleep_until(wake) => {}
             }
         }

@@ -54,6 +54,7 @@ impl Keeper {
         self.last_report = Some(report.clone());
         self.next_report = Instant::now() + REPORT_PERIOD;
         if let Some(exchange) = self.link.exchange(self.state.node, self.state.group, report) {
+            self.formation.asks();
             self.contacting.start(exchange);
         }
     }
@@ -68,6 +69,9 @@ impl Keeper {
                 self.authority.answered(exchange.sent.moment());
                 self.note_answer_for_shutdown(&exchange.report, &answer.assignment);
                 self.positions = answer.positions;
+                if let Some(nodes) = exchange.nodes.take() {
+                    self.note_formation(nodes);
+                }
                 self.accept(answer.assignment);
             }
             Err(MonitorError::NodeDropped { .. }) => {
