@@ -13,9 +13,9 @@ mod unmonitored;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use pgaf_core::keeper::{Authority, Recall};
+use pgaf_core::keeper::{Authority, Numbering, Recall};
 use pgaf_core::{Peer, Position, Report};
-use tracing::info;
+use tracing::{info, warn};
 
 use super::AgentError;
 use super::contact::{Exchange, Link};
@@ -57,6 +57,7 @@ pub(super) struct Keeper {
     next_look: Instant,
     next_report: Instant,
     last_report: Option<Report>,
+    numbering: Numbering,
     /// How far the other nodes are, as the monitor last said.
     positions: Vec<Position>,
     next_tending: Instant,
@@ -71,7 +72,11 @@ pub(super) struct Keeper {
 
 impl Keeper {
     pub(super) fn new(config: NodeConfig) -> Result<Self, AgentError> {
-        let state = state::load(&config.paths.state)?.ok_or(AgentError::NotRegistered)?;
+        let mut state = state::load(&config.paths.state)?.ok_or(AgentError::NotRegistered)?;
+        state.keeper_start = state.keeper_start.saturating_add(1);
+        if let Err(error) = state::store(&config.paths.state, &state) {
+            warn!("{error}; the monitor will have to say which start of the keeper this is");
+        }
         let instance = Rc::new(Instance::new(config.instance(Some(state.node))));
         if instance.adopt()? {
             info!("adopted the Postgres that runs in {}", config.postgres.pgdata.display());
@@ -81,6 +86,7 @@ impl Keeper {
             link: Link::new(config.monitor.clone(), config.formation.clone()),
             work: Work::new(Rc::clone(&instance)),
             signals: Signals::install()?,
+            numbering: Numbering::of_start(state.keeper_start),
             config,
             instance,
             state,
