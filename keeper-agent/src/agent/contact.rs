@@ -95,7 +95,8 @@ impl Link {
             self.connection = Some(connection);
             self.notifications = Some(notifications);
         }
-        if exchange.result.is_ok() && exchange.report.detail.history.is_some() {
+        let is_recorded = matches!(&exchange.result, Ok(answer) if answer.overtaken_by.is_none());
+        if is_recorded && exchange.report.detail.history.is_some() {
             self.told.clone_from(&exchange.report.detail.history);
         }
     }

@@ -8,6 +8,7 @@ mod authority;
 mod claim;
 mod isolated;
 mod moment;
+mod numbering;
 pub mod observed;
 mod recall;
 mod recipe;
@@ -18,6 +19,7 @@ pub use authority::Authority;
 pub use claim::epoch_to_report;
 pub use isolated::{Silence, plan_isolated, plan_unmonitored};
 pub use moment::Moment;
+pub use numbering::Numbering;
 pub use observed::{
     Cluster, DataDirectory, Following, Memory, Observed, Receiver, Running, Server, StreamingStandby,
 };

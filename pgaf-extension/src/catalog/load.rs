@@ -118,6 +118,7 @@ fn node(row: &Row<'_>, clocks: Clocks) -> Result<Node, Error> {
 
 /// What a report says beyond the plain arguments, as of now.
 pub(crate) fn detailed(node: &mut Node, detail: &ReportDetail) {
+    node.report_number = detail.number;
     node.has_data = detail.system_identifier.is_some();
     node.upstream = detail.upstream.map(|upstream| aged(upstream, node.silent_for));
     node.is_stopping = detail.is_stopping;
@@ -130,6 +131,7 @@ pub(crate) fn detailed(node: &mut Node, detail: &ReportDetail) {
 pub(crate) fn undetailed(node: &mut Node) {
     let is_standby = matches!(node.reported, ReplicationState::CatchingUp | ReplicationState::Secondary);
     let upstream = Upstream { is_streaming: node.is_running, silent_ms: 0 };
+    node.report_number = None;
     node.upstream = is_standby.then(|| aged(upstream, node.silent_for));
     node.is_stopping = false;
     node.is_gated = false;

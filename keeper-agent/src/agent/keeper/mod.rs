@@ -14,9 +14,9 @@ mod unmonitored;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use pgaf_core::keeper::{Authority, Recall};
+use pgaf_core::keeper::{Authority, Numbering, Recall};
 use pgaf_core::{Peer, Position, Report};
-use tracing::info;
+use tracing::{info, warn};
 
 use super::AgentError;
 use super::contact::{Exchange, Link};
@@ -58,6 +58,7 @@ pub(super) struct Keeper {
     next_look: Instant,
     next_report: Instant,
     last_report: Option<Report>,
+    numbering: Numbering,
     /// How far the other nodes are, as the monitor last said.
     positions: Vec<Position>,
     formation: citus::Formation,
@@ -73,7 +74,11 @@ pub(super) struct Keeper {
 
 impl Keeper {
     pub(super) fn new(config: NodeConfig) -> Result<Self, AgentError> {
-        let state = state::load(&config.paths.state)?.ok_or(AgentError::NotRegistered)?;
+        let mut state = state::load(&config.paths.state)?.ok_or(AgentError::NotRegistered)?;
+        state.keeper_start = state.keeper_start.saturating_add(1);
+        if let Err(error) = state::store(&config.paths.state, &state) {
+            warn!("{error}; the monitor will have to say which start of the keeper this is");
+        }
         let instance = Rc::new(Instance::new(config.instance(Some(state.node))));
         let formation = citus::Formation::new(&config, &state);
         if instance.adopt()? {
@@ -85,6 +90,7 @@ impl Keeper {
             work: Work::new(Rc::clone(&instance), formation.worker()),
             formation,
             signals: Signals::install()?,
+            numbering: Numbering::of_start(state.keeper_start),
             config,
             instance,
             state,
