@@ -9,6 +9,7 @@ use tokio_postgres::{Client, Row};
 
 use super::address::Address;
 use crate::client::{self, ConnectionString, Secret, Session, SslOptions};
+use crate::config::NodeConfig;
 use crate::postgres::{Instance, LocalSession, PostgresError, within};
 
 /// Connecting to another node may take this long: a promotion may be waiting.
@@ -27,6 +28,18 @@ pub struct Login {
     pub password: Option<Secret>,
     /// TLS.
     pub ssl: SslOptions,
+}
+
+impl Login {
+    /// As the keeper of this node connects to other nodes.
+    pub fn of(config: &NodeConfig) -> Self {
+        Self {
+            user: config.postgres.username.clone(),
+            dbname: config.postgres.dbname.clone(),
+            password: std::env::var("PGPASSWORD").ok().map(Secret::new),
+            ssl: config.ssl.client_options(),
+        }
+    }
 }
 
 /// An open session. Every statement has a deadline.

@@ -10,7 +10,6 @@ use pgaf_core::{GroupId, Peer};
 use super::Keeper;
 use crate::agent::slot::Slot;
 use crate::citus::{Address, Citus, Findings, Login, Reconciler, Worker};
-use crate::client::Secret;
 use crate::config::state::KeeperState;
 use crate::config::{NodeConfig, NodeKind};
 use crate::monitor::FormationNode;
@@ -99,18 +98,6 @@ fn worker(config: &NodeConfig, state: &KeeperState) -> Worker {
         address: Address { host: config.hostname.clone(), port: config.postgres.port },
         proxy_port: config.postgres.proxy_port,
         login: Login::of(config),
-    }
-}
-
-impl Login {
-    /// As the keeper of this node connects to other nodes.
-    pub(crate) fn of(config: &NodeConfig) -> Self {
-        Self {
-            user: config.postgres.username.clone(),
-            dbname: config.postgres.dbname.clone(),
-            password: std::env::var("PGPASSWORD").ok().map(Secret::new),
-            ssl: config.ssl.client_options(),
-        }
     }
 }
 
