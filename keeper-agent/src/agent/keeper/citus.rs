@@ -13,7 +13,7 @@ use crate::citus::{Address, Citus, Findings, Login, Reconciler, Worker};
 use crate::config::state::KeeperState;
 use crate::config::{NodeConfig, NodeKind};
 use crate::monitor::FormationNode;
-use crate::postgres::InstanceConfig;
+use crate::postgres::{Instance, InstanceConfig};
 
 /// A coordinator that could not be told to send writes here is told again after this long.
 const ROUTE_RETRY: Duration = Duration::from_secs(5);
@@ -35,8 +35,9 @@ pub(super) struct Formation {
 }
 
 impl Formation {
-    pub(super) fn new(config: &NodeConfig, state: &KeeperState) -> Self {
-        let worker = (config.kind == NodeKind::Worker).then(|| Rc::new(Citus::new(worker(config, state))));
+    pub(super) fn new(config: &NodeConfig, state: &KeeperState, instance: &Rc<Instance>) -> Self {
+        let make = || Rc::new(Citus::new(Rc::clone(instance), worker(config, state)));
+        let worker = (config.kind == NodeKind::Worker).then(make);
         let now = Instant::now();
         Self {
             kind: config.kind,
@@ -147,7 +148,7 @@ impl Keeper {
             return;
         }
         let (instance, nodes) = (Rc::clone(&self.instance), formation.nodes.clone());
-        let run = formation.reconciler.run(instance, nodes, formation.read_at);
+        let run = formation.reconciler.run(instance, Login::of(&self.config), nodes, formation.read_at);
         formation.reconciling.start(run);
     }
 }
