@@ -19,8 +19,8 @@ mod process;
 mod reader;
 mod security;
 mod sql;
-mod standin;
 mod standby_names;
+mod standin;
 mod sweep;
 mod tls;
 mod tools;
@@ -29,7 +29,7 @@ mod watch;
 mod workload;
 mod writer;
 
-pub(crate) use citus::{Clients, Formation, Held, Patience, is_citus_required, lacks_citus, prepared_transactions};
+pub(crate) use citus::{Clients, Formation, Patience, is_citus_required, lacks_citus, prepared_transactions};
 pub(crate) use clock::SteppedClock;
 pub(crate) use cluster::{Cluster, Setup};
 pub(crate) use disk::SmallDisk;

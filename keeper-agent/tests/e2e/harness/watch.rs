@@ -162,7 +162,8 @@ fn group_of(rows: &[NodeRow], name: &str) -> Result<i32> {
 
 fn node_row(row: Vec<Option<String>>) -> Result<NodeRow> {
     let values: Vec<String> = row.into_iter().map(Option::unwrap_or_default).collect();
-    let [id, name, goal, reported, health, timeline, is_fresh, group, citus_cluster] = values.as_slice() else {
+    let [id, name, goal, reported, health, timeline, is_fresh, group, citus_cluster] = values.as_slice()
+    else {
         bail!("a node's row has {} columns", values.len());
     };
     Ok(NodeRow {

@@ -6,6 +6,7 @@ use anyhow::{Result, ensure};
 
 use super::super::cluster::Cluster;
 use super::super::ledger::Ledger;
+use super::super::wait::wait_for;
 use super::super::workload::Workload;
 use super::super::writer::{Application, Audience, Pace, Writer};
 
@@ -25,6 +26,12 @@ pub(crate) enum Patience {
 
 /// Running applications; stopped on drop.
 pub(crate) struct Clients(Vec<Writer>);
+
+impl From<Writer> for Clients {
+    fn from(only: Writer) -> Self {
+        Self(vec![only])
+    }
+}
 
 impl Cluster {
     /// Starts them outside the formation; they know both coordinators.
@@ -58,13 +65,18 @@ impl Clients {
     /// The longest pause of any of them since then, once all have acknowledgements again.
     pub(crate) fn pause_since(&self, since: Instant, within: Duration) -> Result<Duration> {
         self.wait_for_acks(within)?;
+        Ok(self.longest_pause(since))
+    }
+
+    /// The longest pause of any of them since then, up to now.
+    pub(crate) fn longest_pause(&self, since: Instant) -> Duration {
         let pauses = self.0.iter().map(|client| client.ledger().longest_pause(since));
-        Ok(pauses.max().unwrap_or_default())
+        pauses.max().unwrap_or_default()
     }
 
     /// Waits until something has gone wrong for one of them since then.
     pub(crate) fn wait_for_interruption(&self, since: Instant, within: Duration) -> Result<()> {
-        super::super::wait::wait_for("a client to be interrupted", within, || {
+        wait_for("a client to be interrupted", within, || {
             let is_interrupted =
                 |client: &Writer| client.ledger().errors.back().is_some_and(|(at, _)| *at > since);
             Ok(self.0.iter().any(is_interrupted).then_some(()))
@@ -85,11 +97,6 @@ impl Clients {
             );
         }
         Ok(())
-    }
-
-    /// How often something has gone wrong for any of them.
-    pub(crate) fn failures(&self) -> usize {
-        self.0.iter().map(|client| client.ledger().failures).sum()
     }
 
     /// Stops them and hands over what they were told.

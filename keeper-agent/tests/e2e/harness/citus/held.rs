@@ -22,7 +22,9 @@ impl Cluster {
 impl Held {
     /// Waits for a prepared transaction of a keeper; returns its name.
     pub(crate) fn wait(&self, within: Duration) -> Result<String> {
-        wait_for("writes to be held by a prepared transaction", within, || Ok(self.gids()?.into_iter().next()))
+        wait_for("writes to be held by a prepared transaction", within, || {
+            Ok(self.gids()?.into_iter().next())
+        })
     }
 
     /// Waits until there is none.

@@ -10,5 +10,4 @@ mod order;
 pub(crate) use available::{Citus, is_citus_required, lacks_citus};
 pub(crate) use clients::{Clients, Patience};
 pub(crate) use formation::Formation;
-pub(crate) use held::Held;
 pub(crate) use order::prepared_transactions;

@@ -1,7 +1,7 @@
 //! When a formation is in order: who is primary, as the monitor, the coordinator and every worker know it.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
 
@@ -20,11 +20,9 @@ type Entry = (i32, String, String);
 
 impl Cluster {
     /// Waits until every group has one primary and secondaries, the coordinator's and every worker's node tables say
-    /// just that, and no prepared transaction is left anywhere. Returns how long that took.
-    pub(crate) fn wait_in_order(&self, within: Duration) -> Result<Duration> {
-        let began = Instant::now();
-        wait_for("the formation to be in order", within, || self.check_in_order().map(Some))?;
-        Ok(began.elapsed())
+    /// just that, and no prepared transaction is left anywhere.
+    pub(crate) fn wait_in_order(&self, within: Duration) -> Result<()> {
+        wait_for("the formation to be in order", within, || self.check_in_order().map(Some))
     }
 
     fn check_in_order(&self) -> Result<()> {
@@ -46,8 +44,7 @@ impl Cluster {
             addresses(&registered).is_disjoint(&addresses(&primaries)),
             "primaries are registered as secondaries: {registered:?}"
         );
-        let workers: BTreeSet<Entry> =
-            primaries.iter().filter(|(group, ..)| *group > 0).cloned().collect();
+        let workers: BTreeSet<Entry> = primaries.iter().filter(|(group, ..)| *group > 0).cloned().collect();
         let active = active_workers(coordinator)?;
         ensure!(active == addresses(&workers), "the active workers are {active:?}, and not {workers:?}");
         for row in rows.iter().filter(|row| row.writes()) {
@@ -79,8 +76,9 @@ impl Cluster {
 
     /// What a node knows of the nodes with that role.
     fn node_table(&self, host: &Host, role: &str) -> Result<BTreeSet<Entry>> {
-        let sql =
-            format!("select groupid, nodename, nodecluster from pg_dist_node where noderole = '{role}' and isactive");
+        let sql = format!(
+            "select groupid, nodename, nodecluster from pg_dist_node where noderole = '{role}' and isactive"
+        );
         let entry = |line: &str| -> Result<Entry> {
             match line.split('|').collect::<Vec<_>>().as_slice() {
                 [group, address, cluster] => {
@@ -103,7 +101,11 @@ impl Cluster {
         )?;
         ensure!(torn.is_empty(), "transactions that are there by half (writer, value, rows): {torn}");
         let mut present = rows_of(coordinator, Formation::DATABASE, "select writer, value from ledger")?;
-        present.extend(rows_of(coordinator, Formation::DATABASE, "select distinct writer, value from pairs")?);
+        present.extend(rows_of(
+            coordinator,
+            Formation::DATABASE,
+            "select distinct writer, value from pairs",
+        )?);
         for ledger in ledgers {
             let missing = ledger.missing(&present);
             ensure!(
@@ -120,13 +122,16 @@ impl Cluster {
 
 /// What the application is told: `citus_get_active_worker_nodes()`.
 fn active_workers(coordinator: &Host) -> Result<BTreeSet<String>> {
-    let said = coordinator
-        .psql(Formation::DATABASE, "select node_name from citus_get_active_worker_nodes() where node_port = 5432")?;
+    let said = coordinator.psql(
+        Formation::DATABASE,
+        "select node_name from citus_get_active_worker_nodes() where node_port = 5432",
+    )?;
     Ok(said.lines().map(str::to_owned).collect())
 }
 
 /// Those of keepers and of Citus; an application's own are none of our business.
 pub(crate) fn prepared_transactions(host: &Host) -> Result<Vec<String>> {
-    let sql = r"select gid from pg_prepared_xacts where gid like 'pgaf:%' or gid like 'citus\_%' order by gid";
+    let sql =
+        r"select gid from pg_prepared_xacts where gid like 'pgaf:%' or gid like 'citus\_%' order by gid";
     Ok(host.psql(Formation::DATABASE, sql)?.lines().map(str::to_owned).collect())
 }
