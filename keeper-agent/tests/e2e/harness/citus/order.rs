@@ -10,6 +10,7 @@ use super::super::host::Host;
 use super::super::ledger::{Ledger, check_one_writer};
 use super::super::wait::wait_for;
 use super::super::watch::NodeRow;
+use super::available::Citus;
 use super::formation::Formation;
 
 /// How long clean-up may take after the last write.
@@ -47,6 +48,9 @@ impl Cluster {
         let workers: BTreeSet<Entry> = primaries.iter().filter(|(group, ..)| *group > 0).cloned().collect();
         let active = active_workers(coordinator)?;
         ensure!(active == addresses(&workers), "the active workers are {active:?}, and not {workers:?}");
+        if Citus::here() == Citus::Standin {
+            sync_in_place_of_the_daemon(coordinator)?;
+        }
         for row in rows.iter().filter(|row| row.writes()) {
             self.check_primary(self.host(&row.name)?, &primaries)?;
         }
@@ -118,6 +122,13 @@ impl Cluster {
         }
         check_one_writer(ledgers)
     }
+}
+
+/// Citus's maintenance daemon sends changes of the node table to the workers; the stand-in has none.
+fn sync_in_place_of_the_daemon(coordinator: &Host) -> Result<()> {
+    let sql = "select start_metadata_sync_to_all_nodes() \
+               where exists (select from pg_dist_node where hasmetadata and not metadatasynced)";
+    coordinator.psql(Formation::DATABASE, sql).map(drop)
 }
 
 /// What the application is told: `citus_get_active_worker_nodes()`.
