@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::id::{Epoch, GroupId, NodeId};
+use crate::id::{Epoch, GroupId, NodeId, ReportNumber};
 use crate::lsn::{Lsn, Timeline, TimelineHistory};
-use crate::message::{CommitRule, Upstream};
+use crate::message::{CommitRule, ReportDetail, Upstream};
 use crate::state::ReplicationState;
 
 /// What the last probes of a node said.
@@ -69,6 +69,8 @@ pub struct Node {
     pub reported: ReplicationState,
     /// The assignment under which it said so.
     pub reported_epoch: Epoch,
+    /// The number of the report in which it said so, if its keeper numbers them.
+    pub report_number: Option<ReportNumber>,
     /// Its Postgres ran at its last report.
     pub is_running: bool,
     /// It has a data directory that can be used.
@@ -165,6 +167,9 @@ pub struct Group {
     pub has_secondary: bool,
     /// How many acknowledgements a commit never goes without.
     pub number_sync_standbys: u32,
+    /// How many standbys are in the smallest quorum of the formation's other groups; read when a node registers, and
+    /// `None` when there is no other group.
+    pub fewest_standbys_elsewhere: Option<usize>,
     /// Every rule under which a commit may have been acknowledged since the last one was confirmed; the
     /// newest last. Empty before there was a primary.
     pub commit_rules: Vec<CommitRule>,
@@ -191,6 +196,7 @@ impl Group {
             dbname: "postgres".to_owned(),
             has_secondary: true,
             number_sync_standbys: 0,
+            fewest_standbys_elsewhere: None,
             commit_rules: Vec::new(),
             rejected_timelines: Vec::new(),
             waits_for: None,
@@ -214,6 +220,7 @@ impl Node {
             goal_age: Duration::ZERO,
             reported: ReplicationState::Init,
             reported_epoch: Epoch(0),
+            report_number: None,
             is_running: true,
             has_data: true,
             is_complete: false,
@@ -232,5 +239,33 @@ impl Node {
             candidate_priority: 50,
             replication_quorum: true,
         }
+    }
+
+    /// The number of the report that is recorded, when that was sent after this one: what is said here is not true any
+    /// more, and must not be recorded. A report that its keeper has given up may wait for the group's lock, or for the
+    /// network, longer than those that follow it.
+    pub fn overtaker_of(&self, report: &ReportDetail) -> Option<ReportNumber> {
+        self.report_number.filter(|recorded| report.number.is_some_and(|number| number <= *recorded))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_is_overtaken_by_what_was_sent_after_it() {
+        let number = |(start, sequence)| ReportNumber { start, sequence };
+        let overtaker = |recorded: Option<(u64, u64)>, said: Option<(u64, u64)>| {
+            let node = Node { report_number: recorded.map(number), ..Node::new(NodeId(1)) };
+            node.overtaker_of(&ReportDetail { number: said.map(number), ..ReportDetail::default() })
+        };
+        assert_eq!(overtaker(Some((2, 7)), Some((2, 6))), Some(number((2, 7))));
+        assert_eq!(overtaker(Some((2, 7)), Some((2, 7))), Some(number((2, 7))));
+        assert_eq!(overtaker(Some((2, 7)), Some((1, 9))), Some(number((2, 7))));
+        assert_eq!(overtaker(Some((2, 7)), Some((2, 8))), None);
+        assert_eq!(overtaker(Some((2, 7)), Some((3, 1))), None);
+        assert_eq!(overtaker(Some((2, 7)), None), None);
+        assert_eq!(overtaker(None, Some((1, 1))), None);
     }
 }

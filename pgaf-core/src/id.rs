@@ -46,6 +46,21 @@ impl Epoch {
     }
 }
 
+/// Which report of its keeper one is: higher than that of every report that was sent before for this node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ReportNumber {
+    /// Which start of the keeper.
+    pub start: u64,
+    /// Which report of that process.
+    pub sequence: u64,
+}
+
+impl fmt::Display for ReportNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.start, self.sequence)
+    }
+}
+
 impl fmt::Display for Epoch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

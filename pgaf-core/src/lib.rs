@@ -13,7 +13,7 @@ pub mod sqlstate;
 pub mod state;
 
 pub use group::{FormationKind, Group, Health, Node, Timeouts};
-pub use id::{Epoch, GroupId, NodeId};
+pub use id::{Epoch, GroupId, NodeId, ReportNumber};
 pub use lsn::{Lineage, Lsn, Timeline, TimelineHistory};
 pub use message::{Answer, Assignment, CommitRule, Peer, Position, Report, ReportDetail, Upstream};
 pub use state::ReplicationState;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{Epoch, GroupId, NodeId};
+use crate::id::{Epoch, GroupId, NodeId, ReportNumber};
 use crate::lsn::{Lsn, Timeline, TimelineHistory};
 use crate::state::ReplicationState;
 
@@ -29,6 +29,9 @@ pub struct Report {
 pub struct ReportDetail {
     /// The assignment under which the state was seen to hold.
     pub epoch: Epoch,
+    /// Tells which of two reports of a keeper is the older one; absent in reports that nobody can overtake.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub number: Option<ReportNumber>,
     /// Of the local data, when there is any: equal on all nodes of a group.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub system_identifier: Option<u64>,
@@ -109,6 +112,10 @@ pub struct Answer {
     /// How far the other nodes that have data are: their slots on this node need not hold back more.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub positions: Vec<Position>,
+    /// The report was not recorded, because one with this number has been: the answer confirms nothing, and the keeper
+    /// goes on after this number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overtaken_by: Option<ReportNumber>,
 }
 
 /// How far a node is.

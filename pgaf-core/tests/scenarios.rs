@@ -6,6 +6,8 @@
 //! node 1 primary [async] [priority N] [lsn X] [tli N]
 //!                                    a node that has reached this state (before the first event)
 //! number_sync_standbys 1             the formation's setting (before the first event)
+//! worker_group 2                     the group is one of workers, in a Citus formation (before the first event)
+//! elsewhere 1                        the smallest quorum in another group of the formation (before the first event)
 //! register 2 [STATE]                 a node registers, in this state if it has data
 //! report 2 [STATE] [down] [hung] [stopping] [lsn X] [tli N [from X]] [end X] [cut SECONDS] [nodata] [old] [epoch N]
 //!                                    a report; without a state: its goal, reached. `old`: not under the newest
@@ -34,7 +36,7 @@ use std::time::Duration;
 
 use pgaf_core::monitor::{Decision, Event, Refusal, assignment_for, decide};
 use pgaf_core::{
-    CommitRule, Epoch, Group, GroupId, Health, Lsn, Node, NodeId, ReplicationState, Timeline,
+    CommitRule, Epoch, FormationKind, Group, GroupId, Health, Lsn, Node, NodeId, ReplicationState, Timeline,
     TimelineHistory, Upstream,
 };
 
@@ -68,7 +70,12 @@ impl World {
         };
         match words[0] {
             "node" => self.add_node(node(1)?, state(words[2])?, &words[3..])?,
+            "worker_group" => {
+                self.group.kind = FormationKind::Citus;
+                self.group.id = GroupId(number(words[1])?);
+            }
             "number_sync_standbys" => self.group.number_sync_standbys = number(words[1])?,
+            "elsewhere" => self.group.fewest_standbys_elsewhere = Some(number(words[1])?),
             "register" => {
                 self.is_begun = true;
                 let reported = words.get(2).map_or(Ok(ReplicationState::Init), |word| state(word))?;

@@ -24,6 +24,15 @@ SELECT name, confirmed FROM states;
 SELECT report(2, 'secondary');
 SELECT name, confirmed FROM states;
 
+-- A report that comes after one which its keeper has sent later is answered, and not recorded: it has no say any more.
+SELECT report(1, 'primary', '0/3000200', detail => '{"number": {"start": 2, "sequence": 7}}');
+SELECT assigned_group_state, assignment::jsonb -> 'overtaken_by' AS overtaken_by
+  FROM pgautofailover.node_active('default', 1, 0, 'primary', false, 1, '0/3000100', '', '{"epoch": 1, "number": {"start": 2, "sequence": 6}}');
+SELECT reportedpgisrunning, reportedlsn, reportdetail ->> 'number' AS number FROM pgautofailover.node WHERE nodeid = 1;
+SELECT report(1, 'primary', '0/3000300', detail => '{"number": {"start": 3, "sequence": 1}}');
+SELECT reportedpgisrunning, reportedlsn, reportdetail ->> 'number' AS number FROM pgautofailover.node WHERE nodeid = 1;
+TABLE states;
+
 -- The monitor was restored from an older copy: a node that knows more is believed, and nobody is promoted when it fails.
 SELECT report(1, 'primary', detail => '{"epoch": 1000}');
 TABLE states;

@@ -18,6 +18,8 @@ SELECT * FROM refusal($$SELECT * FROM pgautofailover.node_active('default', 1, 0
 SELECT * FROM refusal($$SELECT * FROM pgautofailover.node_active('default', 1, 0, 'primary', true, 1, '0/0', '', '{"epoch": 1e400}')$$);
 SELECT * FROM refusal($$SELECT * FROM pgautofailover.node_active('default', 1, 0, 'primary', true, 1, '0/0', '', '{"epoch": 9223372036854775807}')$$);
 SELECT * FROM refusal($$SELECT * FROM pgautofailover.node_active('default', 1, 0, 'primary', true, 1, '0/0', '', '{"epoch": -1}')$$);
+SELECT * FROM refusal($$SELECT * FROM pgautofailover.node_active('default', 1, 0, 'primary', true, 1, '0/0', '', '{"number": {"start": 9223372036854775807, "sequence": 1}}')$$);
+SELECT * FROM refusal($$SELECT * FROM pgautofailover.node_active('default', 1, 0, 'primary', true, 1, '0/0', '', '{"number": 7}')$$);
 SELECT * FROM refusal($$SELECT * FROM pgautofailover.node_active('default', 1, 0, 'leader')$$);
 
 -- Commands for what is not there, or not possible.

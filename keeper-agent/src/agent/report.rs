@@ -17,7 +17,7 @@ pub(super) struct Circumstances {
     pub(super) progress: Option<String>,
 }
 
-/// The report for this state and this sight.
+/// The report for this state and this sight, without its number.
 pub(super) fn compose(state: &KeeperState, sight: &Sight, circumstances: Circumstances) -> Report {
     let observed = &sight.observed;
     let (timeline, lsn) = match (&observed.server, &observed.data) {
@@ -45,6 +45,7 @@ pub(super) fn compose(state: &KeeperState, sight: &Sight, circumstances: Circums
             shutdown_lsn: sight.shutdown_lsn,
             history: sight.history.clone(),
             progress: circumstances.progress,
+            number: None,
         },
     }
 }

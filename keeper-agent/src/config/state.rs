@@ -29,6 +29,9 @@ pub struct KeeperState {
     /// The monitor is disabled, and the keeper talks to none.
     #[serde(default)]
     pub has_left_monitor: bool,
+    /// Which start of the node's keeper the newest one was.
+    #[serde(default)]
+    pub keeper_start: u64,
 }
 
 impl KeeperState {
@@ -42,6 +45,7 @@ impl KeeperState {
             reported_epoch: Epoch(0),
             assignment: None,
             has_left_monitor: false,
+            keeper_start: 0,
         }
     }
 
@@ -139,9 +143,15 @@ mod tests {
         let state = KeeperState::registered(NodeId(3), GroupId(0));
         store(&path, &state).expect("stored");
         assert_eq!(load(&path).expect("loaded"), Some(state.clone()));
-        let without = serde_json::to_string(&state).expect("JSON").replace(",\"has_left_monitor\":false", "");
+        let all = serde_json::to_string(&state).expect("JSON");
+        let without = all.replace(",\"has_left_monitor\":false,\"keeper_start\":0", "");
+        assert_ne!(without, all);
         std::fs::write(&path, without).expect("written");
-        assert_eq!(load(&path).expect("loaded"), Some(state.clone()), "as written before there was that key");
+        assert_eq!(
+            load(&path).expect("loaded"),
+            Some(state.clone()),
+            "as written before there were those keys"
+        );
         store(&path, &state).expect("stored");
 
         let content = std::fs::read_to_string(&path).expect("read");

@@ -8,19 +8,23 @@ mod authority;
 mod claim;
 mod isolated;
 mod moment;
+mod numbering;
 pub mod observed;
 mod recall;
 mod recipe;
+mod routing;
 pub mod step;
 
 pub use authority::Authority;
 pub use claim::epoch_to_report;
 pub use isolated::{Silence, plan_isolated, plan_unmonitored};
 pub use moment::Moment;
+pub use numbering::Numbering;
 pub use observed::{
     Cluster, DataDirectory, Following, Memory, Observed, Receiver, Running, Server, StreamingStandby,
 };
 pub use recall::Recall;
+pub use routing::{Hold, Route, Routing};
 pub use step::{Plan, Step, StopMode};
 
 use crate::message::Assignment;
@@ -28,6 +32,9 @@ use crate::state::ReplicationState as State;
 
 /// What to do next so that the node becomes what the assignment says.
 pub fn plan(assignment: &Assignment, observed: &Observed) -> Plan {
+    if routing::is_moot(assignment, observed) {
+        return Plan::Steps(vec![Step::ReleaseWrites]);
+    }
     match assignment.goal {
         State::Unknown => Plan::Wait("the monitor has not decided yet"),
         State::Init => Plan::Reached,
@@ -38,7 +45,7 @@ pub fn plan(assignment: &Assignment, observed: &Observed) -> Plan {
         State::DemoteTimeout | State::Demoted | State::Dropped => recipe::stopped(observed),
         State::CatchingUp | State::Secondary => recipe::standby(assignment, observed),
         State::FastForward => recipe::fetching(assignment, observed),
-        State::PreparePromotion => recipe::candidate(observed),
+        State::PreparePromotion => recipe::candidate(assignment, observed),
         State::StopReplication | State::ReportLsn => recipe::cut_standby(observed),
         State::JoinSecondary => recipe::loser(observed),
         State::WaitStandby | State::Maintenance | State::WaitMaintenance => recipe::no_writer(observed),

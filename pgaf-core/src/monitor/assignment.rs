@@ -48,6 +48,7 @@ pub fn answer_for(group: &Group, id: NodeId) -> Option<Answer> {
     Some(Answer {
         assignment: assignment_for(group, id)?,
         positions: positions.map(|node| Position { node: node.id, lsn: node.lsn }).collect(),
+        overtaken_by: None,
     })
 }
 

@@ -62,6 +62,7 @@ impl World {
         let mut world = self.clone();
         world.carry_out(action)?;
         world.renumber_epochs();
+        world.renumber_reports();
         (world != *self).then_some(world)
     }
 

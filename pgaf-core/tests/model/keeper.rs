@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use pgaf_core::keeper::{
-    Authority, Cluster, DataDirectory, Following, Moment, Observed, Plan, Recall, Receiver, Running,
-    StreamingStandby, epoch_to_report,
+    Authority, Cluster, DataDirectory, Following, Moment, Numbering, Observed, Plan, Recall, Receiver,
+    Running, StreamingStandby, epoch_to_report,
 };
 use pgaf_core::{
     Assignment, Epoch, Lineage, NodeId, Peer, ReplicationState, Report, ReportDetail, Timeline, Upstream,
@@ -31,6 +31,8 @@ pub(crate) struct Keeper {
     pub(crate) assignment: Option<Assignment>,
     pub(crate) authority: Authority,
     pub(crate) recall: Recall,
+    /// Goes on in the next process: nothing depends on where a process begins but that it is higher.
+    pub(crate) numbering: Numbering,
 }
 
 impl Keeper {
@@ -42,6 +44,7 @@ impl Keeper {
             assignment: None,
             authority: Authority::new(NOW),
             recall: Recall::default(),
+            numbering: Numbering::of_start(0),
         }
     }
 
@@ -109,6 +112,7 @@ impl Keeper {
             sync_state: String::new(),
             detail: ReportDetail {
                 epoch: epoch_to_report(self.reported, self.reported_epoch, &observed),
+                number: Some(self.numbering.next()),
                 system_identifier: has_data.then_some(1),
                 goal: None,
                 upstream: (server.mode == Mode::Standby).then(|| Upstream {

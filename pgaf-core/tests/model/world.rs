@@ -3,14 +3,18 @@
 
 use std::time::Duration;
 
+use pgaf_core::keeper::Numbering;
 use pgaf_core::monitor::{Decision, Event, answer_for, decide};
-use pgaf_core::{Answer, Epoch, Group, GroupId, Health, Node, NodeId, Report, Timeouts};
+use pgaf_core::{Answer, Epoch, Group, GroupId, Health, Node, NodeId, Report, ReportNumber, Timeouts};
 
 use super::keeper::{Keeper, OLDEST_TICKS, TICK, port_of};
 use super::server::{Data, Server};
 
 /// The monitor calls a node silent after so many ticks: one more than a primary goes on without a word.
 pub(crate) const SILENT_AFTER_TICKS: u8 = 3;
+
+/// The number of a report that its keeper has given up, as soon as nothing depends on it but which ones are higher.
+const LATE: ReportNumber = ReportNumber { start: 1, sequence: 0 };
 
 /// How much may happen; each action that costs takes one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -168,10 +172,17 @@ impl World {
 
     /// The monitor reads a report; the answer, unless the node is gone.
     pub(crate) fn take_report(&mut self, index: usize, report: Report) -> Option<Answer> {
-        self.hosts[index].silent = 0;
-        self.hosts[index].has_reported = true;
         let node = self.node(index)?;
         let id = node.id;
+        if let Some(number) = node.overtaker_of(&report.detail) {
+            let answer = answer_for(&self.group, id)?;
+            return Some(Answer { overtaken_by: Some(number), ..answer });
+        }
+        let host = &mut self.hosts[index];
+        host.silent = 0;
+        host.has_reported = true;
+        let node = self.node(index)?;
+        node.report_number = report.detail.number;
         node.reported = report.state;
         node.reported_epoch = report.detail.epoch;
         node.is_running = report.is_running;
@@ -216,6 +227,26 @@ impl World {
             self.each_epoch(index, &mut |epoch| {
                 *epoch = Epoch(known.iter().position(|known| *known == *epoch).unwrap_or(0) as i64);
             });
+        }
+    }
+
+    /// Of the numbers of reports it matters only whether the one that is late was overtaken.
+    pub(crate) fn renumber_reports(&mut self) {
+        for index in 0..self.hosts.len() {
+            let host = &mut self.hosts[index];
+            let late = host.stray.as_mut().and_then(|report| report.detail.number.as_mut());
+            let limit = late.as_deref().copied();
+            if let Some(number) = late {
+                *number = LATE;
+            }
+            host.keeper.numbering = Numbering::of_start(1);
+            let id = NodeId(index as i64 + 1);
+            let backup = self.backup.iter_mut().flat_map(|group| group.nodes.iter_mut());
+            for node in self.group.nodes.iter_mut().chain(backup).filter(|node| node.id == id) {
+                node.report_number =
+                    node.report_number.filter(|number| limit.is_some_and(|limit| *number >= limit));
+                node.report_number = node.report_number.map(|_| LATE);
+            }
         }
     }
 

@@ -8,7 +8,7 @@
 //! SEEDS=n FROM=m  runs so many, from this seed on
 //! NODES=n         all groups are so large
 //! RESTORES=n      of a thousand runs, so many restore older rows of the monitor
-//! OVERTAKEN=1     a report that its keeper has given up may reach the monitor after a newer one
+//! OVERTAKEN=1     a report that its keeper has given up may reach the monitor after a newer one, in all runs
 //! ```
 
 mod host;

@@ -28,6 +28,13 @@ struct Backup {
     times: Vec<Times>,
 }
 
+/// What becomes of a report.
+pub(crate) enum Heard {
+    Recorded(Box<Decision>, Option<Answer>),
+    /// A newer one had been recorded.
+    Overtaken(Answer),
+}
+
 pub(crate) struct Monitor {
     pub(crate) is_up: bool,
     /// Counts its starts: requests to an earlier one are lost.
@@ -136,15 +143,15 @@ impl Monitor {
         Ok(decision)
     }
 
-    /// A report, recorded and decided on; `None` when there is no such node.
-    pub(crate) fn report(
-        &mut self,
-        id: NodeId,
-        report: &Report,
-        now: u64,
-    ) -> Option<(Decision, Option<Answer>)> {
+    /// A report, recorded and decided on unless a newer one has been; `None` when there is no such node.
+    pub(crate) fn report(&mut self, id: NodeId, report: &Report, now: u64) -> Option<Heard> {
         let node = self.group.nodes.iter_mut().find(|node| node.id == id)?;
         let detail = &report.detail;
+        if let Some(number) = node.overtaker_of(detail) {
+            let answer = answer_for(&self.group, id);
+            return answer.map(|answer| Heard::Overtaken(Answer { overtaken_by: Some(number), ..answer }));
+        }
+        node.report_number = detail.number;
         node.reported = report.state;
         node.reported_epoch = detail.epoch;
         node.is_running = report.is_running;
@@ -164,7 +171,7 @@ impl Monitor {
         times.upstream_aged_at = now;
         let decision = self.event(&Event::Reported(id), now).expect("a report is never refused");
         let answer = answer_for(&self.group, id);
-        Some((decision, answer))
+        Some(Heard::Recorded(Box::new(decision), answer))
     }
 
     /// The verdict of a probe; says whether the node's health has changed.

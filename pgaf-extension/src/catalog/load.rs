@@ -51,6 +51,7 @@ pub(crate) fn group(client: &mut SpiClient<'_>, formation: &str, id: GroupId) ->
         dbname: first.get(23)?,
         has_secondary: first.get(24)?,
         number_sync_standbys: first.get::<i32>(25)?.unsigned_abs(),
+        fewest_standbys_elsewhere: None,
         commit_rules: first.get_json(26)?.unwrap_or_default(),
         rejected_timelines: first.get_json(27)?.unwrap_or_default(),
         waits_for: first.get_nullable(28)?,
@@ -118,6 +119,7 @@ fn node(row: &Row<'_>, clocks: Clocks) -> Result<Node, Error> {
 
 /// What a report says beyond the plain arguments, as of now.
 pub(crate) fn detailed(node: &mut Node, detail: &ReportDetail) {
+    node.report_number = detail.number;
     node.has_data = detail.system_identifier.is_some();
     node.upstream = detail.upstream.map(|upstream| aged(upstream, node.silent_for));
     node.is_stopping = detail.is_stopping;
@@ -130,6 +132,7 @@ pub(crate) fn detailed(node: &mut Node, detail: &ReportDetail) {
 pub(crate) fn undetailed(node: &mut Node) {
     let is_standby = matches!(node.reported, ReplicationState::CatchingUp | ReplicationState::Secondary);
     let upstream = Upstream { is_streaming: node.is_running, silent_ms: 0 };
+    node.report_number = None;
     node.upstream = is_standby.then(|| aged(upstream, node.silent_for));
     node.is_stopping = false;
     node.is_gated = false;

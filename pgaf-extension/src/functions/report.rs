@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use pgaf_core::monitor::{self, Event};
 use pgaf_core::{
-    Epoch, Group, GroupId, Lsn, Node, NodeId, ReplicationState, ReportDetail, Timeline, TimelineHistory,
+    Answer, Epoch, Group, GroupId, Lsn, Node, NodeId, ReplicationState, ReportDetail, ReportNumber, Timeline,
+    TimelineHistory,
 };
 use pgrx::datum::DatumWithOid;
 use pgrx::pg_sys;
@@ -50,6 +51,9 @@ plans! {
 
 /// More assignments than any monitor gives, and far enough from the end of the numbers.
 const HIGHEST_EPOCH_OF_ANOTHER: i64 = 1 << 62;
+
+/// More often than any keeper starts, and far enough from the end of the numbers.
+const HIGHEST_START: u64 = 1 << 62;
 
 /// Who reports.
 struct Sender<'a> {
@@ -133,7 +137,7 @@ fn node_active_with_detail(
     Ok(Record::new(fcinfo, &reply.columns)?)
 }
 
-/// One report: locked, loaded, recorded, decided, answered.
+/// One report: locked, loaded, recorded, decided, answered. One that was overtaken by a newer one is only answered.
 fn reply(client: &mut SpiClient<'_>, sender: &Sender<'_>, said: &Said<'_>) -> Result<Reply, Error> {
     if said.state == ReplicationState::Unknown {
         return Err(Error::Invalid {
@@ -147,8 +151,13 @@ fn reply(client: &mut SpiClient<'_>, sender: &Sender<'_>, said: &Said<'_>) -> Re
         loaded => loaded?,
     };
     let old = told.node(sender.node).ok_or_else(|| why_not_here(client, sender))?;
+    let overtaker = said.detail.as_ref().and_then(|(detail, _)| old.overtaker_of(detail));
+    if overtaker.is_some() {
+        return compose(sender, monitor::answer_for(&told, sender.node), overtaker);
+    }
     let new = heard(old, said);
     check_epoch(old, &new)?;
+    check_number(&new)?;
     record(client, sender, said, &new)?;
     if old.history != new.history {
         tell_history(client, &told, &new)?;
@@ -167,7 +176,16 @@ fn reply(client: &mut SpiClient<'_>, sender: &Sender<'_>, said: &Said<'_>) -> Re
     } else if !step.is_changed {
         commit_lazily();
     }
-    let answer = monitor::answer_for(&step.group, sender.node);
+    compose(sender, monitor::answer_for(&step.group, sender.node), None)
+}
+
+/// The reply to a report; one that was overtaken is told by which.
+fn compose(
+    sender: &Sender<'_>,
+    answer: Option<Answer>,
+    overtaken_by: Option<ReportNumber>,
+) -> Result<Reply, Error> {
+    let answer = answer.map(|answer| Answer { overtaken_by, ..answer });
     // A node that has just left its group is told so.
     let (goal, priority, quorum) = answer.as_ref().map_or((ReplicationState::Dropped, 0, false), |answer| {
         let assignment = &answer.assignment;
@@ -219,6 +237,16 @@ fn check_epoch(old: &Node, new: &Node) -> Result<(), Error> {
     Err(Error::Invalid {
         what: format!("{epoch} is not an epoch of node {}", new.id),
         hint: "A keeper reports the epoch of the newest assignment that it has received.",
+    })
+}
+
+fn check_number(new: &Node) -> Result<(), Error> {
+    if new.report_number.is_none_or(|number| number.start <= HIGHEST_START) {
+        return Ok(());
+    }
+    Err(Error::Invalid {
+        what: format!("the keeper of node {} has not started as often as it says", new.id),
+        hint: "A keeper counts its starts from 1.",
     })
 }
 

@@ -1,5 +1,6 @@
 //! The keeper's loop: looks, considers, speaks, and waits for whatever comes next.
 
+mod citus;
 mod consider;
 mod end;
 mod fence;
@@ -13,9 +14,9 @@ mod unmonitored;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use pgaf_core::keeper::{Authority, Recall};
+use pgaf_core::keeper::{Authority, Numbering, Recall};
 use pgaf_core::{Peer, Position, Report};
-use tracing::info;
+use tracing::{info, warn};
 
 use super::AgentError;
 use super::contact::{Exchange, Link};
@@ -57,8 +58,10 @@ pub(super) struct Keeper {
     next_look: Instant,
     next_report: Instant,
     last_report: Option<Report>,
+    numbering: Numbering,
     /// How far the other nodes are, as the monitor last said.
     positions: Vec<Position>,
+    formation: citus::Formation,
     next_tending: Instant,
     /// The peers that were last prepared for.
     tended_for: Option<Vec<Peer>>,
@@ -71,16 +74,23 @@ pub(super) struct Keeper {
 
 impl Keeper {
     pub(super) fn new(config: NodeConfig) -> Result<Self, AgentError> {
-        let state = state::load(&config.paths.state)?.ok_or(AgentError::NotRegistered)?;
+        let mut state = state::load(&config.paths.state)?.ok_or(AgentError::NotRegistered)?;
+        state.keeper_start = state.keeper_start.saturating_add(1);
+        if let Err(error) = state::store(&config.paths.state, &state) {
+            warn!("{error}; the monitor will have to say which start of the keeper this is");
+        }
         let instance = Rc::new(Instance::new(config.instance(Some(state.node))));
+        let formation = citus::Formation::new(&config, &state);
         if instance.adopt()? {
             info!("adopted the Postgres that runs in {}", config.postgres.pgdata.display());
         }
         let now = Instant::now();
         Ok(Self {
-            link: Link::new(config.monitor.clone(), config.formation.clone()),
-            work: Work::new(Rc::clone(&instance)),
+            link: Link::new(config.monitor.clone(), config.formation.clone(), formation.is_citus()),
+            work: Work::new(Rc::clone(&instance), formation.worker()),
+            formation,
             signals: Signals::install()?,
+            numbering: Numbering::of_start(state.keeper_start),
             config,
             instance,
             state,
@@ -119,6 +129,7 @@ impl Keeper {
             self.consider();
             self.speak();
             self.tend();
+            self.reconcile();
             if let Some(exit) = self.ended() {
                 info!("keeper ends");
                 return Ok(exit);
@@ -135,6 +146,7 @@ impl Keeper {
                 sight = self.observing.done() => self.on_sight(sight),
                 result = self.reloading.done() => reload::done(result),
                 tended = self.tending.done() => self.on_tended(tended),
+                findings = self.formation.reconciled() => self.formation.note(findings),
                 () = tokio::time::sleep_until(wake) => {}
             }
         }

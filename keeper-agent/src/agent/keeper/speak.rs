@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use pgaf_core::Assignment;
+use pgaf_core::{Answer, Assignment};
 use tracing::{error, info, warn};
 
 use super::{Keeper, REPORT_PERIOD};
@@ -47,13 +47,15 @@ impl Keeper {
             return;
         }
         let Some(sight) = &self.sight else { return };
-        let report = report::compose(&self.state, sight, self.circumstances());
+        let mut report = report::compose(&self.state, sight, self.circumstances());
         if !report.is_running {
             self.authority.goes_down(BootTime::now().moment());
         }
         self.last_report = Some(report.clone());
+        report.detail.number = Some(self.numbering.next());
         self.next_report = Instant::now() + REPORT_PERIOD;
         if let Some(exchange) = self.link.exchange(self.state.node, self.state.group, report) {
+            self.formation.asks();
             self.contacting.start(exchange);
         }
     }
@@ -61,6 +63,14 @@ impl Keeper {
     pub(super) fn on_answer(&mut self, mut exchange: Exchange) {
         self.link.settle(&mut exchange);
         match exchange.result {
+            Ok(Answer { overtaken_by: Some(number), .. }) => {
+                warn!(
+                    "the monitor knows report {number} of this node, which is a later one; reporting again"
+                );
+                self.state.keeper_start = self.numbering.overtaken_by(number);
+                self.save();
+                self.next_report = Instant::now();
+            }
             Ok(answer) => {
                 if std::mem::take(&mut self.is_monitor_failing) {
                     info!("the monitor answers again");
@@ -68,6 +78,9 @@ impl Keeper {
                 self.authority.answered(exchange.sent.moment());
                 self.note_answer_for_shutdown(&exchange.report, &answer.assignment);
                 self.positions = answer.positions;
+                if let Some(nodes) = exchange.nodes.take() {
+                    self.note_formation(nodes);
+                }
                 self.accept(answer.assignment);
             }
             Err(MonitorError::NodeDropped { .. }) => {

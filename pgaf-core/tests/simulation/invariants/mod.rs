@@ -7,6 +7,7 @@ mod old_primaries_are_fenced;
 mod one_line_of_acknowledgements;
 mod one_writer_goal;
 mod plans_are_not_blocked;
+mod reports_are_in_order;
 
 pub(crate) use acknowledged_commits_survive::AcknowledgedCommits;
 pub(crate) use copies_are_complete::check_start;
@@ -15,6 +16,7 @@ pub(crate) use old_primaries_are_fenced::Fencing;
 pub(crate) use one_line_of_acknowledgements::OneLine;
 pub(crate) use one_writer_goal::check_goals;
 pub(crate) use plans_are_not_blocked::check_plans;
+pub(crate) use reports_are_in_order::ReportOrder;
 
 /// What does not hold, in words.
 pub(crate) type Verdict = Result<(), String>;

@@ -6,7 +6,9 @@ mod work;
 
 use std::time::Duration;
 
-use pgaf_core::keeper::{Authority, Moment, Observed, Plan, Recall, Server, Step, StopMode, plan_isolated};
+use pgaf_core::keeper::{
+    Authority, Moment, Numbering, Observed, Plan, Recall, Server, Step, StopMode, plan_isolated,
+};
 use pgaf_core::{Answer, Assignment, Epoch, ReplicationState, Report, TimelineHistory, Upstream};
 
 use super::postgres::Postgres;
@@ -53,6 +55,8 @@ pub(crate) struct Keeper {
     pub(crate) next_report: u64,
     pub(crate) exchange: Option<Exchange>,
     exchanges: u64,
+    starts: u64,
+    numbering: Numbering,
     is_monitor_failing: bool,
     last_report: Option<Report>,
     told_history: Option<TimelineHistory>,
@@ -85,6 +89,8 @@ impl Keeper {
             next_report: 0,
             exchange: None,
             exchanges: 0,
+            starts: 0,
+            numbering: Numbering::of_start(0),
             is_monitor_failing: false,
             last_report: None,
             told_history: None,
@@ -108,6 +114,8 @@ impl Keeper {
             reported_epoch: old.reported_epoch,
             authority: Authority::new(moment(now)),
             exchanges: old.exchanges,
+            starts: old.starts + 1,
+            numbering: Numbering::of_start(old.starts + 1),
             next_look: now,
             next_report: now,
             ..Self::new()
@@ -123,7 +131,12 @@ impl Keeper {
     }
 
     /// The monitor has answered a request that was sent then. Says whether the assignment is another.
-    pub(crate) fn answered(&mut self, answer: Answer, sent: u64) -> bool {
+    pub(crate) fn answered(&mut self, answer: Answer, sent: u64, now: u64) -> bool {
+        if let Some(number) = answer.overtaken_by {
+            self.starts = self.numbering.overtaken_by(number);
+            self.next_report = now;
+            return false;
+        }
         self.authority.answered(moment(sent));
         self.is_monitor_failing = false;
         self.is_considered = false;

@@ -25,6 +25,7 @@ impl Keeper {
             self.authority.goes_down(moment(now));
         }
         self.last_report = Some(report.clone());
+        report.detail.number = Some(self.numbering.next());
         self.next_report = now + REPORT_PERIOD_MS;
         self.exchanges += 1;
         self.exchange =

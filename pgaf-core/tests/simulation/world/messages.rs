@@ -3,6 +3,7 @@
 use pgaf_core::monitor::Event;
 use pgaf_core::{Answer, NodeId, Report};
 
+use super::super::monitor::Heard;
 use super::super::network::End;
 use super::World;
 
@@ -104,7 +105,7 @@ impl World {
                 if !self.monitor.is_up || self.monitor.run != run || !counts {
                     return;
                 }
-                let answer = self.report(node, &report);
+                let answer = self.report(node, exchange, &report);
                 if let Some(exchange) = current {
                     let content = Content::Answer { exchange: exchange.number, sent: exchange.sent, answer };
                     let at = now + self.delay();
@@ -133,8 +134,16 @@ impl World {
         }
     }
 
-    fn report(&mut self, node: NodeId, report: &Report) -> Option<Box<Answer>> {
-        let (decision, answer) = self.monitor.report(node, report, self.now)?;
+    fn report(&mut self, node: NodeId, exchange: u64, report: &Report) -> Option<Box<Answer>> {
+        let (decision, answer) = match self.monitor.report(node, report, self.now)? {
+            Heard::Recorded(decision, answer) => (decision, answer),
+            Heard::Overtaken(answer) => {
+                self.tell(|_| format!("node {node} reports {} too late", report.state));
+                return Some(Box::new(answer));
+            }
+        };
+        let verdict = self.report_order.check(node, exchange);
+        self.judge(verdict);
         if !decision.changes.is_empty() || !decision.removed.is_empty() {
             self.tell(|_| {
                 let running = if report.is_running { "" } else { ", down" };
@@ -151,7 +160,7 @@ impl World {
 
     fn hear(&mut self, host: usize, answer: Answer, sent: u64) {
         let (goal, epoch) = (answer.assignment.goal, answer.assignment.epoch);
-        if self.hosts[host].keeper.answered(answer, sent) {
+        if self.hosts[host].keeper.answered(answer, sent, self.now) {
             self.tell(|world| {
                 format!("host {host}: {:?} shall be {goal} (epoch {epoch})", world.hosts[host].node)
             });

@@ -13,7 +13,7 @@ use pgaf_core::monitor::Decision;
 use pgaf_core::{Node, NodeId};
 
 use super::host::Host;
-use super::invariants::{AcknowledgedCommits, Fencing, OneLine, check_goals};
+use super::invariants::{AcknowledgedCommits, Fencing, OneLine, ReportOrder, check_goals};
 use super::keeper::Keeper;
 use super::log::Log;
 use super::monitor::Monitor;
@@ -41,6 +41,7 @@ pub(crate) struct World {
     next_node: i64,
     one_line: OneLine,
     fencing: Fencing,
+    report_order: ReportOrder,
     acknowledged: AcknowledgedCommits,
     /// What an operator or a dead disk has taken away: then a group may have to wait.
     has_lost_nodes: bool,
@@ -68,6 +69,7 @@ impl World {
             next_node: 1,
             one_line: OneLine::default(),
             fencing: Fencing::default(),
+            report_order: ReportOrder::default(),
             acknowledged: AcknowledgedCommits::default(),
             has_lost_nodes: false,
             promotions: 0,
