@@ -33,7 +33,8 @@ pub(crate) use host::{Host, give_to_postgres};
 pub(crate) use ledger::{Ack, Ledger, check_one_writer};
 pub(crate) use network::{Door, Link, Network};
 pub(crate) use process::{
-    Ended, is_process, kill_namespace, pids_in_namespace, run, run_to_end, run_to_end_with_input, signal, wait_child,
+    Ended, is_process, kill_namespace, pids_in_namespace, run, run_to_end, run_to_end_with_input, signal,
+    wait_child,
 };
 pub(crate) use security::{Auth, Security, Tls};
 pub(crate) use sql::{Row, Session, Sql, Target, new_runtime, sqlstate};
@@ -41,5 +42,5 @@ pub(crate) use sweep::{
     clean_up_on_signals, is_kept, remove_directory, run_directory, sweep, sweep_dead_runs,
 };
 pub(crate) use tools::{Build, Installed, Tools, unavailable};
-pub(crate) use wait::wait_for;
+pub(crate) use wait::{wait_for, wait_looking_every};
 pub(crate) use writer::{Audience, Pace, Writer};

@@ -60,7 +60,8 @@ fn compare_tables(expected: &Table, printed: &Table, strictness: Strictness) -> 
 /// The rows as they are compared, in some order.
 fn rows(table: &Table) -> Vec<String> {
     let row = |row: &Vec<String>| {
-        let cells = table.columns.iter().zip(row).filter(|(column, _)| !IGNORED_COLUMNS.contains(&column.as_str()));
+        let cells =
+            table.columns.iter().zip(row).filter(|(column, _)| !IGNORED_COLUMNS.contains(&column.as_str()));
         let cells = cells.map(|(column, cell)| if column == "Node" { group(cell) } else { plain(cell) });
         cells.collect::<Vec<_>>().join(" | ")
     };
@@ -130,7 +131,11 @@ fn plain_uri(rest: &str) -> String {
     let (address, parameters) = rest.split_once('?').unwrap_or((rest, ""));
     let (hosts, dbname) = address.split_once('/').unwrap_or((address, ""));
     let (user, hosts) = hosts.split_once('@').unwrap_or(("", hosts));
-    format!("{user}@{}/{dbname}?{}", in_order(hosts, ',', plain_host), in_order(parameters, '&', str::to_owned))
+    format!(
+        "{user}@{}/{dbname}?{}",
+        in_order(hosts, ',', plain_host),
+        in_order(parameters, '&', str::to_owned)
+    )
 }
 
 fn in_order(list: &str, separator: char, plain: impl Fn(&str) -> String) -> String {

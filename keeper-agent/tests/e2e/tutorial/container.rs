@@ -83,11 +83,21 @@ impl Container {
         let log = File::create(self.log())?;
         let mut command = Command::new("ip");
         command.args(["netns", "exec", self.link.namespace.name()]);
-        command.args(["unshare", "--mount", "--uts", "--ipc", "--pid", "--fork", "--kill-child", "--mount-proc"]);
+        command.args([
+            "unshare",
+            "--mount",
+            "--uts",
+            "--ipc",
+            "--pid",
+            "--fork",
+            "--kill-child",
+            "--mount-proc",
+        ]);
         command.args(["sh", "-ec", ENTER, "sh"]);
         command.arg(self.plan.image.overlay()).arg(&self.directory).arg(&self.plan.hostname);
         command.args(self.as_user(&self.plan.command));
-        let child = command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0).spawn()?;
+        let child =
+            command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0).spawn()?;
         self.child = Some(child);
         let started = self.directory.join("started");
         wait_for("a container to be there", START_DEADLINE, || {
@@ -176,7 +186,8 @@ impl Container {
     }
 
     fn last_lines_of(&self, log: &Path, count: usize) -> String {
-        let text = fs::read(log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
+        let text =
+            fs::read(log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();
         let last = lines[lines.len().saturating_sub(count)..].join("\n");
         let file = log.strip_prefix(&self.directory).unwrap_or(log).display();

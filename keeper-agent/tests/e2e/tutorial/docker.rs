@@ -74,7 +74,7 @@ impl Compose for Docker {
     }
 
     fn has_citus(&self) -> Result<bool> {
-        let file = "test -e \"$(pg_config --sharedir)/extension/citus.control\"";
+        let file = "test -e /usr/share/postgresql/*/extension/citus.control";
         Ok(self.in_image(&["sh", "-c", file])?.status.success())
     }
 

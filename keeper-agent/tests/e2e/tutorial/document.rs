@@ -68,7 +68,8 @@ impl Document {
             } else if line == COLUMNS_ONLY {
                 strictness = Strictness::ColumnsOnly;
             } else if let Some(language) = line.strip_prefix("```") {
-                let block: Vec<(&str, usize)> = lines.by_ref().take_while(|(line, _)| *line != "```").collect();
+                let block: Vec<(&str, usize)> =
+                    lines.by_ref().take_while(|(line, _)| *line != "```").collect();
                 document.add(language, &block, strictness).with_context(|| format!("line {number}"))?;
                 strictness = Strictness::Whole;
             }

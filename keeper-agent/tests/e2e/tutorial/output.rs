@@ -61,7 +61,9 @@ fn is_end_of_table(line: &str) -> bool {
 fn is_of_log(line: &str) -> bool {
     let mut words = line.split_whitespace();
     let time = words.next().is_some_and(|word| {
-        word.len() == 8 && word.chars().all(|c| c.is_ascii_digit() || c == ':') && word.matches(':').count() == 2
+        word.len() == 8
+            && word.chars().all(|c| c.is_ascii_digit() || c == ':')
+            && word.matches(':').count() == 2
     });
     time && words.next().is_some_and(|word| word.parse::<u32>().is_ok())
 }

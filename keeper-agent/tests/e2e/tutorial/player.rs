@@ -8,10 +8,13 @@ use super::backend::Compose;
 use super::command::{Command, Exec, Up};
 use super::compare::compare;
 use super::document::{Part, Step};
-use crate::harness::wait_for;
+use crate::harness::wait_looking_every;
 
 /// Until a question is answered as in the document: a cluster has become whole by then.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(120);
+
+/// Between two questions: programs are started for each.
+const ASK_AGAIN_AFTER: Duration = Duration::from_millis(500);
 
 /// How many steps went how.
 #[derive(Debug, Default)]
@@ -69,7 +72,10 @@ impl Player<'_> {
             Command::Exec(exec) => {
                 let exec = exec.for_major(&self.compose.postgres_major());
                 if exec.is_question() {
-                    wait_for("what the document shows", ANSWER_DEADLINE, || self.once(step, &exec).map(Some))
+                    let what = "what the document shows";
+                    wait_looking_every(ASK_AGAIN_AFTER, what, ANSWER_DEADLINE, || {
+                        self.once(step, &exec).map(Some)
+                    })
                 } else {
                     self.once(step, &exec)
                 }
@@ -79,13 +85,7 @@ impl Player<'_> {
 
     fn once(&mut self, step: &Step, exec: &Exec) -> Result<()> {
         let ended = self.compose.exec(exec, &step.input)?;
-        ensure!(
-            ended.status.success(),
-            "it ended with {}\n{}{}",
-            ended.status,
-            ended.stdout,
-            ended.stderr
-        );
+        ensure!(ended.status.success(), "it ended with {}\n{}{}", ended.status, ended.stdout, ended.stderr);
         if step.expected.is_empty() {
             return Ok(());
         }

@@ -12,10 +12,12 @@ use super::command::{Exec, Up};
 use super::compose_file::{ComposeFile, Condition, Service};
 use super::container::{Container, Plan};
 use super::image::Image;
-use crate::harness::{Ended, Installed, Link, Network, remove_directory, run_directory, wait_for};
+use crate::harness::{Ended, Installed, Link, Network, remove_directory, run_directory, wait_looking_every};
 
 /// What a service waits for must come within this time.
 const DEPENDENCY_DEADLINE: Duration = Duration::from_secs(120);
+/// Between two health checks.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(250);
 /// Networks of clusters have smaller numbers.
 const FIRST_SERIAL: usize = 1000;
 /// How many lines of each log are shown when a step fails.
@@ -165,7 +167,7 @@ impl Project {
     /// Starts every container as soon as what it waits for is there.
     fn start(&mut self, file: &ComposeFile) -> Result<()> {
         let mut healthy: HashSet<String> = HashSet::new();
-        wait_for("all services to be started", DEPENDENCY_DEADLINE, || {
+        wait_looking_every(LOOK_AGAIN_AFTER, "all services to be started", DEPENDENCY_DEADLINE, || {
             for number in 0..self.containers.len() {
                 let name = self.containers[number].plan.service.clone();
                 let service = &file.services[&name];
@@ -193,7 +195,8 @@ impl Project {
         let Some(test) = service.health_test()? else {
             return Ok(false);
         };
-        let succeeds = |container: &Container| container.exec(&test, "").is_ok_and(|ended| ended.status.success());
+        let succeeds =
+            |container: &Container| container.exec(&test, "").is_ok_and(|ended| ended.status.success());
         Ok(self.of_service(name).all(|container| container.is_started() && succeeds(container)))
     }
 

@@ -66,7 +66,11 @@ fn differences_that_do_not_count() -> Result<()> {
         (STATE, "cd52db444544", "0123456789ab"),
         (STATE, "   read-write", "read-write"),
         (URI, "66a31034f2e4:5432,worker1a:5432", "worker1a:5432,0123456789ab:5432"),
-        (URI, "target_session_attrs=read-write&sslmode=require", "sslmode=require&target_session_attrs=read-write"),
+        (
+            URI,
+            "target_session_attrs=read-write&sslmode=require",
+            "sslmode=require&target_session_attrs=read-write",
+        ),
     ] {
         changed(text, from, to)?;
     }
@@ -118,10 +122,11 @@ fn goals_of_a_failover() -> Result<()> {
         ("a", "draining", "demoted"),
         ("b", "prepare_promotion", "wait_primary"),
         ("b", "primary", "primary"),
-        ("a", "demoted", "demoted"),
+        ("a", "demoted", "catchingup"),
     ];
     // The same goals and ends, with other reports between them, and the nodes in another order.
-    let same = [shown[1], shown[3], ("b", "wait_primary", "wait_primary"), shown[4], shown[0], shown[2], shown[5]];
+    let same =
+        [shown[1], shown[3], ("b", "wait_primary", "wait_primary"), shown[4], shown[0], shown[2], shown[5]];
     compare(&notifications(&shown), &notifications(&same), Strictness::Whole)?;
     for lacking in 0..shown.len() {
         let mut rows = shown.to_vec();
@@ -148,7 +153,13 @@ fn commands() -> Result<()> {
     let stop = exec("docker compose exec a /usr/lib/postgresql/15/bin/pg_ctl stop")?;
     ensure!(!stop.is_question(), "to stop is no question");
     ensure!(stop.for_major("17").arguments[0] == "/usr/lib/postgresql/17/bin/pg_ctl", "{stop:?}");
-    for refused in ["ls", "docker compose up -d", "docker compose exec -u root a id", "docker compose exec a", "docker ps"] {
+    for refused in [
+        "ls",
+        "docker compose up -d",
+        "docker compose exec -u root a id",
+        "docker compose exec a",
+        "docker ps",
+    ] {
         ensure!(Command::parse(refused).is_err(), "{refused} was taken");
     }
     Ok(())
@@ -164,7 +175,10 @@ fn blocks() -> Result<()> {
     ensure!(down.expected == "one\ntwo\n" && down.strictness == Strictness::Whole, "{down:?}");
     ensure!(psql.input == "select 1;\n" && psql.expected == " 1\n", "{psql:?}");
     ensure!(psql.strictness == Strictness::ColumnsOnly, "{psql:?}");
-    ensure!(Document::parse("## A\n```console\n$ ls\n```\n").is_err(), "a command that cannot be played was taken");
+    ensure!(
+        Document::parse("## A\n```console\n$ ls\n```\n").is_err(),
+        "a command that cannot be played was taken"
+    );
     Ok(())
 }
 
