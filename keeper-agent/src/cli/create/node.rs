@@ -187,9 +187,12 @@ fn configuration(
     config.monitor = monitor;
     config.formation.clone_from(&options.formation);
     config.group = options.group.map(GroupId);
+    config.kind = options.part.kind;
+    config.citus = options.part.citus.clone();
     config.name = options.name.clone().unwrap_or_default();
     config.ssl = plan.ssl.clone();
     let postgres = &mut config.postgres;
+    postgres.proxy_port = options.part.proxy_port;
     postgres.listen_addresses.clone_from(&options.listen);
     if let Some(host) = options.pghost.as_ref().filter(|host| !host.is_empty()) {
         postgres.host = Some(host.clone());

@@ -8,9 +8,12 @@ use pgaf_core::keeper::{Step, StopMode};
 use super::super::checks;
 use super::super::error::{CliError, CliResult};
 use super::super::options::NewServer;
-use crate::client::ConnectionString;
+use crate::citus;
+use crate::client::{ConnectionString, describe};
 use crate::config::init_file::{self, Before, Progress};
-use crate::config::{AuthMethod, HbaLevel, NodeConfig, Paths, PostgresConfig, SslConfig, atomic_file};
+use crate::config::{
+    AuthMethod, HbaLevel, NodeConfig, NodeKind, Paths, PostgresConfig, SslConfig, atomic_file,
+};
 use crate::exit::Exit;
 use crate::postgres::{Instance, PostgresError};
 
@@ -125,9 +128,21 @@ pub(in crate::cli) async fn make_primary(
             instance.reload().await.map_err(failed)?;
         }
         instance.ensure_database(&postgres.dbname, &postgres.username).await.map_err(failed)?;
+        if config.kind != NodeKind::Standalone {
+            make_citus(instance, &postgres.dbname).await?;
+        }
         instance.ensure_replication_roles().await.map_err(failed)
     })
     .await
+}
+
+async fn make_citus(instance: &Instance, dbname: &str) -> CliResult {
+    let session = instance.session(dbname).await.map_err(failed)?;
+    let statement = format!("CREATE EXTENSION IF NOT EXISTS {}", citus::EXTENSION);
+    session.batch_execute(&statement).await.map_err(|error| {
+        let reason = describe(&error);
+        CliError::new(Exit::ExtensionMissing, format!("the extension citus cannot be made: {reason}"))
+    })
 }
 
 fn disk_full(pgdata: &Path) -> CliError {
@@ -178,6 +193,12 @@ pub(super) fn failed(error: PostgresError) -> CliError {
         return CliError::new(
             Exit::ExtensionMissing,
             "the extension pgautofailover is not installed for this Postgres: install it, or give --pgctl of the Postgres that has it",
+        );
+    }
+    if message.contains("could not access file \"citus\"") {
+        return CliError::new(
+            Exit::ExtensionMissing,
+            "the extension citus is not installed for this Postgres: install it, or give --pgctl of the Postgres that has it",
         );
     }
     CliError::new(Exit::PgCtl, message)
