@@ -13,7 +13,7 @@ pub(super) struct Link {
     /// `None` while the monitor is disabled.
     target: Option<ConnectionString>,
     formation: String,
-    /// All nodes of the formation are read with every report.
+    /// All nodes of the formation are read with every report, and a change of any is a reason for one.
     reads_formation: bool,
     connection: Option<Rc<MonitorConnection>>,
     notifications: Option<Notifications>,
@@ -62,7 +62,7 @@ impl Link {
             let mut sent = BootTime::now();
             let (connection, opened) = match connection {
                 Some(connection) => (connection, None),
-                None => match open(&target, node).await {
+                None => match open(&target, node, reads_formation).await {
                     Ok((connection, notifications)) => {
                         let connection = Rc::new(connection);
                         (connection.clone(), Some((connection, notifications)))
@@ -121,6 +121,7 @@ impl Link {
         loop {
             match notifications.recv().await {
                 Some(Notification::Assigned { .. }) => return,
+                Some(Notification::State(change)) if change.formation == self.formation => return,
                 Some(_) => {}
                 None => {
                     self.disconnect();
@@ -134,9 +135,13 @@ impl Link {
 async fn open(
     target: &ConnectionString,
     node: NodeId,
+    reads_formation: bool,
 ) -> Result<(MonitorConnection, Notifications), MonitorError> {
     let (connection, notifications) = MonitorConnection::connect(target).await?;
     connection.listen_node(node).await?;
+    if reads_formation {
+        connection.listen_state().await?;
+    }
     Ok((connection, notifications))
 }
 

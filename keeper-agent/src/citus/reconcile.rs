@@ -116,15 +116,17 @@ fn ends_of_holds(situation: Situation<'_>) -> Vec<Action> {
     situation.metadata.holds.iter().filter_map(end_of).collect()
 }
 
-/// The coordinator first: the workers are sent its address.
+/// The coordinator first: the workers are sent its address, and one is added only when it is known.
 fn primaries(situation: Situation<'_>) -> Vec<Action> {
     let mut writers: Vec<&FormationNode> = situation.nodes.iter().filter(|node| node.writes()).collect();
     writers.sort_by_key(|node| node.group);
+    let is_addressed = situation.metadata.primary_of(COORDINATOR).is_some()
+        || writers.first().is_some_and(|node| node.group == COORDINATOR);
     let action_for = |node: &FormationNode| {
         let (group, address) = (node.group, address(node));
         match situation.metadata.primary_of(group) {
             None if group == COORDINATOR => Some(Action::SetCoordinator(address)),
-            None => Some(Action::AddWorker { group, address }),
+            None => is_addressed.then_some(Action::AddWorker { group, address }),
             Some(row) if row.address != address => Some(Action::Move { row: row.clone(), to: address }),
             Some(row) if !row.is_active => Some(Action::AddWorker { group, address }),
             Some(_) => None,
@@ -228,6 +230,9 @@ mod tests {
         nodes[1].reported = ReplicationState::Init;
         let add = Action::AddWorker { group: GroupId(1), address: at(3) };
         check(&nodes, &Metadata::default(), &[], &[Action::SetCoordinator(at(1)), add]);
+        let workers: Vec<FormationNode> =
+            nodes.into_iter().filter(|node| node.group != COORDINATOR).collect();
+        check(&workers, &Metadata::default(), &[], &[]);
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! Tells the local coordinator what the monitor says, again and again.
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
+
+use tokio::net::lookup_host;
 
 use super::address::Address;
 use super::coordinator::Coordinator;
@@ -112,7 +115,7 @@ impl Run {
                 Err(error) => findings.failures.push(format!("cannot {action}: {error}")),
             }
         }
-        self.recover(&coordinator, findings).await
+        self.recover(instance, &coordinator, findings).await
     }
 
     /// False when it turned out that there was nothing to do. What was done before may have changed the rows.
@@ -140,12 +143,37 @@ impl Run {
         }
     }
 
-    async fn recover(&self, coordinator: &Coordinator, findings: &mut Findings) -> Result<(), PostgresError> {
+    /// Sessions that wait for a primary of before would do so for as long as it is frozen.
+    async fn sever(&self, instance: &Instance, primaries: &[Address]) {
+        let mut gone = BTreeSet::new();
+        for address in self.recovered.iter().filter(|address| !primaries.contains(address)) {
+            match lookup_host((address.host.as_str(), address.port)).await {
+                Ok(found) => gone.extend(found),
+                Err(error) => tracing::debug!("{address} cannot be resolved: {error}"),
+            }
+        }
+        if gone.is_empty() {
+            return;
+        }
+        match instance.sever(&gone).await {
+            Ok(0) => {}
+            Ok(count) => tracing::info!("{count} connections to primaries of before were ended"),
+            Err(error) => tracing::warn!("sessions that wait for a primary of before go on waiting: {error}"),
+        }
+    }
+
+    async fn recover(
+        &self,
+        instance: &Instance,
+        coordinator: &Coordinator,
+        findings: &mut Findings,
+    ) -> Result<(), PostgresError> {
         let writers = self.nodes.iter().filter(|node| node.writes());
         let primaries: Vec<Address> = writers.map(|node| Address::from(&node.peer)).collect();
         if primaries == self.recovered {
             return Ok(());
         }
+        self.sever(instance, &primaries).await;
         coordinator
             .run(
                 RECOVERY_DEADLINE,

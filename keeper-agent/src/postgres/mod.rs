@@ -56,6 +56,7 @@ mod postmaster;
 mod process;
 mod program;
 mod progress;
+mod sever;
 mod startup_log;
 
 #[cfg(test)]
