@@ -219,7 +219,8 @@ fn container_id(service: &str, index: usize) -> String {
     let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     });
-    format!("{:012x}", hash >> 16)
+    // Spread over all digits.
+    format!("{:012x}", hash.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 16)
 }
 
 fn next_serial() -> usize {
