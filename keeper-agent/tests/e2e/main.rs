@@ -5,6 +5,7 @@ mod bench;
 mod chaos;
 mod harness;
 mod scenario;
+mod tutorial;
 
 use std::process::ExitCode;
 
@@ -33,6 +34,7 @@ fn run() -> Result<ExitCode> {
     let code = match std::env::args().nth(1).as_deref() {
         Some("bench") => bench::run(),
         Some("chaos") => chaos::run(),
+        Some("tutorial") => tutorial::run(),
         _ => Ok(test()),
     };
     harness::sweep(std::process::id());
@@ -54,7 +56,7 @@ fn test() -> ExitCode {
             }
         })
     });
-    let trials = chaos::trials().into_iter().chain(scenarios).collect();
+    let trials = chaos::trials().into_iter().chain(tutorial::trials()).chain(scenarios).collect();
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 

@@ -39,7 +39,7 @@ impl Tools {
     /// `PGAF_AUTOCTL` and `PGAF_EXTENSION_LIBRARY` name.
     pub(crate) fn ours() -> Result<Self> {
         static TREE: OnceLock<Result<Tools, String>> = OnceLock::new();
-        once(&TREE, || Self::assemble("ours", &our_build()?, false, Citus::Installed))
+        once(&TREE, || Self::assemble("ours", &Build::ours()?, false, Citus::Installed))
     }
 
     /// The same, with the stand-in for Citus if that is what a cluster gets.
@@ -48,7 +48,7 @@ impl Tools {
         if setup.formation.is_none() || Citus::here() == Citus::Installed {
             return Self::ours();
         }
-        once(&TREE, || Self::assemble("standin", &our_build()?, false, Citus::Standin))
+        once(&TREE, || Self::assemble("standin", &Build::ours()?, false, Citus::Standin))
     }
 
     /// Debian's pg_auto_failover, unpacked but not installed.
@@ -94,42 +94,49 @@ impl Tools {
     }
 }
 
+impl Build {
+    /// What cargo has built.
+    pub(crate) fn ours() -> Result<Self> {
+        let built = env!("CARGO_BIN_EXE_pg_autoctl");
+        let autoctl = PathBuf::from(std::env::var_os("PGAF_AUTOCTL").unwrap_or_else(|| built.into()));
+        let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let library = match std::env::var_os("PGAF_EXTENSION_LIBRARY") {
+            Some(path) => PathBuf::from(path),
+            None => autoctl.with_file_name(format!("lib{EXTENSION}.so")),
+        };
+        ensure!(
+            library.exists(),
+            "the extension is not built: {} is missing; run `make build-extension`, or set PGAF_EXTENSION_LIBRARY",
+            library.display()
+        );
+        let mut extension_files = vec![repository.join(format!("pgaf-extension/{EXTENSION}.control"))];
+        for entry in fs::read_dir(repository.join("sql"))? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|extension| extension == "sql") {
+                extension_files.push(path);
+            }
+        }
+        Ok(Self { autoctl, library, extension_files })
+    }
+}
+
 fn once(cell: &OnceLock<Result<Tools, String>>, make: impl FnOnce() -> Result<Tools>) -> Result<Tools> {
     cell.get_or_init(|| make().map_err(|error| format!("{error:#}"))).clone().map_err(|error| anyhow!(error))
 }
 
-fn our_build() -> Result<Build> {
-    let built = env!("CARGO_BIN_EXE_pg_autoctl");
-    let autoctl = PathBuf::from(std::env::var_os("PGAF_AUTOCTL").unwrap_or_else(|| built.into()));
-    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let library = match std::env::var_os("PGAF_EXTENSION_LIBRARY") {
-        Some(path) => PathBuf::from(path),
-        None => autoctl.with_file_name(format!("lib{EXTENSION}.so")),
-    };
-    ensure!(
-        library.exists(),
-        "the extension is not built: {} is missing; run `make build-extension`, or set PGAF_EXTENSION_LIBRARY",
-        library.display()
-    );
-    let mut extension_files = vec![repository.join(format!("pgaf-extension/{EXTENSION}.control"))];
-    for entry in fs::read_dir(repository.join("sql"))? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "sql") {
-            extension_files.push(path);
-        }
-    }
-    Ok(Build { autoctl, library, extension_files })
-}
-
 /// The Postgres of this machine.
-pub(super) struct Installed {
-    bin: PathBuf,
-    lib: PathBuf,
-    pub(super) share: PathBuf,
+pub(crate) struct Installed {
+    /// Its programs.
+    pub(crate) bin: PathBuf,
+    /// Libraries of extensions.
+    pub(crate) lib: PathBuf,
+    /// The directory with `extension`.
+    pub(crate) share: PathBuf,
 }
 
 impl Installed {
-    pub(super) fn find() -> Result<Self> {
+    /// What `PG_CONFIG`, or Debian's Postgres 15, says.
+    pub(crate) fn find() -> Result<Self> {
         let asked = std::env::var("PG_CONFIG");
         let default = "/usr/lib/postgresql/15/bin/pg_config".to_owned();
         let pg_config = asked.unwrap_or(default);

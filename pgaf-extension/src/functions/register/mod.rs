@@ -121,7 +121,10 @@ fn register(client: &mut SpiClient<'_>, request: &Request<'_>) -> Result<Vec<Opt
     check_initial_state(request, &before)?;
     check_system_identifier(client, request, group)?;
     let id = choose_id(client, request)?;
-    let name = if request.name.is_empty() { format!("node_{id}") } else { request.name.to_owned() };
+    let name = match request.name {
+        "" => placement::choose_name(client, request, group, id)?,
+        given => given.to_owned(),
+    };
     check_not_taken(client, request, &name)?;
     insert(client, request, group, id, &name)?;
     let (host, port, formation) = (request.host, request.port, request.formation);

@@ -2,7 +2,7 @@
 //!
 //! Group 0 of a formation of kind "citus" is that of the coordinator, and each higher number a group of workers.
 
-use pgaf_core::{FormationKind, GroupId, ReplicationState};
+use pgaf_core::{FormationKind, GroupId, NodeId, ReplicationState};
 use pgrx::spi::SpiClient;
 
 use super::super::cluster;
@@ -176,6 +176,28 @@ pub(super) fn choose_group(
             Ok(GroupId(Row { row, what: "a group" }.get(1)?))
         }
     }
+}
+
+/// The name of a node that has brought none: `node_7`; in a formation of Citus `coord0a` or `worker2b`, with the first
+/// letter that is free.
+pub(super) fn choose_name(
+    client: &mut SpiClient<'_>,
+    request: &Request<'_>,
+    group: GroupId,
+    id: NodeId,
+) -> Result<String, Error> {
+    let kind = match NodeKind::of(request)? {
+        NodeKind::Standalone => return Ok(format!("node_{id}")),
+        NodeKind::Coordinator => "coord",
+        NodeKind::Worker => "worker",
+    };
+    for letter in 'a'..='z' {
+        let name = format!("{kind}{group}{letter}");
+        if locate::find_by_name(client, request.formation, &name)?.is_none() {
+            return Ok(name);
+        }
+    }
+    Ok(format!("{kind}{group}_{id}"))
 }
 
 /// A node of another cluster is not the first of its group, which becomes the primary. One that is a standby already
