@@ -56,8 +56,8 @@ impl Draft {
         }
     }
 
-    /// The writer gives up for a standby: the named one, or the one that is preferred. A named one that is far behind
-    /// catches up first.
+    /// The writer gives up for a standby: the named one, or the one that is preferred. One that is far behind, or was
+    /// when it last reported, catches up first.
     fn hand_over(
         &mut self,
         wanted: Option<NodeId>,
@@ -78,41 +78,54 @@ impl Draft {
         }
         let candidate = match wanted.and_then(|id| group.node(id)) {
             Some(node) => Some(node).filter(|node| group.why_not_switchover(node).is_none()),
+            None if retire_to == Draining => group.hand_over_target(),
             None => group.switchover_target(),
         };
         let candidate = candidate.ok_or_else(|| self.nobody_to_hand_over_to(wanted))?;
         let candidate_id = candidate.id;
+        let why = match wanted {
+            Some(_) => "an operator asked for it".to_owned(),
+            None => format!("an operator asked for it{}", self.passed_over(candidate)),
+        };
         let may_begin = group.is_near(candidate);
         if !may_begin && retire_to != Draining {
-            return Err(Refusal::NotPromotable {
-                node: candidate_id,
-                reason: self.how_far_behind(candidate),
-            });
+            return Err(Refusal::NotPromotable { node: candidate_id, reason: self.why_not(candidate) });
         }
         if may_begin {
-            self.assign(writer_id, retire_to, rule, "an operator asked for it");
+            self.assign(writer_id, retire_to, rule, &why);
         }
-        self.assign(candidate_id, PreparePromotion, rule, "an operator asked for it");
+        self.assign(candidate_id, PreparePromotion, rule, &why);
         Ok(())
+    }
+
+    /// Who would have been preferred to this candidate, and why it is not taken; empty when nobody would.
+    fn passed_over(&self, candidate: &Node) -> String {
+        let group = &self.group;
+        let rank = |node: &Node| (node.candidate_priority, node.replication_quorum);
+        let preferred = group.nodes.iter().filter(|node| !node.goal.is_writer());
+        let reasons = preferred.filter(|node| rank(node) > rank(candidate)).map(|node| self.why_not(node));
+        reasons.fold(String::new(), |list, reason| format!("{list}; {reason}"))
+    }
+
+    /// What keeps a standby from taking over now, in words.
+    fn why_not(&self, node: &Node) -> String {
+        self.group
+            .why_not_switchover(node)
+            .unwrap_or_else(|| format!("{} {}", node.label(), self.how_far_behind(node)))
     }
 
     fn how_far_behind(&self, node: &Node) -> String {
         let end = self.group.writer().map(|writer| writer.lsn).unwrap_or_default();
-        format!("it is {} bytes of WAL behind the primary", node.lsn.bytes_behind(end))
+        format!("is {} bytes of WAL behind the primary", node.lsn.bytes_behind(end))
     }
 
     pub(super) fn nobody_to_hand_over_to(&self, wanted: Option<NodeId>) -> Refusal {
         let group = &self.group;
-        let reason_of = |node: &Node| {
-            group
-                .why_not_switchover(node)
-                .unwrap_or_else(|| format!("{} {}", node.label(), self.how_far_behind(node)))
-        };
         if let Some(node) = wanted.and_then(|id| group.node(id)) {
-            return Refusal::NotPromotable { node: node.id, reason: reason_of(node) };
+            return Refusal::NotPromotable { node: node.id, reason: self.why_not(node) };
         }
         let standbys = group.nodes.iter().filter(|node| !node.goal.is_writer());
-        let mut reasons: Vec<String> = standbys.map(reason_of).collect();
+        let mut reasons: Vec<String> = standbys.map(|node| self.why_not(node)).collect();
         if reasons.is_empty() {
             reasons.push("the group has no standby".to_owned());
         }

@@ -167,7 +167,12 @@ impl Group {
     }
 
     /// The standby that a command makes the primary when it names none: highest candidate priority, then a member of
-    /// the quorum, then most WAL, then lowest id.
+    /// the quorum, then most WAL, then lowest id. It may be behind, or may only have been when it last reported.
+    pub fn hand_over_target(&self) -> Option<&Node> {
+        self.preferred(|node| self.why_not_switchover(node).is_none())
+    }
+
+    /// The same, of those for whom the primary may stop at once.
     pub fn switchover_target(&self) -> Option<&Node> {
         self.preferred(|node| self.why_not_switchover(node).is_none() && self.is_near(node))
     }
