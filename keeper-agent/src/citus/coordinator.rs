@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use pgaf_core::Peer;
+use pgaf_core::{GroupId, Peer};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Row};
 
 use super::address::Address;
 use crate::client::{self, ConnectionString, Secret, Session, SslOptions};
+use crate::config::NodeConfig;
 use crate::postgres::{Instance, LocalSession, PostgresError, within};
 
 /// Connecting to another node may take this long: a promotion may be waiting.
@@ -29,6 +30,18 @@ pub struct Login {
     pub ssl: SslOptions,
 }
 
+impl Login {
+    /// As the keeper of this node connects to other nodes.
+    pub fn of(config: &NodeConfig) -> Self {
+        Self {
+            user: config.postgres.username.clone(),
+            dbname: config.postgres.dbname.clone(),
+            password: std::env::var("PGPASSWORD").ok().map(Secret::new),
+            ssl: config.ssl.client_options(),
+        }
+    }
+}
+
 /// An open session. Every statement has a deadline.
 pub struct Coordinator {
     link: Link,
@@ -45,20 +58,25 @@ impl Coordinator {
     /// # Errors
     /// It does not answer, is in recovery, or is no coordinator.
     pub async fn remote(login: &Login, peer: &Peer) -> Result<Self, PostgresError> {
-        let mut target = ConnectionString::new(peer.host.clone(), peer.port);
-        target.user = Some(login.user.clone());
-        target.dbname = Some(login.dbname.clone());
-        target.password.clone_from(&login.password);
-        target.ssl = login.ssl.clone();
-        let session = client::connect(&target, CONNECT_DEADLINE).await?;
-        let coordinator = Self { link: Link::Remote(session) };
+        let address = Address::from(peer);
+        let coordinator = Self::at(login, &address).await?;
         let question = "SELECT NOT pg_is_in_recovery() AND citus_is_coordinator()";
         let row = coordinator.query("ask whether this is a coordinator", question, &[]).await?;
         if row.first().is_some_and(|row| row.get(0)) {
             return Ok(coordinator);
         }
-        let address = Address::from(peer);
         Err(PostgresError::Refused(format!("{address} is not the primary of a coordinator now")))
+    }
+
+    /// Connects to any node of the formation.
+    pub(super) async fn at(login: &Login, address: &Address) -> Result<Self, PostgresError> {
+        let mut target = ConnectionString::new(address.host.clone(), address.port);
+        target.user = Some(login.user.clone());
+        target.dbname = Some(login.dbname.clone());
+        target.password.clone_from(&login.password);
+        target.ssl = login.ssl.clone();
+        let session = client::connect(&target, CONNECT_DEADLINE).await?;
+        Ok(Self { link: Link::Remote(session) })
     }
 
     /// Connects to the local server.
@@ -68,6 +86,20 @@ impl Coordinator {
     pub async fn local(instance: &Instance) -> Result<Self, PostgresError> {
         let dbname = instance.config().dbname.clone();
         Ok(Self { link: Link::Local(instance.session(&dbname).await?) })
+    }
+
+    /// Makes sure that this node has the shards of a group. The number of a group that has lost all its nodes may be given
+    /// to new ones, which have none of its data: nothing must be sent to them.
+    pub(super) async fn must_have_data_of(&self, group: GroupId) -> Result<(), PostgresError> {
+        let question = "SELECT groupid FROM pg_catalog.pg_dist_local_group";
+        let rows = self.query("ask for the group of a node", question, &[]).await?;
+        match rows.first().map(|row| GroupId(row.get(0))) {
+            Some(found) if found == group => Ok(()),
+            _ => Err(PostgresError::Refused(format!(
+                "the node has none of the data that the coordinator knows in group {group}: remove that group from \
+                 the coordinator with citus_remove_node first, or bring back a node that has it"
+            ))),
+        }
     }
 
     fn client(&self) -> &Client {

@@ -12,7 +12,8 @@ use crate::monitor::FormationNode;
 
 /// The name of the cluster whose nodes may be primaries.
 const DEFAULT_CLUSTER: &str = "default";
-const COORDINATOR: GroupId = GroupId(0);
+/// The coordinator's group.
+pub(super) const COORDINATOR: GroupId = GroupId(0);
 
 /// Nodes that this keeper has seen in the formation: what it has never seen, it does not remove.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use tokio::net::lookup_host;
 
 use super::address::Address;
-use super::coordinator::Coordinator;
+use super::coordinator::{Coordinator, Login};
 use super::hold::HoldName;
 use super::metadata::Metadata;
-use super::reconcile::{Action, Known, Situation, actions};
+use super::reconcile::{Action, COORDINATOR, Known, Situation, actions};
 use super::registration::{register_coordinator, register_secondary, register_worker, remove};
 use super::routing::move_to;
 use crate::monitor::FormationNode;
@@ -57,6 +57,7 @@ impl Reconciler {
     pub fn run(
         &mut self,
         instance: Rc<Instance>,
+        login: Login,
         nodes: Vec<FormationNode>,
         read_at: Instant,
     ) -> impl Future<Output = Findings> + 'static {
@@ -65,8 +66,13 @@ impl Reconciler {
         self.ran_at = Some(Instant::now());
         let is_older = self.findings.ended_at.is_some_and(|ended_at| ended_at <= read_at);
         let old_holds = if is_older { self.findings.holds.clone() } else { Vec::new() };
-        let run =
-            Run { known: self.known.clone(), nodes, old_holds, recovered: self.findings.primaries.clone() };
+        let run = Run {
+            login,
+            known: self.known.clone(),
+            nodes,
+            old_holds,
+            recovered: self.findings.primaries.clone(),
+        };
         async move { run.run(&instance).await }
     }
 
@@ -81,6 +87,7 @@ impl Reconciler {
 }
 
 struct Run {
+    login: Login,
     known: Known,
     nodes: Vec<FormationNode>,
     old_holds: Vec<HoldName>,
@@ -128,6 +135,9 @@ impl Run {
                 let metadata: Metadata = coordinator.metadata().await?;
                 match metadata.rows.iter().find(|other| other.id == row.id) {
                     Some(row) if row.address != *to => {
+                        if row.is_active && row.group != COORDINATOR {
+                            Coordinator::at(&self.login, to).await?.must_have_data_of(row.group).await?;
+                        }
                         move_to(coordinator, &metadata, row, to, 0).await.map(|()| true)
                     }
                     _ => Ok(false),

@@ -1,6 +1,7 @@
 //! What a candidate of a worker group asks of the coordinator, as steps of its plan.
 
 use std::cell::RefCell;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use pgaf_core::keeper::Step;
@@ -12,7 +13,7 @@ use super::address::Address;
 use super::coordinator::{Coordinator, Login};
 use super::hold::HoldName;
 use super::metadata::{Metadata, NodeRow};
-use crate::postgres::PostgresError;
+use crate::postgres::{Instance, PostgresError};
 
 /// A primary that goes on serving is given up for only after this long of asking politely.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -44,6 +45,7 @@ pub struct Worker {
 
 /// Carries out the steps that concern the coordinator, and keeps the session that holds writes.
 pub struct Citus {
+    instance: Rc<Instance>,
     worker: RefCell<Worker>,
     held: RefCell<Option<Held>>,
 }
@@ -56,8 +58,8 @@ struct Held {
 
 impl Citus {
     /// Nothing is held.
-    pub const fn new(worker: Worker) -> Self {
-        Self { worker: RefCell::new(worker), held: RefCell::new(None) }
+    pub const fn new(instance: Rc<Instance>, worker: Worker) -> Self {
+        Self { instance, worker: RefCell::new(worker), held: RefCell::new(None) }
     }
 
     /// Takes a changed configuration for everything that is asked from now on.
@@ -73,7 +75,7 @@ impl Citus {
         let worker = self.worker.borrow().clone();
         match step {
             Step::HoldWrites { coordinator, primary, epoch } => {
-                let held = hold(&worker, coordinator, primary.as_ref(), *epoch).await?;
+                let held = hold(&self.instance, &worker, coordinator, primary.as_ref(), *epoch).await?;
                 self.held.replace(Some(held));
                 Ok(())
             }
@@ -81,13 +83,16 @@ impl Citus {
                 Some(held) => held.coordinator.end_hold("ROLLBACK", &held.name).await.map(|_| ()),
                 None => Ok(()),
             },
-            Step::RouteWrites { coordinator } => route(&worker, coordinator, self.held.take()).await,
+            Step::RouteWrites { coordinator } => {
+                route(&self.instance, &worker, coordinator, self.held.take()).await
+            }
             other => Err(PostgresError::Refused(format!("this does not concern a coordinator: {other}"))),
         }
     }
 }
 
 async fn hold(
+    instance: &Instance,
     worker: &Worker,
     peer: &Peer,
     primary: Option<&Peer>,
@@ -109,6 +114,7 @@ async fn hold(
             "writes cannot be held: the coordinator sends them here already".to_owned(),
         ));
     }
+    must_have_its_data(instance, row).await?;
     if primary.is_some() {
         checkpoint(&coordinator, &row.address).await;
     }
@@ -120,7 +126,12 @@ async fn hold(
     Ok(Held { coordinator, name })
 }
 
-async fn route(worker: &Worker, peer: &Peer, held: Option<Held>) -> Result<(), PostgresError> {
+async fn route(
+    instance: &Instance,
+    worker: &Worker,
+    peer: &Peer,
+    held: Option<Held>,
+) -> Result<(), PostgresError> {
     if let Some(held) = held {
         match held.coordinator.end_hold("COMMIT", &held.name).await {
             Ok(_) => {}
@@ -137,7 +148,16 @@ async fn route(worker: &Worker, peer: &Peer, held: Option<Held>) -> Result<(), P
     if row.address == worker.address && has_proxy(&coordinator, row.id, worker).await? {
         return Ok(());
     }
+    must_have_its_data(instance, row).await?;
     move_to(&coordinator, &metadata, row, &worker.address, worker.proxy_port).await
+}
+
+/// A row that is not active yet has no data.
+async fn must_have_its_data(instance: &Instance, row: &NodeRow) -> Result<(), PostgresError> {
+    if !row.is_active {
+        return Ok(());
+    }
+    Coordinator::local(instance).await?.must_have_data_of(row.group).await
 }
 
 fn row_of(metadata: &Metadata, group: GroupId) -> Result<&NodeRow, PostgresError> {

@@ -58,7 +58,13 @@ impl Draft {
     pub(super) fn accept_timeline(&mut self, timeline: Timeline, who: &str) -> Result<(), Refusal> {
         const RULE: &str = "accept_timeline";
         let group = &self.group;
-        let is_on_it = |node: &&Node| node.timeline == timeline && node.has_data;
+        // Two branches may have the same number; when the primary is on one of them, that one is meant.
+        let writer = group.writer().filter(|writer| writer.timeline == timeline);
+        let is_on_it = |node: &&Node| {
+            node.timeline == timeline
+                && node.has_data
+                && writer.is_none_or(|writer| node.id == writer.id || node.fork() == writer.fork())
+        };
         let right: Vec<NodeId> = group.nodes.iter().filter(is_on_it).map(|node| node.id).collect();
         if right.is_empty() {
             return Err(Refusal::UnknownTimeline { group: group.id, timeline });

@@ -10,11 +10,10 @@ use pgaf_core::{GroupId, Peer};
 use super::Keeper;
 use crate::agent::slot::Slot;
 use crate::citus::{Address, Citus, Findings, Login, Reconciler, Worker};
-use crate::client::Secret;
 use crate::config::state::KeeperState;
 use crate::config::{NodeConfig, NodeKind};
 use crate::monitor::FormationNode;
-use crate::postgres::InstanceConfig;
+use crate::postgres::{Instance, InstanceConfig};
 
 /// A coordinator that could not be told to send writes here is told again after this long.
 const ROUTE_RETRY: Duration = Duration::from_secs(5);
@@ -36,8 +35,9 @@ pub(super) struct Formation {
 }
 
 impl Formation {
-    pub(super) fn new(config: &NodeConfig, state: &KeeperState) -> Self {
-        let worker = (config.kind == NodeKind::Worker).then(|| Rc::new(Citus::new(worker(config, state))));
+    pub(super) fn new(config: &NodeConfig, state: &KeeperState, instance: &Rc<Instance>) -> Self {
+        let make = || Rc::new(Citus::new(Rc::clone(instance), worker(config, state)));
+        let worker = (config.kind == NodeKind::Worker).then(make);
         let now = Instant::now();
         Self {
             kind: config.kind,
@@ -102,18 +102,6 @@ fn worker(config: &NodeConfig, state: &KeeperState) -> Worker {
     }
 }
 
-impl Login {
-    /// As the keeper of this node connects to other nodes.
-    pub(crate) fn of(config: &NodeConfig) -> Self {
-        Self {
-            user: config.postgres.username.clone(),
-            dbname: config.postgres.dbname.clone(),
-            password: std::env::var("PGPASSWORD").ok().map(Secret::new),
-            ssl: config.ssl.client_options(),
-        }
-    }
-}
-
 impl Keeper {
     pub(super) fn instance_config(&self) -> InstanceConfig {
         let formation_hosts = self.formation.hosts();
@@ -160,7 +148,7 @@ impl Keeper {
             return;
         }
         let (instance, nodes) = (Rc::clone(&self.instance), formation.nodes.clone());
-        let run = formation.reconciler.run(instance, nodes, formation.read_at);
+        let run = formation.reconciler.run(instance, Login::of(&self.config), nodes, formation.read_at);
         formation.reconciling.start(run);
     }
 }

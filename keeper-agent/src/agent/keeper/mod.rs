@@ -80,7 +80,7 @@ impl Keeper {
             warn!("{error}; the monitor will have to say which start of the keeper this is");
         }
         let instance = Rc::new(Instance::new(config.instance(Some(state.node))));
-        let formation = citus::Formation::new(&config, &state);
+        let formation = citus::Formation::new(&config, &state, &instance);
         if instance.adopt()? {
             info!("adopted the Postgres that runs in {}", config.postgres.pgdata.display());
         }

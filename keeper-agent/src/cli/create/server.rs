@@ -1,9 +1,12 @@
 //! What making a monitor and making a node have in common.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nix::unistd::{Uid, User};
 use pgaf_core::keeper::{Step, StopMode};
+use tokio::time::{Instant, sleep};
+use tokio_postgres::error::SqlState;
 
 use super::super::checks;
 use super::super::error::{CliError, CliResult};
@@ -16,6 +19,10 @@ use crate::config::{
 };
 use crate::exit::Exit;
 use crate::postgres::{Instance, PostgresError};
+
+/// How long a server that was started may take to accept connections.
+const STARTED_WITHIN: Duration = Duration::from_secs(60);
+const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// What was found of an earlier `create`.
 pub(super) enum Earlier {
@@ -164,6 +171,7 @@ pub(super) async fn while_running<T>(
     let was_running = instance.is_postmaster_running();
     if !was_running {
         instance.execute(&Step::StartPostgres).await.map_err(failed)?;
+        await_connections(instance).await?;
     }
     let result = work.await;
     let is_wanted = was_running || (keeps_running && result.is_ok());
@@ -171,6 +179,25 @@ pub(super) async fn while_running<T>(
         instance.execute(&Step::StopPostgres(StopMode::Fast)).await.map_err(failed)?;
     }
     result
+}
+
+/// The step that starts a server leaves one alone that needs longer than a second, on a busy machine for example.
+async fn await_connections(instance: &Instance) -> CliResult {
+    let give_up = Instant::now() + STARTED_WITHIN;
+    loop {
+        let Err(error) = instance.session("postgres").await else {
+            return Ok(());
+        };
+        match error.sqlstate() {
+            None | Some(&SqlState::CANNOT_CONNECT_NOW) => {}
+            // It accepts connections, if not this one.
+            Some(_) => return Ok(()),
+        }
+        if Instant::now() >= give_up || !instance.is_postmaster_running() {
+            return Err(failed(error));
+        }
+        sleep(LOOK_INTERVAL).await;
+    }
 }
 
 /// Takes back what a failed `create` made, so that nothing half-made is left.

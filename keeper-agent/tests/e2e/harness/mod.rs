@@ -2,6 +2,7 @@
 //! its own, joined by a bridge that can be cut. Nothing here knows what a scenario expects; it only builds
 //! clusters, breaks them, writes to them and counts what was acknowledged.
 
+mod citus;
 mod clock;
 mod cluster;
 mod disk;
@@ -19,13 +20,16 @@ mod reader;
 mod security;
 mod sql;
 mod standby_names;
+mod standin;
 mod sweep;
 mod tls;
 mod tools;
 mod wait;
 mod watch;
+mod workload;
 mod writer;
 
+pub(crate) use citus::{Clients, Formation, Patience, is_citus_required, lacks_citus, prepared_transactions};
 pub(crate) use clock::SteppedClock;
 pub(crate) use cluster::{Cluster, Setup};
 pub(crate) use disk::SmallDisk;
@@ -43,4 +47,4 @@ pub(crate) use sweep::{
 };
 pub(crate) use tools::{Build, Installed, Tools, unavailable};
 pub(crate) use wait::{wait_for, wait_looking_every};
-pub(crate) use writer::{Audience, Pace, Writer};
+pub(crate) use writer::{Application, Audience, Pace, Writer};

@@ -9,7 +9,10 @@ use std::sync::OnceLock;
 
 use anyhow::{Context, Result, anyhow, ensure};
 
+use super::citus::Citus;
+use super::cluster::Setup;
 use super::peer;
+use super::standin;
 use super::sweep::run_directory;
 
 /// What both builds call their extension and its library.
@@ -36,7 +39,16 @@ impl Tools {
     /// `PGAF_AUTOCTL` and `PGAF_EXTENSION_LIBRARY` name.
     pub(crate) fn ours() -> Result<Self> {
         static TREE: OnceLock<Result<Tools, String>> = OnceLock::new();
-        once(&TREE, || Self::assemble("ours", &Build::ours()?, false))
+        once(&TREE, || Self::assemble("ours", &Build::ours()?, false, Citus::Installed))
+    }
+
+    /// The same, with the stand-in for Citus if that is what a cluster gets.
+    pub(crate) fn ours_for(setup: &Setup) -> Result<Self> {
+        static TREE: OnceLock<Result<Tools, String>> = OnceLock::new();
+        if setup.formation.is_none() || Citus::here() == Citus::Installed {
+            return Self::ours();
+        }
+        once(&TREE, || Self::assemble("standin", &Build::ours()?, false, Citus::Standin))
     }
 
     /// Debian's pg_auto_failover, unpacked but not installed.
@@ -44,7 +56,7 @@ impl Tools {
         static TREE: OnceLock<Result<Tools, String>> = OnceLock::new();
         once(&TREE, || {
             let unpacked = peer::unpack(&run_directory().join("peer-packages"))?;
-            Self::assemble("peer", &unpacked, true)
+            Self::assemble("peer", &unpacked, true, Citus::Installed)
         })
     }
 
@@ -56,7 +68,7 @@ impl Tools {
         Ok(text.split_whitespace().find(version).unwrap_or("of unknown version").to_owned())
     }
 
-    fn assemble(name: &str, build: &Build, needs_pghost: bool) -> Result<Self> {
+    fn assemble(name: &str, build: &Build, needs_pghost: bool, citus: Citus) -> Result<Self> {
         let root = run_directory().join(format!("tools-{name}"));
         let installed = Installed::find()?;
         let tree = |path: &Path| root.join(path.strip_prefix("/").unwrap_or(path));
@@ -69,6 +81,9 @@ impl Tools {
         let extensions = tree(&installed.share).join("extension");
         fs::remove_file(&extensions)?;
         link_all(&installed.share.join("extension"), &extensions)?;
+        if citus == Citus::Standin {
+            standin::replace_citus(&tree(&installed.lib), &extensions)?;
+        }
 
         place(&build.autoctl, &bin)?;
         place(&build.library, &tree(&installed.lib))?;

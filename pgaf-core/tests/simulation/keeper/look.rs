@@ -44,8 +44,8 @@ impl Keeper {
         let observed = Observed {
             data: data(postgres, archive),
             server,
-            lineage,
-            is_rewind_hopeless: self.is_rewind_hopeless,
+            lineage: lineage.map(|(lineage, _)| lineage),
+            is_rewind_hopeless: self.is_rewind_hopeless || lineage.is_some_and(|(_, needs_copy)| needs_copy),
             memory: Memory::default(),
         };
         let upstream = is_standby.then(|| Upstream {
@@ -90,6 +90,7 @@ impl Keeper {
         format!("{names} (perhaps not yet in force)")
     }
 
+    /// And whether only a new copy helps.
     fn lineage(
         &self,
         postgres: &Postgres,
@@ -97,13 +98,13 @@ impl Keeper {
         (index, source): (usize, &Postgres),
         archive: &Archive,
         now: u64,
-    ) -> Option<Lineage> {
+    ) -> Option<(Lineage, bool)> {
         let (timeline, end) = match server {
             Server::Running(running) if !running.is_in_recovery => return None,
             Server::Running(running) => {
                 let is_steady = self.streaming_since.is_some_and(|since| now - since >= STEADY_MS);
                 if is_steady && postgres.receiver == Receiver::Streaming && postgres.follows == Some(index) {
-                    return Some(Lineage::Behind);
+                    return Some((Lineage::Behind, false));
                 }
                 (running.timeline, running.lsn)
             }
@@ -114,7 +115,16 @@ impl Keeper {
         };
         let history = archive.history(source.end);
         let is_ahead = timeline == history.timeline && !source.is_standby() && end > source.end.lsn();
-        Some(if is_ahead { Lineage::Forked } else { history.lineage_of(timeline, end) })
+        let own = archive.history(postgres.end);
+        let lineage = if is_ahead {
+            Lineage::Forked
+        } else if own.timeline == timeline {
+            history.lineage_of_log(&own, end)
+        } else {
+            history.lineage_of(timeline, end)
+        };
+        // pg_rewind tells timelines apart by their numbers alone.
+        Some((lineage, lineage == Lineage::Forked && timeline == history.timeline))
     }
 }
 
