@@ -24,6 +24,8 @@ pub(super) struct Question<'a> {
     pub(super) is_stream_steady: bool,
     /// It waits for WAL that it can only get from there.
     pub(super) is_waiting: bool,
+    /// It starts, and cannot go on without this segment.
+    pub(super) awaited_segment: Option<&'a str>,
 }
 
 /// The answer.
@@ -81,9 +83,16 @@ pub(super) async fn find(config: &InstanceConfig, question: &Question<'_>) -> An
         }
         Server::Running(running) => Some(running),
         Server::Stopped => None,
+        Server::Starting if question.awaited_segment.is_some() => None,
         Server::Starting | Server::Unresponsive => return Answer::default(),
     };
-    match compare(config, question, running).await {
+    let answer = match question.awaited_segment {
+        Some(segment) if *question.server == Server::Starting => {
+            await_segment(config, question, segment).await
+        }
+        _ => compare(config, question, running).await,
+    };
+    match answer {
         Ok(answer) => answer,
         Err(error) => {
             tracing::debug!("node {} cannot be asked: {error}", upstream.node);
@@ -92,20 +101,54 @@ pub(super) async fn find(config: &InstanceConfig, question: &Question<'_>) -> An
     }
 }
 
+async fn ask(
+    config: &InstanceConfig,
+    question: &Question<'_>,
+) -> Result<(RemoteSession, Source), PostgresError> {
+    let session = RemoteSession::open(config, question.upstream, DEADLINE).await?;
+    let source = session.ask().await?;
+    let own = question.control.system_identifier;
+    if source.system_identifier != own {
+        return Err(PostgresError::Refused(format!(
+            "its system identifier is {}, not {own}",
+            source.system_identifier
+        )));
+    }
+    Ok((session, source))
+}
+
+/// A server that starts can only wait for a segment that the upstream still has, or has still to fill.
+async fn await_segment(
+    config: &InstanceConfig,
+    question: &Question<'_>,
+    segment: &str,
+) -> Result<Answer, PostgresError> {
+    let Some((number, end)) = wal::segment_of_name(segment, question.control.wal_segment_bytes) else {
+        return Ok(Answer::default());
+    };
+    let (session, source) = ask(config, question).await?;
+    if end > source.end || session.has_segment(number).await? {
+        return Ok(Answer::default());
+    }
+    Ok(needs_removed_wal(question.upstream))
+}
+
+fn needs_removed_wal(upstream: &Peer) -> Answer {
+    tracing::warn!(
+        "node {} \"{}\" has removed WAL that is needed here: the data will be copied anew",
+        upstream.node,
+        upstream.name
+    );
+    Answer { lineage: Some(Lineage::Forked), needs_copy: true }
+}
+
 async fn compare(
     config: &InstanceConfig,
     question: &Question<'_>,
     running: Option<&Running>,
 ) -> Result<Answer, PostgresError> {
-    let (upstream, control) = (question.upstream, question.control);
-    let session = RemoteSession::open(config, upstream, DEADLINE).await?;
-    let source = session.ask().await?;
-    if source.system_identifier != control.system_identifier {
-        return Err(PostgresError::Refused(format!(
-            "its system identifier is {}, not {}",
-            source.system_identifier, control.system_identifier
-        )));
-    }
+    let control = question.control;
+    let (session, source) = ask(config, question).await?;
     let timeline = running.map_or(control.timeline, |running| running.timeline);
     let branch = Branch::read(config, timeline).await?;
     if branch.is_foreign_to(&source) {
@@ -122,12 +165,7 @@ async fn compare(
     if let Some(running) = needs_wal {
         let segment = wal::segment_number_name(running.replayed, control.wal_segment_bytes);
         if !session.has_segment(&segment).await? {
-            tracing::warn!(
-                "node {} \"{}\" has removed WAL that is needed here: the data will be copied anew",
-                upstream.node,
-                upstream.name
-            );
-            return Ok(Answer { lineage: Some(Lineage::Forked), needs_copy: true });
+            return Ok(needs_removed_wal(question.upstream));
         }
     }
     Ok(lineage.into())

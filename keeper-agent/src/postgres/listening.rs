@@ -21,6 +21,9 @@ const PROGRESS_PATIENCE: Duration = Duration::from_secs(30);
 /// Server processes that were left with a question of ours; with so many, no further one is asked.
 const ABANDONED_LIMIT: usize = 3;
 
+/// What the title of the startup process says before the name of the segment that it waits for.
+const WAITING_TITLE: &str = "startup waiting for";
+
 /// What came back.
 pub(super) enum Reply {
     /// It answers.
@@ -150,7 +153,7 @@ impl Listening {
         seen.sort();
         let waits = seen
             .iter()
-            .any(|(_, _, title)| title.as_ref().is_some_and(|title| title.contains("startup waiting")));
+            .any(|(_, _, title)| title.as_ref().is_some_and(|title| title.contains(WAITING_TITLE)));
         match &mut self.progress {
             Some(known) if known.postmaster == postmaster && known.seen == seen => {
                 waits || known.changed.elapsed() < PROGRESS_PATIENCE
@@ -160,6 +163,13 @@ impl Listening {
                 true
             }
         }
+    }
+
+    /// The segment that a server which starts waits for, as its startup process says.
+    pub(super) fn awaited_segment(&self) -> Option<&str> {
+        let titles = self.progress.iter().flat_map(|progress| &progress.seen);
+        let mut awaited = titles.filter_map(|(_, _, title)| title.as_deref()?.split_once(WAITING_TITLE));
+        awaited.next().map(|(_, segment)| segment.trim())
     }
 
     /// Their processes still hang: one more would only hang, too.

@@ -91,6 +91,7 @@ impl Observer {
                     server: &server,
                     is_stream_steady: self.contacts.is_stream_steady(),
                     is_waiting: answer.as_ref().is_some_and(Answer::is_waiting),
+                    awaited_segment: self.listening.awaited_segment(),
                 };
                 lineage::find(&config, &question).await
             }

@@ -55,6 +55,15 @@ pub(super) fn segment_number_name(position: Lsn, segment_bytes: u64) -> String {
     segment_number(position.0 / segment_bytes, segment_bytes)
 }
 
+/// The number in the name of a segment, without the timeline, and where the segment ends.
+pub(super) fn segment_of_name(name: &str, segment_bytes: u64) -> Option<(&str, Lsn)> {
+    let number = name.get(8..).filter(|number| number.len() == 16)?;
+    let part = |part: &str| u64::from_str_radix(part, 16).ok();
+    let (file, segment) = (part(number.get(..8)?)?, part(number.get(8..)?)?);
+    let end = segment.checked_add(1)?.checked_mul(segment_bytes)?.checked_add(file << 32)?;
+    Some((number, Lsn(end)))
+}
+
 fn segment_number(segment: u64, segment_bytes: u64) -> String {
     let per_file_id = 0x1_0000_0000 / segment_bytes;
     format!("{:08X}{:08X}", segment / per_file_id, segment % per_file_id)
@@ -110,6 +119,16 @@ mod tests {
         let name = |position: u64| segment_name(Timeline(2), position / SEGMENT_BYTES, SEGMENT_BYTES);
         assert_eq!(name(0x300_0028), "000000020000000000000003");
         assert_eq!(name(0x5_FF00_0000), "0000000200000005000000FF");
+    }
+
+    #[test]
+    fn names_of_segments_say_where_they_end() {
+        let of = |name| segment_of_name(name, SEGMENT_BYTES);
+        assert_eq!(of("0000000B00000002000000FF"), Some(("00000002000000FF", Lsn(0x3_0000_0000))));
+        assert_eq!(of("0000000B0000000000000009"), Some(("0000000000000009", Lsn(0xA00_0000))));
+        for name in ["", "0000000B.history", "0000000B00000000000000zz", "0000000Bé00000000000009"] {
+            assert_eq!(of(name), None, "{name}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use pgaf_core::keeper::{DataDirectory, Step, StopMode};
+use pgaf_core::keeper::{DataDirectory, Server, Step, StopMode};
 use pgaf_core::lsn::{Lineage, Timeline};
 
 use crate::bed::{Bed, Node, Outcome, check, lineage, signal};
@@ -20,6 +20,7 @@ crate::tests![
     a_rewind_keeps_the_nodes_own_configuration,
     a_standby_of_an_old_timeline_finds_every_history,
     a_standby_whose_wal_is_gone_is_copied_anew,
+    a_standby_that_cannot_start_without_wal_that_is_gone_is_copied_anew,
     timelines_of_one_number_are_told_apart,
 ];
 
@@ -199,7 +200,32 @@ async fn a_standby_whose_wal_is_gone_is_copied_anew(bed: &Bed) -> Outcome {
     let primary = bed.primary(1).await?;
     let standby = bed.standby(2, &primary).await?;
     standby.stop(StopMode::Fast).await?;
-    // Away for so long that its slot was given up.
+    remove_wal_of(&standby, &primary).await?;
+    standby.execute(&Step::StartPostgres).await?;
+    only_a_copy_helps(&standby, &primary, |server| matches!(server, Server::Running(_))).await?;
+    standby.stop(StopMode::Fast).await?;
+    is_well_with_a_copy(&standby, &primary).await
+}
+
+async fn a_standby_that_cannot_start_without_wal_that_is_gone_is_copied_anew(bed: &Bed) -> Outcome {
+    let primary = bed.primary(1).await?;
+    let standby = bed.standby(2, &primary).await?;
+    standby.stop(StopMode::Fast).await?;
+    remove_wal_of(&standby, &primary).await?;
+    for entry in std::fs::read_dir(standby.pgdata().join("pg_wal"))? {
+        let segment = entry?.path();
+        if segment.is_file() {
+            std::fs::remove_file(segment)?;
+        }
+    }
+    standby.execute(&Step::StartPostgres).await?;
+    only_a_copy_helps(&standby, &primary, |server| *server == Server::Starting).await?;
+    standby.stop(StopMode::Immediate).await?;
+    is_well_with_a_copy(&standby, &primary).await
+}
+
+/// The standby is away for so long that its slot is given up.
+async fn remove_wal_of(standby: &Node, primary: &Node) -> Outcome {
     primary.sql("SELECT pg_drop_replication_slot('pgautofailover_standby_2')").await?;
     primary.sql("ALTER SYSTEM SET wal_keep_size = 0").await?;
     primary.reload().await?;
@@ -207,20 +233,25 @@ async fn a_standby_whose_wal_is_gone_is_copied_anew(bed: &Bed) -> Outcome {
         primary.sql("CREATE TABLE t (); DROP TABLE t; SELECT pg_switch_wal()").await?;
         primary.execute(&Step::Checkpoint).await?;
     }
-    primary.admit(&[&standby]).await?;
-    standby.execute(&Step::StartPostgres).await?;
+    primary.admit(&[standby]).await
+}
+
+async fn only_a_copy_helps(standby: &Node, primary: &Node, is_so: impl Fn(&Server) -> bool) -> Outcome {
     let peer = primary.peer();
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
     loop {
         let observed = standby.observe(Some(&peer)).await.observed;
         if observed.lineage == Some(Lineage::Forked) && observed.is_rewind_hopeless {
-            break;
+            return check(is_so(&observed.server), "the server that asks");
         }
         check(std::time::Instant::now() < deadline, "it is seen that only a copy helps")?;
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
-    standby.stop(StopMode::Fast).await?;
-    standby.join(&primary).await?;
+}
+
+async fn is_well_with_a_copy(standby: &Node, primary: &Node) -> Outcome {
+    let peer = primary.peer();
+    standby.join(primary).await?;
     let observed = standby.observe(Some(&peer)).await.observed;
     check(observed.lineage == Some(Lineage::Behind) && !observed.is_rewind_hopeless, "and then it is well")
 }

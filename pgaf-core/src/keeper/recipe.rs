@@ -226,7 +226,7 @@ pub(super) fn standby(assignment: &Assignment, observed: &Observed) -> Plan {
             running_standby(assignment.goal, observed, running, upstream)
         }
         (Server::Starting, DataDirectory::Present(cluster)) if cluster.is_standby => {
-            Plan::Wait("Postgres recovers")
+            starting_standby(observed, upstream)
         }
         (Server::Starting | Server::Running(_), _) => steps([STOP_NOW]),
         (Server::Stopped, DataDirectory::Present(cluster)) => stopped_standby(observed, *cluster, upstream),
@@ -242,6 +242,16 @@ fn without_upstream(assignment: &Assignment, observed: &Observed) -> Plan {
         Server::Stopped if is_standby(observed) => steps([Step::StartPostgres]),
         _ => Plan::Wait("there is no primary to follow"),
     }
+}
+
+/// It gets on by itself, unless it waits for what is nowhere any more.
+fn starting_standby(observed: &Observed, upstream: &Peer) -> Plan {
+    if observed.lineage != Some(Lineage::Forked) {
+        return Plan::Wait("Postgres recovers");
+    }
+    let mut todo = vec![STOP_NOW];
+    todo.extend(go_back(observed, upstream));
+    Plan::Steps(todo)
 }
 
 fn running_standby(goal: State, observed: &Observed, running: &Running, upstream: &Peer) -> Plan {

@@ -635,3 +635,21 @@ fn without_a_monitor_a_stopped_primary_needs_its_standbys() {
     observed.server = Server::Running(gated);
     assert_eq!(plan(State::Primary, &observed), Plan::Steps(vec![Step::StartPostgres]));
 }
+
+#[test]
+fn a_standby_that_waits_for_removed_wal_before_it_can_be_asked_is_copied_anew() {
+    let starting = |lineage, is_rewind_hopeless| Observed {
+        data: DataDirectory::Present(cluster(false, true)),
+        server: Server::Starting,
+        lineage,
+        is_rewind_hopeless,
+        memory: Memory::default(),
+    };
+    let assignment = assignment(State::CatchingUp);
+    assert_eq!(plan(&assignment, &starting(None, false)), Plan::Wait("Postgres recovers"));
+    let Plan::Steps(steps) = plan(&assignment, &starting(Some(Lineage::Forked), true)) else {
+        panic!("it would wait for ever");
+    };
+    assert_eq!(steps[0], Step::StopPostgres(StopMode::Immediate));
+    assert!(matches!(steps[1], Step::BaseBackup { .. }));
+}

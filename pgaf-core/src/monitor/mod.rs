@@ -132,9 +132,9 @@ impl Draft {
     }
 
     fn remove_departed(&mut self) {
-        let departed = self.group.nodes.iter().filter(|node| self.group.has_left(node));
-        for id in departed.map(|node| node.id).collect::<Vec<_>>() {
-            self.remove(id, "it has left its group");
+        // Whether one may go can depend on who is left.
+        while let Some(departed) = self.group.nodes.iter().find(|node| self.group.has_left(node)) {
+            self.remove(departed.id, "it has left its group");
         }
     }
 }

@@ -3,9 +3,10 @@
 use pgaf_core::keeper::StopMode;
 use pgaf_core::monitor::Event;
 
+use super::invariants::one_writer;
 use super::keeper::{NOW, OLDEST_TICKS, TICK};
-use super::server::{Mode, Server};
-use super::world::{SILENT_AFTER_TICKS, World};
+use super::server::{Data, Mode, Server};
+use super::world::{Host, SILENT_AFTER_TICKS, World};
 
 /// What becomes of an exchange with the monitor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -54,6 +55,8 @@ pub(crate) enum Action {
     /// The monitor is restarted on the older copy of its rows.
     RestoreRows,
     Command(Event),
+    /// A person creates one more node.
+    AddNode,
 }
 
 impl World {
@@ -61,8 +64,7 @@ impl World {
     pub(crate) fn after(&self, action: &Action) -> Option<Self> {
         let mut world = self.clone();
         world.carry_out(action)?;
-        world.renumber_epochs();
-        world.renumber_reports();
+        world.make_canonical();
         (world != *self).then_some(world)
     }
 
@@ -85,6 +87,10 @@ impl World {
             }
             Action::Receive(index) => self.receive(*index),
             Action::Commit(index) => self.commit(*index),
+            Action::AddNode => {
+                self.budget.commands = self.budget.commands.checked_sub(1)?;
+                self.is_monitor_up.then(|| self.add_host(Data::Missing))
+            }
             Action::Command(event) => {
                 self.budget.commands = self.budget.commands.checked_sub(1)?;
                 self.may_lose |= matches!(event, Event::FailoverWithDataLoss { .. });
@@ -103,10 +109,9 @@ impl World {
 
     /// No more time passes before a primary that must fence itself has done so: that takes milliseconds.
     fn tick(&mut self) -> Option<()> {
-        let is_late = |host: &super::world::Host| {
-            host.keeper.is_up && !host.is_frozen && host.keeper.must_fence(&host.server)
-        };
-        if self.hosts.iter().any(is_late) {
+        let is_late =
+            |host: &Host| host.keeper.is_up && !host.is_frozen && host.keeper.must_fence(&host.server);
+        if self.hosts.iter().any(|host| is_late(host)) {
             return None;
         }
         self.uptime = OLDEST_TICKS.min(self.uptime + 1);
@@ -131,7 +136,7 @@ impl World {
                 server.is_streaming && server.follows == Some(index) && self.is_heard(*standby, index)
             })
             .collect();
-        let host = &mut self.hosts[index];
+        let host = &mut *self.hosts[index];
         host.silent = OLDEST_TICKS.min(host.silent + 1);
         host.goal_age = host.goal_age.max(OLDEST_TICKS.min(host.goal_age + 1));
         if let Some((sent, _)) = &mut host.answer {
@@ -162,7 +167,7 @@ impl World {
         if fate != Fate::Answered {
             self.pay_fault()?;
         }
-        let host = &mut self.hosts[index];
+        let host = &mut *self.hosts[index];
         let report = host.keeper.report(&host.server);
         host.answer = None;
         if !self.is_monitor_up || !host.sees_monitor {
@@ -175,7 +180,7 @@ impl World {
             return Some(());
         }
         let answer = self.take_report(index, report);
-        let host = &mut self.hosts[index];
+        let host = &mut *self.hosts[index];
         match (fate, answer) {
             (Fate::Answered, Some(answer)) => {
                 host.keeper.authority.answered(NOW);
@@ -193,7 +198,7 @@ impl World {
     }
 
     fn answer_arrives(&mut self, index: usize) -> Option<()> {
-        let host = &mut self.hosts[index];
+        let host = &mut *self.hosts[index];
         if host.is_frozen || !host.keeper.is_up {
             return None;
         }
@@ -232,7 +237,7 @@ impl World {
     }
 
     fn commit(&mut self, index: usize) -> Option<()> {
-        let host = &mut self.hosts[index];
+        let host = &mut *self.hosts[index];
         if host.is_frozen || host.server.mode != Mode::Writer {
             return None;
         }
@@ -255,8 +260,9 @@ impl World {
         if released.is_empty() {
             return;
         }
-        if timeline < self.acknowledged_on && is_synchronous && !self.may_lose {
-            self.violation.get_or_insert("two nodes acknowledge synchronous commits");
+        if !self.may_lose {
+            let verdict = one_writer::of_acknowledgements(timeline, is_synchronous, self.acknowledged_on);
+            self.judge(one_writer::NAME, verdict);
         }
         self.acknowledged_on = self.acknowledged_on.max(timeline);
         self.acknowledged.extend(released);

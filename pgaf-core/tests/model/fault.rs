@@ -5,6 +5,7 @@ use pgaf_core::keeper::StopMode;
 use super::action::Action;
 use super::keeper::OLDEST_TICKS;
 use super::server::{Data, Server};
+use super::story::Chapter;
 use super::world::World;
 
 impl World {
@@ -25,6 +26,7 @@ impl World {
                 return Some(());
             }
             Action::MonitorStarts if !self.is_monitor_up => {
+                self.story.tell(|| Chapter::Restarted);
                 self.start_monitor();
                 return Some(());
             }
@@ -48,9 +50,13 @@ impl World {
             }
             Action::CutFromMonitor(index) => self.hosts[index].sees_monitor = false,
             Action::MonitorDies if self.is_monitor_up => self.is_monitor_up = false,
-            Action::BackUpRows if self.backup.is_none() => self.backup = Some(Box::new(self.group.clone())),
+            Action::BackUpRows if self.backup.is_none() => {
+                self.story.tell(|| Chapter::BackedUp);
+                self.backup = Some(self.group.clone());
+            }
             Action::RestoreRows => {
-                self.group = *self.backup.take()?;
+                self.group = self.backup.take()?;
+                self.story.tell(|| Chapter::Restored);
                 self.start_monitor();
             }
             _ => return None,

@@ -27,6 +27,8 @@ pub(crate) enum Kind {
     Maintenance,
     /// Nodes are removed.
     Removals,
+    /// One more node, once.
+    Additions,
     /// Priorities, the quorum, number_sync_standbys.
     Settings,
     /// A person gives up commits.
@@ -110,13 +112,16 @@ impl Scope {
     }
 
     fn commands(&self, world: &World, actions: &mut Vec<Action>) {
+        if self.has(Kind::Additions) && world.hosts.len() == self.nodes {
+            actions.push(Action::AddNode);
+        }
         let mut command = |kind, event| {
             if self.has(kind) {
                 actions.push(Action::Command(event));
             }
         };
         command(Kind::HandOvers, Event::PerformFailover);
-        command(Kind::LastResort, Event::FailoverWithDataLoss { who: String::new() });
+        command(Kind::LastResort, Event::FailoverWithDataLoss { who: "operator".to_owned() });
         for number in 0..=2 {
             command(Kind::Settings, Event::SetNumberSyncStandbys(number));
         }

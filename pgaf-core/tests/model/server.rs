@@ -92,6 +92,11 @@ impl Server {
         other.log.starts_with(&self.log)
     }
 
+    /// The first of these commits that its log does not have.
+    pub(crate) fn first_missing(&self, commits: &[u8]) -> Option<u8> {
+        commits.iter().copied().find(|commit| !self.log.iter().any(|(_, id)| id == commit))
+    }
+
     pub(crate) fn history(&self) -> TimelineHistory {
         let mut ancestors: Vec<(Timeline, Lsn)> = Vec::new();
         for (position, (timeline, _)) in self.log.iter().enumerate() {

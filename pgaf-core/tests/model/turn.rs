@@ -2,9 +2,10 @@
 
 use pgaf_core::keeper::{Plan, Step, StopMode};
 
+use super::invariants::{acknowledged_commits_survive, goals_can_be_reached, isolated_primaries_fence_first};
 use super::keeper::index_of;
 use super::server::{Data, Mode};
-use super::world::{Host, World};
+use super::world::World;
 
 impl World {
     pub(crate) fn look(&mut self, index: usize, is_interrupted: bool) -> Option<()> {
@@ -26,8 +27,12 @@ impl World {
             .map(index_of)
             .filter(|upstream| self.are_linked(*upstream, index) && self.hosts[*upstream].server.sends())
             .map(|upstream| self.hosts[upstream].server.clone());
-        let host = &mut self.hosts[index];
-        match host.keeper.look(&host.server, upstream.as_ref()) {
+        let host = &mut *self.hosts[index];
+        let plan = host.keeper.look(&host.server, upstream.as_ref());
+        let verdict = goals_can_be_reached::check(&plan, &host.server);
+        self.judge(goals_can_be_reached::NAME, verdict);
+        let host = &mut *self.hosts[index];
+        match plan {
             Plan::Reached => host.keeper.reached(),
             Plan::Steps(mut steps) => {
                 steps.truncate(if is_interrupted { 1 } else { steps.len() });
@@ -111,25 +116,15 @@ impl World {
     pub(crate) fn promote(&mut self, index: usize) {
         self.hosts[index].server.promote();
         self.check_successor(index);
-        // One that must fence itself this very moment has nobody left to acknowledge anything.
-        let is_open = |(other, host): (usize, &Host)| {
-            other != index
-                && host.server.mode == Mode::Writer
-                && !host.is_frozen
-                && host.keeper.is_up
-                && !host.keeper.must_fence(&host.server)
-        };
-        if self.hosts.iter().enumerate().any(is_open) {
-            self.violation.get_or_insert("a node was promoted while another accepted writes");
-        }
+        let verdict = isolated_primaries_fence_first::check(self, index);
+        self.judge(isolated_primaries_fence_first::NAME, verdict);
     }
 
     /// Whoever begins to accept writes has every acknowledged commit.
     pub(crate) fn check_successor(&mut self, index: usize) {
-        let log = &self.hosts[index].server.log;
-        let has = |id: &u8| log.iter().any(|record| record.1 == *id);
-        if !self.may_lose && !self.acknowledged.iter().all(has) {
-            self.violation.get_or_insert("a node that lacks acknowledged commits accepts writes");
+        if !self.may_lose {
+            let verdict = acknowledged_commits_survive::check(&self.hosts[index].server, &self.acknowledged);
+            self.judge(acknowledged_commits_survive::NAME, verdict);
         }
     }
 }

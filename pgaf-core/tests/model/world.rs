@@ -3,18 +3,19 @@
 
 use std::time::Duration;
 
-use pgaf_core::keeper::Numbering;
 use pgaf_core::monitor::{Decision, Event, answer_for, decide};
-use pgaf_core::{Answer, Epoch, Group, GroupId, Health, Node, NodeId, Report, ReportNumber, Timeouts};
+use pgaf_core::{Answer, Group, GroupId, Health, Node, NodeId, Report, Timeouts};
 
+use super::invariants::{
+    Verdict, Violation, decisions_are_functions, one_writer, promoted_nodes_lack_nothing,
+};
 use super::keeper::{Keeper, OLDEST_TICKS, TICK, port_of};
 use super::server::{Data, Server};
+use super::shared::{Pool, Pooled, Shared};
+use super::story::{Chapter, Story};
 
 /// The monitor calls a node silent after so many ticks: one more than a primary goes on without a word.
 pub(crate) const SILENT_AFTER_TICKS: u8 = 3;
-
-/// The number of a report that its keeper has given up, as soon as nothing depends on it but which ones are higher.
-const LATE: ReportNumber = ReportNumber { start: 1, sequence: 0 };
 
 /// How much may happen; each action that costs takes one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -44,15 +45,29 @@ pub(crate) struct Host {
     pub(crate) stray: Option<Box<Report>>,
 }
 
+impl Pooled for Host {
+    fn pool() -> &'static Pool<Self> {
+        static POOL: Pool<Host> = Pool::new();
+        &POOL
+    }
+}
+
+impl Pooled for Group {
+    fn pool() -> &'static Pool<Self> {
+        static POOL: Pool<Group> = Pool::new();
+        &POOL
+    }
+}
+
 /// The whole.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct World {
-    pub(crate) group: Group,
+    pub(crate) group: Shared<Group>,
     pub(crate) is_monitor_up: bool,
     pub(crate) uptime: u8,
     /// An older copy of the rows.
-    pub(crate) backup: Option<Box<Group>>,
-    pub(crate) hosts: Vec<Host>,
+    pub(crate) backup: Option<Shared<Group>>,
+    pub(crate) hosts: Vec<Shared<Host>>,
     /// Pairs of hosts of which the second hears nothing of the first.
     pub(crate) cuts: Vec<(usize, usize)>,
     pub(crate) acknowledged: Vec<u8>,
@@ -62,13 +77,14 @@ pub(crate) struct World {
     pub(crate) budget: Budget,
     /// A person has allowed to lose commits.
     pub(crate) may_lose: bool,
-    /// The first rule that was broken.
-    pub(crate) violation: Option<&'static str>,
+    /// The first invariant that did not hold.
+    pub(crate) violation: Option<Box<Violation>>,
+    pub(crate) story: Story,
 }
 
 impl World {
     /// A primary with its standbys, all whole.
-    pub(crate) fn new(nodes: usize, number_sync_standbys: u32, budget: Budget) -> Self {
+    pub(crate) fn new(nodes: usize, number_sync_standbys: u32, budget: Budget, story: Story) -> Self {
         let mut group = Group::new(String::new(), GroupId(0));
         group.number_sync_standbys = number_sync_standbys;
         group.timeouts = Timeouts {
@@ -79,7 +95,7 @@ impl World {
         };
         group.monitor_uptime = Duration::ZERO;
         let mut world = Self {
-            group,
+            group: Shared::new(group),
             is_monitor_up: true,
             uptime: OLDEST_TICKS,
             backup: None,
@@ -91,6 +107,7 @@ impl World {
             budget,
             may_lose: false,
             violation: None,
+            story,
         };
         for index in 0..nodes {
             world.add_host(if index == 0 { Data::Whole } else { Data::Missing });
@@ -101,7 +118,7 @@ impl World {
     /// A node registers.
     pub(crate) fn add_host(&mut self, data: Data) {
         let index = self.hosts.len();
-        self.hosts.push(Host {
+        self.hosts.push(Shared::new(Host {
             server: Server::new(data),
             keeper: Keeper::new(),
             is_frozen: false,
@@ -111,7 +128,7 @@ impl World {
             goal_age: 0,
             answer: None,
             stray: None,
-        });
+        }));
         let id = NodeId(index as i64 + 1);
         self.group.nodes.push(Node {
             name: String::new(),
@@ -130,7 +147,7 @@ impl World {
 
     /// The group with all ages as they are now.
     fn aged_group(&self) -> Group {
-        let mut group = self.group.clone();
+        let mut group = Group::clone(&self.group);
         group.monitor_uptime = TICK * u32::from(self.uptime);
         for node in &mut group.nodes {
             let host = &self.hosts[node.id.0 as usize - 1];
@@ -144,30 +161,38 @@ impl World {
     /// Lets the shipped code decide; a refusal changes nothing.
     pub(crate) fn decide(&mut self, event: &Event) -> Option<Decision> {
         let before = self.aged_group();
-        let decision = decide(&before, event).ok()?;
-        let writers = decision.group.nodes.iter().filter(|node| node.goal.is_writer()).count();
-        if writers > 1 {
-            self.violation.get_or_insert("two nodes are told to write");
-        }
-        match decide(&decision.group, &Event::Tick) {
-            Ok(again) if again.changes.is_empty() && again.removed.is_empty() => {}
-            _ => {
-                self.violation.get_or_insert("a decision is not at rest");
-            }
-        }
+        let decision = decide(&before, event).ok();
+        self.story.tell(|| Chapter::Decided {
+            before: Box::new(before.clone()),
+            event: event.clone(),
+            after: decision.as_ref().map(|decision| Box::new(decision.group.clone())),
+        });
+        let decision = decision?;
+        self.judge(one_writer::NAME, one_writer::of_goals(&decision.group));
+        let verdict = decisions_are_functions::check(&before, event, &decision);
+        self.judge(decisions_are_functions::NAME, verdict);
+        let verdict = promoted_nodes_lack_nothing::check(self, &before, event, &decision);
+        self.judge(promoted_nodes_lack_nothing::NAME, verdict);
         for change in &decision.changes {
             if let Some(host) = self.hosts.get_mut(change.node.0 as usize - 1) {
                 host.goal_age = 0;
             }
         }
-        self.group.clone_from(&decision.group);
-        self.group.monitor_uptime = Duration::ZERO;
-        for node in &mut self.group.nodes {
+        let mut group = decision.group.clone();
+        group.monitor_uptime = Duration::ZERO;
+        for node in &mut group.nodes {
             node.silent_for = Duration::ZERO;
             node.has_reported = true;
             node.goal_age = Duration::ZERO;
         }
+        self.group = Shared::new(group);
         Some(decision)
+    }
+
+    pub(crate) fn judge(&mut self, invariant: &'static str, verdict: Verdict) {
+        if let Err(what) = verdict {
+            self.violation.get_or_insert_with(|| Box::new(Violation { invariant, what }));
+        }
     }
 
     /// The monitor reads a report; the answer, unless the node is gone.
@@ -178,7 +203,7 @@ impl World {
             let answer = answer_for(&self.group, id)?;
             return Some(Answer { overtaken_by: Some(number), ..answer });
         }
-        let host = &mut self.hosts[index];
+        let host = &mut *self.hosts[index];
         host.silent = 0;
         host.has_reported = true;
         let node = self.node(index)?;
@@ -213,60 +238,6 @@ impl World {
             if let Some(node) = self.node(index) {
                 node.health = if answers { Health::Good } else { Health::Bad };
             }
-        }
-    }
-
-    /// Numbers of assignments only matter in comparison: renumbers those of each node from 1 on, so that situations
-    /// that differ in nothing else are one.
-    pub(crate) fn renumber_epochs(&mut self) {
-        for index in 0..self.hosts.len() {
-            let mut known: Vec<Epoch> = Vec::with_capacity(6);
-            self.each_epoch(index, &mut |epoch| known.push(*epoch));
-            known.sort_unstable();
-            known.dedup();
-            self.each_epoch(index, &mut |epoch| {
-                *epoch = Epoch(known.iter().position(|known| *known == *epoch).unwrap_or(0) as i64);
-            });
-        }
-    }
-
-    /// Of the numbers of reports it matters only whether the one that is late was overtaken.
-    pub(crate) fn renumber_reports(&mut self) {
-        for index in 0..self.hosts.len() {
-            let host = &mut self.hosts[index];
-            let late = host.stray.as_mut().and_then(|report| report.detail.number.as_mut());
-            let limit = late.as_deref().copied();
-            if let Some(number) = late {
-                *number = LATE;
-            }
-            host.keeper.numbering = Numbering::of_start(1);
-            let id = NodeId(index as i64 + 1);
-            let backup = self.backup.iter_mut().flat_map(|group| group.nodes.iter_mut());
-            for node in self.group.nodes.iter_mut().chain(backup).filter(|node| node.id == id) {
-                node.report_number =
-                    node.report_number.filter(|number| limit.is_some_and(|limit| *number >= limit));
-                node.report_number = node.report_number.map(|_| LATE);
-            }
-        }
-    }
-
-    fn each_epoch(&mut self, index: usize, visit: &mut dyn FnMut(&mut Epoch)) {
-        let host = &mut self.hosts[index];
-        visit(&mut host.keeper.reported_epoch);
-        if let Some(assignment) = &mut host.keeper.assignment {
-            visit(&mut assignment.epoch);
-        }
-        if let Some((_, answer)) = &mut host.answer {
-            visit(&mut answer.assignment.epoch);
-        }
-        if let Some(report) = &mut host.stray {
-            visit(&mut report.detail.epoch);
-        }
-        let id = NodeId(index as i64 + 1);
-        let backup = self.backup.iter_mut().flat_map(|group| group.nodes.iter_mut());
-        for node in self.group.nodes.iter_mut().chain(backup).filter(|node| node.id == id) {
-            visit(&mut node.goal_epoch);
-            visit(&mut node.reported_epoch);
         }
     }
 }

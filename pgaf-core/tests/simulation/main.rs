@@ -11,6 +11,9 @@
 //! OVERTAKEN=1     a report that its keeper has given up may reach the monitor after a newer one, in all runs
 //! ```
 
+#[path = "../invariants/mod.rs"]
+mod rows;
+
 mod host;
 mod invariants;
 mod keeper;

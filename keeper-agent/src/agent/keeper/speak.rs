@@ -76,7 +76,7 @@ impl Keeper {
                     info!("the monitor answers again");
                 }
                 self.authority.answered(exchange.sent.moment());
-                self.note_answer_for_shutdown(&exchange.report, &answer.assignment);
+                self.note_answer_for_shutdown(&exchange.report, &answer);
                 self.positions = answer.positions;
                 if let Some(nodes) = exchange.nodes.take() {
                     self.note_formation(nodes);

@@ -14,9 +14,12 @@ use super::player::{self, Count};
 use super::stand_in::StandIn;
 use crate::harness::unavailable;
 
+/// A test that needs no containers.
+type Check = fn() -> Result<()>;
+
 /// The tests.
 pub(crate) fn trials() -> Vec<Trial> {
-    let quick: [(&str, fn() -> Result<()>); 7] = [
+    let quick: [(&str, Check); 7] = [
         ("tutorial_differences_that_do_not_count", differences_that_do_not_count),
         ("tutorial_differences_that_count", differences_that_count),
         ("tutorial_goals_of_a_failover", goals_of_a_failover),
