@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use pgaf_core::keeper::Server;
-use pgaf_core::{GroupId, Peer, ReplicationState};
+use pgaf_core::{GroupId, Peer};
 
 use super::Keeper;
 use crate::agent::slot::Slot;
@@ -84,13 +84,6 @@ impl Formation {
     fn coordinator(&self) -> Option<Peer> {
         let is_coordinator = |node: &&FormationNode| node.group == GroupId(0) && node.writes();
         self.nodes.iter().find(is_coordinator).filter(|_| self.worker.is_some()).map(|node| node.peer.clone())
-    }
-
-    /// A node of that group has writes held before the group's primary stops.
-    pub(super) fn has_candidate(&self, group: GroupId) -> bool {
-        let is_candidate =
-            |goal| matches!(goal, ReplicationState::PreparePromotion | ReplicationState::StopReplication);
-        self.nodes.iter().any(|node| node.group == group && is_candidate(node.goal))
     }
 
     fn hosts(&self) -> Vec<String> {

@@ -62,9 +62,7 @@ impl Keeper {
         match self.shutdown {
             Shutdown::None => None,
             Shutdown::HandingOver { deadline, is_answered } => {
-                // A candidate that is to hold writes first is told before the primary is.
-                let has_successor = self.formation.has_candidate(self.state.group);
-                let stays_writer = is_answered && self.is_synchronous_writer() && !has_successor;
+                let stays_writer = is_answered && self.is_synchronous_writer();
                 if stays_writer || deadline <= Instant::now() || self.has_no_answer() {
                     info!("no standby can take over: stopping Postgres");
                     self.shutdown = Shutdown::Stopping { immediately: false, exit: Exit::Quit };
