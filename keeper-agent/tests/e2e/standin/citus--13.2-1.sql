@@ -77,9 +77,10 @@ BEGIN
 END
 $$;
 
+-- The newest first: one that cannot be reached is refused before the others have heard of it.
 CREATE FUNCTION citus.send_to_all() RETURNS void LANGUAGE sql AS $$
     SELECT citus.send_metadata(n) FROM pg_dist_node n
-     WHERE groupid > 0 AND noderole = 'primary' AND isactive ORDER BY nodeid
+     WHERE groupid > 0 AND noderole = 'primary' AND isactive ORDER BY nodeid DESC
 $$;
 
 -- Refusals
@@ -182,7 +183,10 @@ BEGIN
     VALUES (to_group, to_add, at_port, as_role, of_cluster, as_role <> 'primary' OR to_group = 0, to_group = 0,
             to_group = 0 AND as_role = 'primary', to_group > 0)
     RETURNING nodeid INTO id;
-    PERFORM citus.send_to_all();
+    -- One that has to be activated is sent then.
+    IF as_role <> 'primary' OR to_group = 0 THEN
+        PERFORM citus.send_to_all();
+    END IF;
     RETURN id;
 END
 $$;
