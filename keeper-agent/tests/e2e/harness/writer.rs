@@ -60,12 +60,15 @@ pub(crate) struct Application {
     pub(crate) workload: Workload,
     /// After this long without an answer it drops the connection and connects again.
     pub(crate) patience: Duration,
+    /// It sends again what was not acknowledged, until it is: its pauses are those of the shard that was meant, and not
+    /// of the luckiest one.
+    pub(crate) insists: bool,
 }
 
 impl Application {
     /// One row of the ledger a commit.
     pub(crate) const fn new(audience: Audience, pace: Pace) -> Self {
-        Self { audience, pace, workload: Workload::Row, patience: PATIENCE }
+        Self { audience, pace, workload: Workload::Row, patience: PATIENCE, insists: false }
     }
 }
 
@@ -211,11 +214,13 @@ impl Client {
     }
 
     async fn write_through(&mut self, session: &Session) -> Result<()> {
-        let Application { pace, workload, patience, .. } = self.application;
+        let Application { pace, workload, patience, insists, .. } = self.application;
         let server = Server::behind(session, patience).await?;
         while !self.is_stopped() {
             let value = self.next_value;
-            self.next_value += 1;
+            if !insists {
+                self.next_value += 1;
+            }
             self.ledger().last_sent = value;
             let sent = Instant::now();
             workload.commit(session, self.number, value, patience).await?;
@@ -226,6 +231,7 @@ impl Client {
                 bail!("the commit of {value} came with a warning: {}", warnings.join("; "));
             }
             self.ledger().acks.push(server.ack(value, sent, acked));
+            self.next_value = value + 1;
             tokio::time::sleep(pace.commit).await;
         }
         Ok(())

@@ -45,7 +45,7 @@ impl Cluster {
                 Patience::Short => usual.patience,
                 Patience::Long => Duration::from_secs(20),
             };
-            Application { workload, patience, ..usual }
+            Application { workload, patience, insists: true, ..usual }
         };
         let mut clients = Vec::new();
         for workload in WORKLOADS {
