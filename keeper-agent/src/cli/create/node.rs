@@ -103,7 +103,7 @@ async fn make(
     let before = progress.as_ref().map(|progress| progress.pgdata);
     let plan = Plan::new(&options.server, pgdata, before)?;
     let mut config = configuration(options, pgdata, paths, &plan, Some(monitor))?;
-    let instance = Instance::new(config.instance(None));
+    let instance = Instance::new(config.instance(None)).patient();
     if plan.before == Before::Cluster {
         instance.check_binaries().await.map_err(failed)?;
     }
