@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use stateright::{Checker, HasDiscoveries, Model, Property};
 
@@ -145,7 +145,8 @@ pub(crate) fn check(nodes: usize, number_sync_standbys: u32, kinds: &'static [Ki
     #[expect(clippy::disallowed_methods, reason = "how long a check takes is no part of it")]
     let began = Instant::now();
     let cluster = Cluster::new(scope, variable("MODEL_HEALS_ONE_IN").unwrap_or(200));
-    let checker = cluster.checker().threads(threads).target_state_count(states as usize);
+    let most = Duration::from_secs(variable("MODEL_SECONDS").unwrap_or(3600));
+    let checker = cluster.checker().threads(threads).target_state_count(states as usize).timeout(most);
     let checker = checker.finish_when(HasDiscoveries::Any).spawn_bfs().join();
     let seconds = began.elapsed().as_secs_f64();
     println!(
@@ -153,7 +154,11 @@ pub(crate) fn check(nodes: usize, number_sync_standbys: u32, kinds: &'static [Ki
          {commands} commands: {} states, depth {}, {}, {seconds:.0} s, {} MB",
         checker.unique_state_count(),
         checker.max_depth(),
-        if (checker.state_count() as u64) < states { "all" } else { "not all" },
+        if checker.state_count() as u64 >= states || seconds >= most.as_secs_f64() {
+            "not all"
+        } else {
+            "all"
+        },
         peak_memory_mb().unwrap_or_default(),
     );
     if checker.discoveries().is_empty() {
@@ -163,7 +168,8 @@ pub(crate) fn check(nodes: usize, number_sync_standbys: u32, kinds: &'static [Ki
     let (property, actions) = again.expect("one thread finds what several have found");
     let end = checker.model().replay(&actions);
     println!("{}", screenplay::write(&end));
-    panic!("{property}: {:?}, healed: {:?}", end.violation, healing::heal(&end));
+    let steps = actions.len();
+    panic!("{property}, in {steps} steps: {:?}, healed: {:?}", end.violation, healing::heal(&end));
 }
 
 /// Of this process, since it started.

@@ -3,8 +3,9 @@
 //!
 //! Nothing of the state machines is described again here; the model is of what is around them: Postgres, the network,
 //! processes that die, operators, and time. There is one check a kind of trouble; each ends when it has seen every
-//! state within its budget, or so many as `MODEL_STATES` (default 60,000) says. `MODEL_THREADS` (2) is the number of
-//! threads, and from one in `MODEL_HEALS_ONE_IN` (200) states it is checked that the group becomes whole.
+//! state within its budget, or come to them in so many ways as `MODEL_STATES` (default 60,000) says, or `MODEL_SECONDS`
+//! (3600) have passed. `MODEL_THREADS` (2) is the number of threads, and from one in `MODEL_HEALS_ONE_IN` (200) states it
+//! is checked that the group becomes whole.
 //!
 //! What must hold is in `invariants`, one file each. The shortest way to a violation is printed, and what the monitor
 //! saw of it as a scenario, which `tests/scenarios.rs` can play.
