@@ -1,15 +1,16 @@
-# The commands of README.md. Variables that may be set: PG_CONFIG, DESTDIR, PROFILE (dev or release), CARGO_TARGET_DIR.
+# The commands of README.md. Variables that may be set: PG_CONFIG, DESTDIR, PROFILE (dev or release), CARGO_TARGET_DIR, DEB_DIR.
 
 PG_CONFIG ?= pg_config
 PROFILE ?= release
 CARGO_TARGET_DIR ?= target
 export CARGO_TARGET_DIR
+DEB_DIR ?= $(CARGO_TARGET_DIR)/deb
 
 pg_config_path := $(shell command -v $(PG_CONFIG))
 pg_major := $(shell $(PG_CONFIG) --version | sed -E 's/^PostgreSQL ([0-9]+).*/\1/')
 built := $(CARGO_TARGET_DIR)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 
-.PHONY: build install test simulate model mutants bench demo fmt lint build-extension install-extension regress fuzz-sql e2e chaos
+.PHONY: build install test simulate model mutants bench demo fmt lint build-extension install-extension regress fuzz-sql e2e chaos deb docker tutorial
 
 build: build-extension
 	cargo build --locked --profile $(PROFILE) -p keeper-agent
@@ -57,6 +58,25 @@ chaos:
 	.ci/packages test
 	$(MAKE) --no-print-directory build-extension PROFILE=dev
 	cargo test --locked -p keeper-agent --test e2e -- chaos
+
+# Debian packages of the program and of the extension, in DEB_DIR.
+deb:
+	PROFILE=$(PROFILE) PG_CONFIG=$(PG_CONFIG) .ci/deb $(DEB_DIR)
+
+# The image pg_auto_failover:citus. DOCKER_FROM=packages takes what `make deb` has built, source builds inside;
+# DOCKER_ARGS="--build-arg CITUS=none" and other arguments: see docker/Dockerfile.
+DOCKER_FROM ?= source
+docker:
+	$(if $(filter packages,$(DOCKER_FROM)),$(MAKE) --no-print-directory deb DEB_DIR=target/deb)
+	docker build -t pg_auto_failover:citus --target $(DOCKER_FROM) -f docker/Dockerfile $(DOCKER_ARGS) .
+
+# Plays docs/tutorial.md and compares, with Docker where a daemon answers, otherwise with a stand-in for it that has the
+# packages. TUTORIAL_ON=docker or stand-in chooses; PGAF_REQUIRE_CITUS=1 makes it a failure that Citus is missing.
+tutorial:
+	.ci/packages test
+	$(MAKE) --no-print-directory deb PROFILE=dev DEB_DIR=$(CARGO_TARGET_DIR)/tutorial/deb
+	TUTORIAL_PACKAGES=$(abspath $(CARGO_TARGET_DIR))/tutorial/deb \
+		cargo test --locked -p keeper-agent --test e2e -- tutorial
 
 fmt:
 	cargo fmt --all

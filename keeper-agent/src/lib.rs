@@ -1,6 +1,7 @@
 //! The keeper agent: everything behind `pg_autoctl`, on data nodes and on the monitor's node.
 
 pub mod agent;
+pub mod citus;
 pub mod cli;
 pub mod client;
 pub mod config;

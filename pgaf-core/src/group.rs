@@ -167,6 +167,9 @@ pub struct Group {
     pub has_secondary: bool,
     /// How many acknowledgements a commit never goes without.
     pub number_sync_standbys: u32,
+    /// How many standbys are in the smallest quorum of the formation's other groups; read when a node registers, and
+    /// `None` when there is no other group.
+    pub fewest_standbys_elsewhere: Option<usize>,
     /// Every rule under which a commit may have been acknowledged since the last one was confirmed; the
     /// newest last. Empty before there was a primary.
     pub commit_rules: Vec<CommitRule>,
@@ -193,6 +196,7 @@ impl Group {
             dbname: "postgres".to_owned(),
             has_secondary: true,
             number_sync_standbys: 0,
+            fewest_standbys_elsewhere: None,
             commit_rules: Vec::new(),
             rejected_timelines: Vec::new(),
             waits_for: None,

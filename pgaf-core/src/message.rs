@@ -116,6 +116,9 @@ pub struct Answer {
     /// goes on after this number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overtaken_by: Option<ReportNumber>,
+    /// It is still to accept writes, and another node of the group is about to take over from it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_handing_over: bool,
 }
 
 /// How far a node is.

@@ -29,8 +29,6 @@ pub(crate) enum Error {
     Invalid { what: String, hint: &'static str },
     #[error("{what}")]
     WrongState { what: String, hint: &'static str },
-    #[error("{0}")]
-    NotSupported(&'static str),
     #[error("{0} is NULL")]
     Null(&'static str),
     #[error("the library \"pgautofailover\" is not preloaded")]
@@ -73,7 +71,6 @@ impl Error {
             Self::Duplicate { .. } => sqlstate::DUPLICATE_OBJECT,
             Self::OtherGroup { .. } | Self::Invalid { .. } => sqlstate::INVALID_VALUE,
             Self::WrongState { .. } => sqlstate::WRONG_STATE,
-            Self::NotSupported(_) => sqlstate::NOT_SUPPORTED,
             Self::Null(_) => sqlstate::NULL_VALUE,
             Self::NotPreloaded => sqlstate::NOT_CONFIGURED,
             Self::VersionMismatch { .. } => sqlstate::VERSION_MISMATCH,
@@ -99,7 +96,6 @@ impl Error {
             Self::Duplicate { hint, .. } | Self::Invalid { hint, .. } | Self::WrongState { hint, .. } => {
                 (*hint).to_owned()
             }
-            Self::NotSupported(_) => "The README lists what this version does.".to_owned(),
             Self::Null(_) => "Give a value.".to_owned(),
             Self::NotPreloaded => {
                 "Add pgautofailover to shared_preload_libraries and restart Postgres.".to_owned()

@@ -57,6 +57,18 @@ pub(crate) fn decide(
     Ok(Step { group: decision.group, is_changed })
 }
 
+/// Decides for the other groups as well when a decision about one of them has changed a setting of the formation, which
+/// the caller has locked.
+pub(crate) fn follow_setting(client: &mut SpiClient<'_>, before: &Group, after: &Group) -> Result<(), Error> {
+    if before.number_sync_standbys == after.number_sync_standbys {
+        return Ok(());
+    }
+    for group in load::groups(client, &after.formation)?.into_iter().filter(|group| *group != after.id) {
+        load_and_decide(client, &after.formation, group, &Event::Tick)?;
+    }
+    Ok(())
+}
+
 /// Deciding needs the preloaded library, tables of its own version, and rows as they are after the lock.
 fn check_ready() -> Result<(), Error> {
     clock::started().ok_or(Error::NotPreloaded)?;

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use pgaf_core::{Answer, GroupId, NodeId, Report, TimelineHistory};
 
 use crate::client::ConnectionString;
-use crate::monitor::{MonitorConnection, MonitorError, Notification, Notifications};
+use crate::monitor::{FormationNode, MonitorConnection, MonitorError, Notification, Notifications};
 use crate::postgres::BootTime;
 
 /// The connection to the monitor, kept between exchanges.
@@ -13,6 +13,8 @@ pub(super) struct Link {
     /// `None` while the monitor is disabled.
     target: Option<ConnectionString>,
     formation: String,
+    /// All nodes of the formation are read with every report, and a change of any is a reason for one.
+    reads_formation: bool,
     connection: Option<Rc<MonitorConnection>>,
     notifications: Option<Notifications>,
     /// The history that the monitor was told over this connection.
@@ -27,13 +29,19 @@ pub(super) struct Exchange {
     pub(super) report: Report,
     /// The monitor's word.
     pub(super) result: Result<Answer, MonitorError>,
+    /// The nodes of the formation, as they were right after that.
+    pub(super) nodes: Option<Vec<FormationNode>>,
     /// A connection made for this exchange.
     opened: Option<(Rc<MonitorConnection>, Notifications)>,
 }
 
 impl Link {
-    pub(super) const fn new(target: Option<ConnectionString>, formation: String) -> Self {
-        Self { target, formation, connection: None, notifications: None, told: None }
+    pub(super) const fn new(
+        target: Option<ConnectionString>,
+        formation: String,
+        reads_formation: bool,
+    ) -> Self {
+        Self { target, formation, reads_formation, connection: None, notifications: None, told: None }
     }
 
     /// The exchange, as a future that does not borrow the link; `None` without a monitor. The history is sent to whom
@@ -45,6 +53,7 @@ impl Link {
         mut report: Report,
     ) -> Option<impl Future<Output = Exchange> + 'static> {
         let (target, formation) = (self.target.clone()?, self.formation.clone());
+        let reads_formation = self.reads_formation;
         let connection = self.connection.clone().filter(|connection| !connection.is_closed());
         if connection.is_some() && self.told == report.detail.history {
             report.detail.history = None;
@@ -53,17 +62,24 @@ impl Link {
             let mut sent = BootTime::now();
             let (connection, opened) = match connection {
                 Some(connection) => (connection, None),
-                None => match open(&target, node).await {
+                None => match open(&target, node, reads_formation).await {
                     Ok((connection, notifications)) => {
                         let connection = Rc::new(connection);
                         (connection.clone(), Some((connection, notifications)))
                     }
-                    Err(error) => return Exchange { sent, report, result: Err(error), opened: None },
+                    Err(error) => {
+                        return Exchange { sent, report, result: Err(error), nodes: None, opened: None };
+                    }
                 },
             };
             sent = BootTime::now().max(sent);
             let result = connection.node_active(&formation, node, group, &report).await;
-            Exchange { sent, report, result, opened }
+            let nodes = if reads_formation && result.is_ok() {
+                read_formation(&connection, &formation).await
+            } else {
+                None
+            };
+            Exchange { sent, report, result, nodes, opened }
         })
     }
 
@@ -105,6 +121,7 @@ impl Link {
         loop {
             match notifications.recv().await {
                 Some(Notification::Assigned { .. }) => return,
+                Some(Notification::State(change)) if change.formation == self.formation => return,
                 Some(_) => {}
                 None => {
                     self.disconnect();
@@ -118,8 +135,22 @@ impl Link {
 async fn open(
     target: &ConnectionString,
     node: NodeId,
+    reads_formation: bool,
 ) -> Result<(MonitorConnection, Notifications), MonitorError> {
     let (connection, notifications) = MonitorConnection::connect(target).await?;
     connection.listen_node(node).await?;
+    if reads_formation {
+        connection.listen_state().await?;
+    }
     Ok((connection, notifications))
+}
+
+async fn read_formation(connection: &MonitorConnection, formation: &str) -> Option<Vec<FormationNode>> {
+    match connection.formation_nodes(formation).await {
+        Ok(nodes) => Some(nodes),
+        Err(error) => {
+            tracing::debug!("the formation cannot be read: {error}");
+            None
+        }
+    }
 }

@@ -9,6 +9,7 @@ use pgaf_core::{Assignment, Peer, ReplicationState};
 use tracing::{info, warn};
 
 use super::slot::Slot;
+use crate::citus::Citus;
 use crate::postgres::{Instance, PostgresError};
 
 /// After a step has failed it is tried again after this long, and twice as long each time, up to the limit.
@@ -28,9 +29,18 @@ impl From<&Assignment> for Purpose {
     }
 }
 
+/// How a step ended.
+pub(super) enum Ended {
+    /// It reached what it is for.
+    Well(Step),
+    /// It did not.
+    Failed(Step),
+}
+
 /// Executes one plan at a time.
 pub(super) struct Work {
     instance: Rc<Instance>,
+    citus: Option<Rc<Citus>>,
     purpose: Option<Purpose>,
     current: Option<(Step, Instant)>,
     rest: VecDeque<Step>,
@@ -40,9 +50,10 @@ pub(super) struct Work {
 }
 
 impl Work {
-    pub(super) const fn new(instance: Rc<Instance>) -> Self {
+    pub(super) const fn new(instance: Rc<Instance>, citus: Option<Rc<Citus>>) -> Self {
         Self {
             instance,
+            citus,
             purpose: None,
             current: None,
             rest: VecDeque::new(),
@@ -108,8 +119,8 @@ impl Work {
         matches!(self.current(), Some(Step::StopPostgres(StopMode::Immediate)))
     }
 
-    /// Waits for the end of the current step; gives the step when it went well.
-    pub(super) async fn step_done(&mut self) -> Option<Step> {
+    /// Waits for the end of the current step; `None` when it was given up.
+    pub(super) async fn step_done(&mut self) -> Option<Ended> {
         let result = self.running.done().await;
         let (step, started) = self.current.take()?;
         let milliseconds = started.elapsed().as_millis();
@@ -118,7 +129,12 @@ impl Work {
                 info!("done after {milliseconds} ms: {step}");
                 self.retry = FIRST_RETRY;
                 self.next();
-                Some(step)
+                Some(Ended::Well(step))
+            }
+            Err(error) if step.is_best_effort() => {
+                warn!("failed after {milliseconds} ms: {step}: {error}; going on without");
+                self.next();
+                Some(Ended::Failed(step))
             }
             Err(error) => {
                 warn!(
@@ -128,7 +144,7 @@ impl Work {
                 self.rest.clear();
                 self.not_before = Some(Instant::now() + self.retry);
                 self.retry = LAST_RETRY.min(self.retry * 2);
-                None
+                Some(Ended::Failed(step))
             }
         }
     }
@@ -138,7 +154,13 @@ impl Work {
             info!("starting: {step}");
             self.current = Some((step.clone(), Instant::now()));
             let instance = Rc::clone(&self.instance);
-            self.running.start(async move { instance.execute(&step).await });
+            let citus = self.citus.clone().filter(|_| step.is_best_effort());
+            self.running.start(async move {
+                match citus {
+                    Some(citus) => citus.execute(&step).await,
+                    None => instance.execute(&step).await,
+                }
+            });
         }
     }
 }

@@ -10,6 +10,7 @@ mod create;
 mod run;
 
 mod accept;
+mod activate;
 mod config;
 mod debugging;
 mod drop;
@@ -103,7 +104,7 @@ async fn dispatch(command: &Command) -> CliResult<Exit> {
         Command::Perform(command) => perform::run(command).await,
         Command::Accept(command) => accept::run(command).await,
         Command::Watch(options) => watch::run(&options.monitor, &options.group, None).await,
-        Command::Activate(_) => Err(switches::not_yet("activating a Citus worker")),
+        Command::Activate(pgdata) => activate::run(pgdata).await,
         Command::Version(json) => version::run(json.json),
         Command::Completions { shell } => {
             clap_complete::generate(*shell, &mut Cli::command(), "pg_autoctl", &mut std::io::stdout());

@@ -26,6 +26,9 @@ const COLUMNS: [Column; 6] = [
 /// Without a notification, the state is looked at this often.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
+/// A server that cannot be reached for so long is not just being restarted.
+const LOST_AFTER: Duration = Duration::from_secs(5);
+
 /// More events are not caused by one command.
 const EVENT_COUNT: i32 = 100;
 
@@ -133,16 +136,23 @@ impl<'a> Follower<'a> {
         tracing::info!("Following table displays times when notifications are received");
         print::line(&self.table.header())?;
         let begin = Instant::now();
+        let mut lost_since = None;
         loop {
             let nodes = self.monitor.current_state(formation, Some(group)).await?;
             let awaited = awaited(&nodes, &self.absent);
-            // What was told before that look is printed before the end.
-            let Some(awaited) = awaited else {
-                return self.print_what_came();
-            };
-            let Some(left) = limit.checked_sub(begin.elapsed()) else {
-                return Err(self.not_whole(limit, awaited).await);
-            };
+            let left = limit.checked_sub(begin.elapsed());
+            match (awaited, left) {
+                (Some(_), Some(_)) => lost_since = None,
+                (Some(awaited), None) => return Err(self.not_whole(limit, awaited).await),
+                (None, Some(_)) if has_lost(&nodes, &self.absent) => {
+                    if lost_since.get_or_insert_with(Instant::now).elapsed() >= LOST_AFTER {
+                        return self.print_what_came();
+                    }
+                }
+                // What was told before that look is printed before the end.
+                (None, _) => return self.print_what_came(),
+            }
+            let left = left.unwrap_or_default();
             self.print_changes(left.min(LOOK_INTERVAL)).await?;
         }
     }
@@ -233,19 +243,27 @@ fn is_absent(node: &NodeState) -> bool {
     matches!(node.goal, Init | WaitStandby | CatchingUp | Dropped)
 }
 
+/// It is where the monitor wants it to be, and takes part.
+fn is_there(node: &NodeState) -> bool {
+    use ReplicationState::{Maintenance, Secondary};
+    node.reported == node.goal && (node.goal.is_writer() || matches!(node.goal, Secondary | Maintenance))
+}
+
+/// Whether a node is on its way whose server cannot be reached: it may be lost, or its server is being started.
+fn has_lost(nodes: &[NodeState], absent: &[NodeId]) -> bool {
+    let is_joining = |node: &NodeState| absent.contains(&node.node) && is_absent(node);
+    nodes.iter().any(|node| !is_there(node) && !is_joining(node))
+}
+
 /// What is still missing, or `None` when the group is whole: one node accepts writes and all others that were there and can
 /// be reached are secondary, or out for maintenance.
 fn awaited(nodes: &[NodeState], absent: &[NodeId]) -> Option<Vec<String>> {
-    use ReplicationState as State;
-    let is_settled = |node: &NodeState| node.reported == node.goal;
-    let is_writer = |node: &&NodeState| is_settled(node) && node.goal.is_writer();
+    let is_writer = |node: &&NodeState| node.reported == node.goal && node.goal.is_writer();
     let mut missing: Vec<String> = nodes
         .iter()
         .filter(|node| {
-            let is_there = is_settled(node)
-                && (node.goal.is_writer() || matches!(node.goal, State::Secondary | State::Maintenance));
             let is_missed = node.health != Health::Bad && !(absent.contains(&node.node) && is_absent(node));
-            !is_there && (is_missed || node.goal.is_writer())
+            !is_there(node) && (is_missed || node.goal.is_writer())
         })
         .map(|node| {
             format!(
@@ -300,6 +318,15 @@ mod tests {
         assert!(!whole(&[primary, (State::Secondary, State::PreparePromotion, Health::Good)]));
         assert!(!whole(&[standby, standby]));
         assert!(!whole(&[standby, (State::Primary, State::Primary, Health::Good), alone]));
+    }
+
+    #[test]
+    fn a_server_that_is_started_again_may_be_unreachable_for_a_moment() {
+        let primary = (State::WaitPrimary, State::WaitPrimary, Health::Good);
+        let starting = group(&[primary, (State::Demoted, State::CatchingUp, Health::Bad)]);
+        assert!(awaited(&starting, &[]).is_none() && has_lost(&starting, &[]));
+        assert!(!has_lost(&starting, &[NodeId(2)]), "it was joining before");
+        assert!(!has_lost(&group(&[primary, (State::Maintenance, State::Maintenance, Health::Bad)]), &[]));
     }
 
     #[test]

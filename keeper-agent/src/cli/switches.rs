@@ -45,11 +45,6 @@ pub(super) async fn disable(command: &Disable) -> CliResult {
     }
 }
 
-/// What this version does not do.
-pub(super) fn not_yet(what: &str) -> CliError {
-    CliError::bad_arguments(format!("{what} is not supported by this version"))
-}
-
 async fn formation_of(pgdata: &Pgdata, formation: &Formation) -> CliResult<(MonitorConnection, String)> {
     let target = Target::of(&MonitorOrPgdata { pgdata: pgdata.clone(), monitor: None })?;
     let formation = target.formation(formation);

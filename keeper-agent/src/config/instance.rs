@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use pgaf_core::NodeId;
 
 use super::{MonitorConfig, NodeConfig, Paths, PostgresConfig, SslConfig};
+use crate::citus;
 use crate::client::SslOptions;
 use crate::postgres::{InstanceConfig, ServerKind, ServerSsl, SocketDir};
 
@@ -22,6 +23,7 @@ impl NodeConfig {
             replication_password: self.replication.password.clone(),
             maximum_backup_rate: self.replication.maximum_backup_rate.clone(),
             kind: ServerKind::DataNode,
+            extra_settings: citus::settings(self),
             ..server(&self.postgres, &self.ssl, &self.paths)
         }
     }
@@ -63,6 +65,7 @@ fn server(postgres: &PostgresConfig, ssl: &SslConfig, paths: &Paths) -> Instance
         client_ssl: SslOptions::default(),
         auth: postgres.auth_method,
         hba_level: postgres.hba_level,
+        formation_hosts: Vec::new(),
         monitor_host: None,
         replication_password: None,
         maximum_backup_rate: String::new(),

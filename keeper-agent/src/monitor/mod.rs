@@ -5,6 +5,7 @@
 mod branches;
 mod connection;
 mod error;
+mod formation_nodes;
 mod notifications;
 mod operations;
 mod overview;
@@ -14,6 +15,7 @@ mod views;
 pub use branches::{KnownTimeline, NodeBranch, Remarks};
 pub use connection::{EXTENSION_VERSION, MonitorConnection};
 pub use error::MonitorError;
+pub use formation_nodes::FormationNode;
 pub use notifications::{Notification, Notifications, StateChange};
 pub use operations::FormationOptions;
 pub use overview::{FormationSummary, Overview, WatchedNode};

@@ -88,6 +88,8 @@ pub struct InstanceConfig {
     pub auth: AuthMethod,
     /// How much is written to pg_hba.conf.
     pub hba_level: HbaLevel,
+    /// The nodes of a Citus formation, which connect to the database as the superuser; empty for plain Postgres.
+    pub formation_hosts: Vec<String>,
     /// Where the monitor connects from.
     pub monitor_host: Option<String>,
     /// Password of the replication role, on every node.

@@ -156,7 +156,7 @@ pub(super) async fn connect(
 }
 
 /// Waits until the deadline.
-pub(super) async fn within<T>(
+pub(crate) async fn within<T>(
     deadline: Duration,
     what: &str,
     future: impl Future<Output = T>,

@@ -97,7 +97,7 @@ impl PostgresError {
     }
 
     /// For `map_err` on queries.
-    pub(super) fn sql(action: &'static str) -> impl FnOnce(tokio_postgres::Error) -> Self {
+    pub(crate) fn sql(action: &'static str) -> impl FnOnce(tokio_postgres::Error) -> Self {
         move |error| Self::Sql { action, sqlstate: error.code().cloned(), message: describe(&error) }
     }
 }

@@ -190,6 +190,12 @@ pub(super) async fn peer_entries(config: &InstanceConfig, peers: &[Peer]) -> Pee
         }
         entries.unresolved.extend(addresses.is_unresolved().then(|| peer.host.clone()));
     }
+    for host in &config.formation_hosts {
+        let addresses = addresses(host).await;
+        let (database, user) = (quote(&config.dbname), quote(&config.superuser));
+        entries.add(host, &addresses, |address| host_line(config, &database, &user, address, config.auth));
+        entries.unresolved.extend(addresses.is_unresolved().then(|| host.clone()));
+    }
     if let Some(monitor) = &config.monitor_host {
         let addresses = addresses(monitor).await;
         let (database, user) = (quote("postgres"), quote(MONITOR_ROLE));

@@ -180,6 +180,9 @@ impl Instance {
             Step::Promote => promote::run(self).await,
             Step::AdmitStandbys { peers } => admit::run(self, peers).await,
             Step::SetSynchronousStandbyNames(names) => synchronous_standby_names::run(self, names).await,
+            Step::HoldWrites { .. } | Step::ReleaseWrites | Step::RouteWrites { .. } => {
+                Err(PostgresError::Refused("this node is no worker of a Citus formation".to_owned()))
+            }
         }
     }
 

@@ -56,6 +56,7 @@ mod postmaster;
 mod process;
 mod program;
 mod progress;
+mod sever;
 mod startup_log;
 
 #[cfg(test)]
@@ -63,6 +64,7 @@ mod testing;
 
 pub use clock::BootTime;
 pub use config::{InstanceConfig, ServerKind, ServerSsl, SocketDir};
+pub(crate) use connection::within;
 pub use connection::{LocalSession, local_address};
 pub use conninfo::REPLICATION_ROLE;
 pub use control_data::{ClusterState, ControlData};

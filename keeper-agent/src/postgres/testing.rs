@@ -25,6 +25,7 @@ pub(super) fn config(pgdata: &Path) -> InstanceConfig {
         client_ssl: SslOptions::default(),
         auth: AuthMethod::Trust,
         hba_level: HbaLevel::Minimal,
+        formation_hosts: Vec::new(),
         monitor_host: None,
         replication_password: None,
         maximum_backup_rate: String::new(),

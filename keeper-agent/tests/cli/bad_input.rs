@@ -48,13 +48,18 @@ fn a_command_line_that_makes_no_sense() {
 }
 
 #[test]
-fn what_this_version_does_not_do() {
+fn coordinators_and_workers_that_cannot_be() {
     let bed = Bed::new();
-    for arguments in
-        ["create coordinator --pgdata x --no-ssl", "create worker --pgdata x --no-ssl", "activate --pgdata x"]
-    {
-        bed.run(arguments).refuses(1, "not supported by this version");
-    }
+    let create = |arguments: &str| bed.run(format!("create {arguments} --no-ssl --pgdata x"));
+    create("coordinator --group 2").refuses(1, "the coordinator of a formation is in group 0");
+    create("worker --group 0").refuses(1, "group 0 is that of the coordinator");
+    create("worker --citus-secondary").refuses(1, "--citus-cluster");
+    create("worker --citus-cluster reports").refuses(1, "--citus-secondary");
+    let reader = "worker --citus-secondary --citus-cluster";
+    create(&format!("{reader} default")).refuses(1, "needs a name of its own");
+    create(&format!("{reader} reports --candidate-priority 70")).refuses(1, "never promoted");
+    bed.run("activate --pgdata x").refuses(2, "x");
+    nothing_is_made(&bed, "x");
 }
 
 #[test]

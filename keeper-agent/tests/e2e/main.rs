@@ -5,6 +5,7 @@ mod bench;
 mod chaos;
 mod harness;
 mod scenario;
+mod tutorial;
 
 use std::process::ExitCode;
 
@@ -33,6 +34,7 @@ fn run() -> Result<ExitCode> {
     let code = match std::env::args().nth(1).as_deref() {
         Some("bench") => bench::run(),
         Some("chaos") => chaos::run(),
+        Some("tutorial") => tutorial::run(),
         _ => Ok(test()),
     };
     harness::sweep(std::process::id());
@@ -45,12 +47,16 @@ fn test() -> ExitCode {
     let reason = harness::unavailable();
     let scenarios = scenario::all().into_iter().map(|scenario| {
         let reason = reason.clone();
-        Trial::ignorable_test(scenario.name, move || match reason {
-            Some(reason) => Ok(Completion::ignored_with(reason)),
-            None => play(&scenario).map(|()| Completion::Completed),
+        Trial::ignorable_test(scenario.name, move || {
+            match (reason, harness::lacks_citus(&(scenario.setup)())) {
+                (Some(reason), _) => Ok(Completion::ignored_with(reason)),
+                (None, Some(reason)) if harness::is_citus_required() => Err(reason.into()),
+                (None, Some(reason)) => Ok(Completion::ignored_with(reason)),
+                (None, None) => play(&scenario).map(|()| Completion::Completed),
+            }
         })
     });
-    let trials = chaos::trials().into_iter().chain(scenarios).collect();
+    let trials = chaos::trials().into_iter().chain(tutorial::trials()).chain(scenarios).collect();
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
@@ -59,9 +65,9 @@ fn play(scenario: &Scenario) -> Result<(), Failed> {
         keep_report(scenario.name, &report);
         Failed::from(report)
     };
-    let tools = Tools::ours().map_err(|error| failed(format!("{error:#}")))?;
-    let mut cluster =
-        Cluster::start(&tools, (scenario.setup)()).map_err(|error| failed(format!("{error:#}")))?;
+    let setup = (scenario.setup)();
+    let tools = Tools::ours_for(&setup).map_err(|error| failed(format!("{error:#}")))?;
+    let mut cluster = Cluster::start(&tools, setup).map_err(|error| failed(format!("{error:#}")))?;
     (scenario.body)(&mut cluster).map_err(|error| failed(format!("{error:#}\n{}", cluster.dump())))
 }
 

@@ -101,6 +101,7 @@ impl Bed {
             client_ssl: SslOptions::default(),
             auth: AuthMethod::ScramSha256,
             hba_level: HbaLevel::Minimal,
+            formation_hosts: Vec::new(),
             monitor_host: None,
             replication_password: Some(Secret::new(PASSWORD)),
             maximum_backup_rate: String::new(),

@@ -12,6 +12,7 @@ mod numbering;
 pub mod observed;
 mod recall;
 mod recipe;
+mod routing;
 pub mod step;
 
 pub use authority::Authority;
@@ -23,6 +24,7 @@ pub use observed::{
     Cluster, DataDirectory, Following, Memory, Observed, Receiver, Running, Server, StreamingStandby,
 };
 pub use recall::Recall;
+pub use routing::{Hold, Route, Routing};
 pub use step::{Plan, Step, StopMode};
 
 use crate::message::Assignment;
@@ -30,6 +32,9 @@ use crate::state::ReplicationState as State;
 
 /// What to do next so that the node becomes what the assignment says.
 pub fn plan(assignment: &Assignment, observed: &Observed) -> Plan {
+    if routing::is_moot(assignment, observed) {
+        return Plan::Steps(vec![Step::ReleaseWrites]);
+    }
     match assignment.goal {
         State::Unknown => Plan::Wait("the monitor has not decided yet"),
         State::Init => Plan::Reached,
@@ -40,7 +45,7 @@ pub fn plan(assignment: &Assignment, observed: &Observed) -> Plan {
         State::DemoteTimeout | State::Demoted | State::Dropped => recipe::stopped(observed),
         State::CatchingUp | State::Secondary => recipe::standby(assignment, observed),
         State::FastForward => recipe::fetching(assignment, observed),
-        State::PreparePromotion => recipe::candidate(observed),
+        State::PreparePromotion => recipe::candidate(assignment, observed),
         State::StopReplication | State::ReportLsn => recipe::cut_standby(observed),
         State::JoinSecondary => recipe::loser(observed),
         State::WaitStandby | State::Maintenance | State::WaitMaintenance => recipe::no_writer(observed),

@@ -4,6 +4,8 @@ use crate::id::NodeId;
 use crate::lsn::{Lineage, Lsn, Timeline};
 use crate::message::Peer;
 
+use super::routing::Routing;
+
 /// Everything a plan may depend on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Observed {
@@ -32,6 +34,8 @@ pub struct Memory {
     pub names_in_force_since: Option<Lsn>,
     /// The present `synchronous_standby_names` was in force, with enough standbys up to that LSN.
     pub is_quorum_confirmed: bool,
+    /// What the coordinator of a Citus formation was asked.
+    pub routing: Routing,
 }
 
 /// The state of PGDATA.

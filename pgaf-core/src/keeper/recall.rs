@@ -1,8 +1,9 @@
 //! What the keeper remembers of this life of the local Postgres, for the next plan.
 
 use super::observed::{Memory, Running, Server};
+use super::routing::Route;
 use super::step::Step;
-use crate::message::{Assignment, CommitRule};
+use crate::message::{Assignment, CommitRule, Peer};
 
 /// Keeps [`Memory`] in step with what is seen and done.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -20,6 +21,7 @@ impl Recall {
 
     /// The assignment that is to be planned for, on this server: notes since when its commit rule is wanted.
     pub fn wants(&mut self, assignment: &Assignment, server: &Server) {
+        self.memory.routing.wants(assignment.goal);
         if self.rule.as_ref() != Some(&assignment.commit_rule) {
             self.rule = Some(assignment.commit_rule.clone());
             self.memory.rule_wanted_since = None;
@@ -57,8 +59,26 @@ impl Recall {
         self.memory.admitted = None;
     }
 
+    /// The primary of the coordinator's group, for a node of a worker group.
+    pub fn coordinator_is(&mut self, coordinator: Option<Peer>) {
+        self.memory.routing.coordinator = coordinator;
+    }
+
+    /// A coordinator that could not be told to send writes here is to be told again.
+    pub fn route_again(&mut self) {
+        if matches!(self.memory.routing.route, Route::Failed(_)) {
+            self.memory.routing.route = Route::Unknown;
+        }
+    }
+
+    /// A step failed.
+    pub fn failed(&mut self, step: &Step) {
+        self.memory.routing.did(step, false);
+    }
+
     /// A step ended well.
     pub fn did(&mut self, step: &Step) {
+        self.memory.routing.did(step, true);
         match step {
             Step::AdmitStandbys { peers } => self.memory.admitted = Some(peers.clone()),
             Step::BaseBackup { .. } | Step::Rewind { .. } => self.memory.admitted = None,

@@ -5,6 +5,7 @@ use crate::message::{Assignment, Peer};
 use crate::state::ReplicationState as State;
 
 use super::observed::{Cluster, DataDirectory, Observed, Receiver, Running, Server};
+use super::routing;
 use super::step::{Plan, Step, StopMode};
 
 const STOP_FAST: Step = Step::StopPostgres(StopMode::Fast);
@@ -45,6 +46,14 @@ fn running_writer(assignment: &Assignment, observed: &Observed, running: &Runnin
         todo.push(Step::Promote);
     } else if observed.memory.admitted.as_ref() != Some(&assignment.peers) {
         todo.push(Step::AdmitStandbys { peers: assignment.peers.clone() });
+    }
+    let is_promoted = !running.is_in_recovery || todo.contains(&Step::Promote);
+    let route = observed.memory.routing.route_step().filter(|_| is_promoted);
+    match route {
+        // Whoever waits at the coordinator comes before everything else.
+        Some(route) if !running.is_in_recovery => todo.insert(0, route),
+        Some(route) => todo.push(route),
+        None => {}
     }
     if !todo.is_empty() {
         return Plan::Steps(todo);
@@ -107,10 +116,12 @@ pub(super) fn no_writer(observed: &Observed) -> Plan {
     }
 }
 
-/// In recovery, with what it has.
-pub(super) fn candidate(observed: &Observed) -> Plan {
+/// In recovery, with what it has; on a Citus worker, with the writes to its group held.
+pub(super) fn candidate(assignment: &Assignment, observed: &Observed) -> Plan {
     match &observed.server {
-        Server::Running(running) if running.is_in_recovery => Plan::Reached,
+        Server::Running(running) if running.is_in_recovery => {
+            routing::candidate(assignment, &observed.memory)
+        }
         _ => in_recovery(observed),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::id::NodeId;
+use crate::id::{Epoch, NodeId};
 use crate::message::Peer;
 
 /// One thing the keeper does to its node.
@@ -42,6 +42,29 @@ pub enum Step {
     },
     /// Set `synchronous_standby_names` and wait until every backend follows it.
     SetSynchronousStandbyNames(String),
+    /// Have a Citus coordinator hold the writes to this node's group, for this node to take over.
+    HoldWrites {
+        /// Whom to ask.
+        coordinator: Peer,
+        /// The primary that goes on until they are held; absent when it is gone.
+        primary: Option<Peer>,
+        /// The assignment that this is for: no two holds have the same name.
+        epoch: Epoch,
+    },
+    /// Have a Citus coordinator go on as before, without this node.
+    ReleaseWrites,
+    /// Have a Citus coordinator send the writes to this node's group here, those that are held first.
+    RouteWrites {
+        /// Whom to ask.
+        coordinator: Peer,
+    },
+}
+
+impl Step {
+    /// A failure changes nothing for this node: its plan goes on without.
+    pub const fn is_best_effort(&self) -> bool {
+        matches!(self, Self::HoldWrites { .. } | Self::ReleaseWrites | Self::RouteWrites { .. })
+    }
 }
 
 /// How `StopPostgres` stops; each escalates to the next when it takes too long.
@@ -86,6 +109,13 @@ impl fmt::Display for Step {
             }
             Self::SetSynchronousStandbyNames(names) => {
                 write!(f, "set synchronous_standby_names to '{names}'")
+            }
+            Self::HoldWrites { coordinator, .. } => {
+                write!(f, "have writes held at the coordinator, {}", at(coordinator))
+            }
+            Self::ReleaseWrites => f.write_str("have the coordinator go on as before"),
+            Self::RouteWrites { coordinator } => {
+                write!(f, "have writes sent here by the coordinator, {}", at(coordinator))
             }
         }
     }

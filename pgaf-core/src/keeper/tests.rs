@@ -109,7 +109,7 @@ fn execute(world: &mut Observed, step: &Step) {
         Step::Checkpoint => {}
         Step::StopPostgres(_) => {
             world.server = Server::Stopped;
-            world.memory = Memory::default();
+            world.memory = Memory { routing: world.memory.routing.clone(), ..Memory::default() };
         }
         Step::StartPostgres if matches!(&world.server, Server::Running(server) if server.is_gated) => {
             edit(world, |server| server.is_gated = false);
@@ -140,6 +140,9 @@ fn execute(world: &mut Observed, step: &Step) {
         Step::SetSynchronousStandbyNames(names) => {
             edit(world, |server| server.synchronous_standby_names.clone_from(names));
             world.memory.names_in_force_since = Some(LOCAL);
+        }
+        Step::HoldWrites { .. } | Step::ReleaseWrites | Step::RouteWrites { .. } => {
+            world.memory.routing.did(step, true);
         }
     }
 }
@@ -186,6 +189,69 @@ fn time_passes(world: &mut Observed) {
                 vec![StreamingStandby { node: PEER, is_streaming: true, is_synchronous: true, flushed }];
         }
     });
+}
+
+fn coordinator() -> Peer {
+    Peer { node: NodeId(9), name: "c".to_owned(), host: "hostc".to_owned(), port: 5432 }
+}
+
+/// What a node of a worker group may have asked of its coordinator.
+fn routings() -> Vec<Routing> {
+    let with = |hold, route| Routing { coordinator: Some(coordinator()), hold, route };
+    vec![
+        Routing::default(),
+        with(Hold::None, Route::Unknown),
+        with(Hold::Open, Route::Unknown),
+        with(Hold::Failed, Route::Failed(coordinator())),
+        with(Hold::None, Route::To(peer())),
+        Routing { hold: Hold::Open, ..Routing::default() },
+    ]
+}
+
+#[test]
+fn no_writes_are_held_for_a_node_that_does_not_take_over() {
+    let is_undecided = |goal| matches!(goal, State::Unknown | State::Init);
+    let is_candidate = |goal| matches!(goal, State::PreparePromotion | State::StopReplication);
+    for goal in State::ALL.into_iter().filter(|goal| !is_candidate(*goal) && !is_undecided(*goal)) {
+        for routing in routings() {
+            for mut situation in situations().into_iter().filter(has_data) {
+                situation.memory.routing = routing.clone();
+                let (end, world) = live(&assignment(goal), situation);
+                let must_not_fetch = goal == State::FastForward && world.lineage == Some(Lineage::Forked);
+                assert!(end == Plan::Reached || must_not_fetch, "{goal}: {end:?}");
+                let routing = &world.memory.routing;
+                if let (true, Some(coordinator)) = (goal.is_writer(), &routing.coordinator) {
+                    let is_failed = routing.route == Route::Failed(coordinator.clone());
+                    let is_told = routing.route == Route::To(coordinator.clone());
+                    assert!(is_told || is_failed, "{goal}: {routing:?}");
+                }
+                let is_orphan = routing.coordinator.is_none() && goal.is_writer();
+                assert!(routing.hold != Hold::Open || is_orphan, "{goal}: {routing:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_candidate_is_ready_when_writes_are_held_or_cannot_be() {
+    let mut standby = Observed {
+        data: DataDirectory::Present(cluster(false, true)),
+        server: Server::Running(running(true, false)),
+        lineage: None,
+        is_rewind_hopeless: false,
+        memory: Memory::default(),
+    };
+    let assignment = assignment(State::PreparePromotion);
+    assert_eq!(plan(&assignment, &standby), Plan::Reached, "plain Postgres");
+    standby.memory.routing.coordinator = Some(coordinator());
+    let hold =
+        Step::HoldWrites { coordinator: coordinator(), primary: Some(peer()), epoch: assignment.epoch };
+    assert_eq!(plan(&assignment, &standby), Plan::Steps(vec![hold.clone()]));
+    for is_done in [true, false] {
+        let mut standby = standby.clone();
+        standby.memory.routing.did(&hold, is_done);
+        assert_eq!(plan(&assignment, &standby), Plan::Reached);
+    }
 }
 
 /// Carries out plans until the goal holds or only a person can help.
@@ -414,6 +480,7 @@ fn a_quorum_is_confirmed_only_with_all_that_was_acknowledged_before() {
                     rule_wanted_since: None,
                     names_in_force_since: since.map(Lsn),
                     is_quorum_confirmed: false,
+                    routing: Routing::default(),
                 },
             },
         )

@@ -57,7 +57,7 @@ impl Draft {
     }
 
     /// The writer gives up for a standby: the named one, or the one that is preferred. One that is far behind, or was
-    /// when it last reported, catches up first.
+    /// when it last reported, catches up first; one whose writes can be held has that done first.
     fn hand_over(
         &mut self,
         wanted: Option<NodeId>,
@@ -87,8 +87,9 @@ impl Draft {
             Some(_) => "an operator asked for it".to_owned(),
             None => format!("an operator asked for it{}", self.passed_over(candidate)),
         };
-        let may_begin = group.is_near(candidate);
-        if !may_begin && retire_to != Draining {
+        let is_near = group.is_near(candidate);
+        let may_begin = is_near && !(group.holds_writes() && retire_to == Draining);
+        if !is_near && retire_to != Draining {
             return Err(Refusal::NotPromotable { node: candidate_id, reason: self.why_not(candidate) });
         }
         if may_begin {

@@ -10,14 +10,17 @@ const MAX_UNCONFIRMED: usize = 64;
 impl Group {
     /// The rule that the writer shall follow when it has this goal.
     pub fn wanted_commit_rule(&self, goal: ReplicationState) -> CommitRule {
-        use ReplicationState::{ApplySettings, JoinPrimary, Primary, Secondary};
+        use ReplicationState::{ApplySettings, JoinPrimary, PreparePromotion, Primary, Secondary};
         if !matches!(goal, Primary | ApplySettings | JoinPrimary) {
             return CommitRule::ASYNCHRONOUS;
         }
         let standbys: Vec<_> = self
             .nodes
             .iter()
-            .filter(|node| node.goal == Secondary && node.reported == Secondary)
+            // A candidate goes on receiving, and acknowledging, until the writer stops for it.
+            .filter(|node| {
+                (node.goal == Secondary && node.reported == Secondary) || node.goal == PreparePromotion
+            })
             .filter(|node| node.replication_quorum)
             .map(|node| node.id)
             .collect();

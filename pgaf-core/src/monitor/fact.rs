@@ -59,12 +59,14 @@ pub enum Fact {
     CaughtUp,
     /// It is close to the writer, on the same timeline: it may take over from it.
     Near,
-    /// It is lost, down, cut off or forked.
+    /// It is silent, lost, down, cut off or forked.
     FallenBehind,
     /// Its log has records that are not in the history of the writer.
     Forked,
     /// It was promoted once, and the writer does not know of it.
     OnForeignBranch,
+    /// Clients write to the group through a coordinator, where a candidate can have their writes held.
+    HoldsWrites,
     /// It takes part in elections.
     Voter,
     /// It would take over from the writer on command.
@@ -150,7 +152,7 @@ impl Fact {
             Lost(who) => any(who, &|node| group.is_lost(node)),
             Failed(who) => any(who, &|node| {
                 let is_late = node.goal_age >= group.timeouts.unhealthy_after;
-                !node.has_data || group.is_lost(node) || (group.is_down(node) && is_late)
+                !node.has_data || group.is_silent(node) || (group.is_down(node) && is_late)
             }),
             Stopping(who) => any(who, &|node| node.is_stopping),
             Complete(who) => any(who, &|node| node.is_complete),
@@ -158,9 +160,11 @@ impl Fact {
             CutFromUpstream => group.is_alive(subject) && group.is_cut_from_upstream(subject),
             CaughtUp => group.is_caught_up(subject),
             Near => group.is_near(subject),
-            FallenBehind => [Lost(Who::Subject), Down(Who::Subject), CutFromUpstream, Forked]
-                .iter()
-                .any(|fact| fact.holds(group, subject)),
+            FallenBehind => {
+                let is_behind = [Down(Who::Subject), CutFromUpstream, Forked];
+                group.is_silent(subject) || is_behind.iter().any(|fact| fact.holds(group, subject))
+            }
+            HoldsWrites => group.holds_writes(),
             Forked => group.has_forked(subject),
             OnForeignBranch => group.is_on_foreign_branch(subject),
             Voter => group.is_voter(subject),

@@ -1,5 +1,6 @@
 //! Nodes come and go: what registering and removing a node does to the others.
 
+use crate::group::Group;
 use crate::id::NodeId;
 use crate::state::ReplicationState::{
     CatchingUp, Dropped, Maintenance, PreparePromotion, ReportLsn, Secondary, Single, WaitPrimary,
@@ -7,6 +8,11 @@ use crate::state::ReplicationState::{
 
 use super::election::is_candidate_goal;
 use super::{Draft, Refusal};
+
+/// How many standbys of a group are in its quorum, or will be: no more acknowledgements can be asked for.
+pub fn quorum_standbys(group: &Group) -> usize {
+    Draft::new(group.clone()).quorum_standbys().count()
+}
 
 impl Draft {
     /// A node was added. One that moves here from another monitor has a role already and keeps it.
@@ -37,15 +43,16 @@ impl Draft {
         Ok(())
     }
 
-    /// The writer has to let a new node connect, and to say so. With the third node a commit is never without an
-    /// acknowledgement again, as in 2.2.
+    /// The writer has to let a new node connect, and to say so. With the third node of every group a commit is never
+    /// without an acknowledgement again, as in 2.2; before that, a group of two would wait for its only standby.
     fn writer_admits(&mut self, id: NodeId) {
         let writer = self.group.writer().filter(|writer| writer.id != id && writer.goal != Single);
         let Some((writer, goal)) = writer.map(|writer| (writer.id, writer.goal)) else {
             return;
         };
         let mut why = format!("node {id} joins its group");
-        if self.group.number_sync_standbys == 0 && self.quorum_standbys().count() == 2 {
+        let is_wide_elsewhere = self.group.fewest_standbys_elsewhere.is_none_or(|standbys| standbys >= 2);
+        if self.group.number_sync_standbys == 0 && self.quorum_standbys().count() == 2 && is_wide_elsewhere {
             self.group.number_sync_standbys = 1;
             why.push_str(", which has two standbys in the quorum now: number_sync_standbys becomes 1");
         }
@@ -95,8 +102,12 @@ impl Draft {
         Ok(())
     }
 
-    /// With fewer standbys than before, as many acknowledgements may be too many: one standby may always be lost.
+    /// With fewer standbys than before, as many acknowledgements may be too many: one standby may always be lost. A
+    /// group that nobody is left in asks for nothing.
     fn lower_number_sync_standbys(&mut self) {
+        if self.group.nodes.iter().all(|node| node.goal == Dropped) {
+            return;
+        }
         let standbys = u32::try_from(self.quorum_standbys().count()).unwrap_or(u32::MAX);
         if self.group.number_sync_standbys < standbys || self.group.number_sync_standbys == 0 {
             return;

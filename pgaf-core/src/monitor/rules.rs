@@ -67,6 +67,19 @@ pub const RULES: &[Rule] = &[
     },
     // The primary goes, and is the only one to ask.
     Rule {
+        name: "primary_stops_once_writes_are_held",
+        when: &[
+            SwitchoverTarget,
+            Goal(Writer, SYNCHRONOUS),
+            Stopping(Writer),
+            Alive(Writer),
+            NoCandidate,
+            HoldsWrites,
+        ],
+        then: &[(Subject, PreparePromotion)],
+        why: "the primary is being stopped, and its healthy standby has writes held at the coordinator before",
+    },
+    Rule {
         name: "primary_stops",
         when: &[SwitchoverTarget, Goal(Writer, SYNCHRONOUS), Stopping(Writer), Alive(Writer), NoCandidate],
         then: &[(Writer, Draining), (Subject, PreparePromotion)],

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::group::{Group, Health, Node};
-use crate::id::NodeId;
+use crate::group::{FormationKind, Group, Health, Node};
+use crate::id::{GroupId, NodeId};
 use crate::state::ReplicationState;
 
 use super::election;
@@ -47,6 +47,11 @@ impl Group {
     /// All nodes but this one.
     pub fn others(&self, id: NodeId) -> impl Iterator<Item = &Node> {
         self.nodes.iter().filter(move |node| node.id != id)
+    }
+
+    /// It is a group of workers: clients write to it through the coordinator.
+    pub fn holds_writes(&self) -> bool {
+        self.kind == FormationKind::Citus && self.id != GroupId(0)
     }
 
     /// Everybody has reported to this run of the monitor, or has had the time to.

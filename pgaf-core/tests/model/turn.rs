@@ -80,7 +80,11 @@ impl World {
                 self.hosts[index].server.names.clone_from(names);
                 self.acknowledge(index);
             }
-            Step::Checkpoint | Step::AdmitStandbys { .. } => {}
+            Step::Checkpoint
+            | Step::AdmitStandbys { .. }
+            | Step::HoldWrites { .. }
+            | Step::ReleaseWrites
+            | Step::RouteWrites { .. } => {}
         }
         Some(())
     }

@@ -6,6 +6,8 @@
 //! node 1 primary [async] [priority N] [lsn X] [tli N]
 //!                                    a node that has reached this state (before the first event)
 //! number_sync_standbys 1             the formation's setting (before the first event)
+//! worker_group 2                     the group is one of workers, in a Citus formation (before the first event)
+//! elsewhere 1                        the smallest quorum in another group of the formation (before the first event)
 //! timeouts 5 10 16777216             unhealthy_after and startup_grace in seconds, and how many bytes are near
 //! register 2 [STATE] [nodata] [lsn X] a node registers, in this state if it has data
 //! report 2 [STATE] [up|down] [hung] [gated] [stopping] [lsn X] [tli N [from X,X|-]] [end X] [streams|cut SECONDS|alone]
@@ -43,7 +45,8 @@ use std::time::Duration;
 
 use pgaf_core::monitor::{Decision, Event, Refusal, decide};
 use pgaf_core::{
-    Epoch, Group, GroupId, Health, Lsn, Node, NodeId, ReplicationState, Timeline, Timeouts, Upstream,
+    Epoch, FormationKind, Group, GroupId, Health, Lsn, Node, NodeId, ReplicationState, Timeline, Timeouts,
+    Upstream,
 };
 
 /// The rows of a group, and what was decided last.
@@ -84,6 +87,11 @@ impl World {
         };
         match words[0] {
             "node" => self.add_node(node(1)?, state(words[2])?, &words[3..])?,
+            "worker_group" => {
+                self.group.kind = FormationKind::Citus;
+                self.group.id = GroupId(number(words[1])?);
+            }
+            "elsewhere" => self.group.fewest_standbys_elsewhere = Some(number(words[1])?),
             "number_sync_standbys" => self.group.number_sync_standbys = number(words[1])?,
             "register" => {
                 self.is_begun = true;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use pgaf_core::monitor::{Decision, Event, Refusal, answer_for, decide};
-use pgaf_core::{Answer, Group, GroupId, Health, Node, NodeId, Report, Timeouts};
+use pgaf_core::{Answer, FormationKind, Group, GroupId, Health, Node, NodeId, Report, Timeouts};
 
 /// Failed probes for this long make a node bad.
 const PROBES_FAIL_AFTER_MS: u64 = 3500;
@@ -47,8 +47,11 @@ pub(crate) struct Monitor {
 
 impl Monitor {
     /// Up for long, and without nodes.
-    pub(crate) fn new() -> Self {
-        let mut group = Group::new("default", GroupId(0));
+    pub(crate) fn new(is_worker_group: bool) -> Self {
+        let mut group = Group::new("default", GroupId(i32::from(is_worker_group)));
+        if is_worker_group {
+            group.kind = FormationKind::Citus;
+        }
         group.timeouts = Timeouts {
             enable_sync_lag_bytes: LAG_LIMIT,
             promote_lag_bytes: LAG_LIMIT,

@@ -23,6 +23,8 @@ pub(crate) struct Profile {
     pub(crate) loses_nodes: bool,
     /// An operator puts back older rows of the monitor.
     pub(crate) restores_rows: bool,
+    /// The group is one of workers in a Citus formation: candidates ask a coordinator to hold writes.
+    pub(crate) is_worker_group: bool,
     /// A request that its keeper has given up may reach the monitor after a newer one.
     pub(crate) has_overtaken_reports: bool,
 }
@@ -55,6 +57,7 @@ impl Profile {
             allows_data_loss: random.per_mille(80),
             loses_nodes: random.per_mille(300),
             restores_rows: random.per_mille(wishes.restores),
+            is_worker_group: false,
             has_overtaken_reports: random.per_mille(250) || wishes.has_overtaken_reports,
         }
     }

@@ -51,6 +51,7 @@ pub(crate) fn group(client: &mut SpiClient<'_>, formation: &str, id: GroupId) ->
         dbname: first.get(23)?,
         has_secondary: first.get(24)?,
         number_sync_standbys: first.get::<i32>(25)?.unsigned_abs(),
+        fewest_standbys_elsewhere: None,
         commit_rules: first.get_json(26)?.unwrap_or_default(),
         rejected_timelines: first.get_json(27)?.unwrap_or_default(),
         waits_for: first.get_nullable(28)?,

@@ -93,10 +93,7 @@ fn check(name: &str, kind: &str, dbname: &str, number_sync_standbys: i32) -> Res
             "A name has 1 to 63 bytes and no control characters.",
         );
     }
-    if kind == FormationKind::Citus.as_str() {
-        return Err(Error::NotSupported("formations of kind \"citus\" are not supported yet"));
-    }
-    if kind != FormationKind::Pgsql.as_str() {
+    if ![FormationKind::Pgsql, FormationKind::Citus].map(FormationKind::as_str).contains(&kind) {
         return invalid(
             format!("\"{kind}\" is not a kind of formation"),
             "The kinds are \"pgsql\" and \"citus\".",

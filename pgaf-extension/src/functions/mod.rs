@@ -3,6 +3,7 @@
 //! Arguments of type `replication_state` come as the oid of the label, those of type `pg_lsn` as 8 bytes, those of
 //! type `name` as a C string.
 
+mod cluster;
 mod formation;
 mod metadata;
 mod operate;

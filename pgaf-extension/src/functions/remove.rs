@@ -6,6 +6,7 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 
+use crate::catalog::load;
 use crate::catalog::locate::{self, Place};
 use crate::error::Error;
 use crate::lock;
@@ -32,6 +33,8 @@ fn remove(client: &mut SpiClient<'_>, place: &Place, force: bool) -> Result<bool
     // How many standbys are left can change a setting of the formation.
     lock::formation(&place.formation);
     let event = Event::Remove { node: place.node, force };
-    step::load_and_decide(client, &place.formation, place.group, &event)?;
+    let before = load::group(client, &place.formation, place.group)?;
+    let step = step::decide(client, &before, &before, &event)?;
+    step::follow_setting(client, &before, &step.group)?;
     Ok(true)
 }

@@ -6,6 +6,7 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 
+use super::cluster;
 use crate::catalog::load::{self, Row};
 use crate::catalog::locate;
 use crate::error::Error;
@@ -16,6 +17,8 @@ use crate::step;
 plans! {
     SECONDARY(TEXTOID, BOOLOID) = "
         UPDATE pgautofailover.formation SET opt_secondary = $2 WHERE formationid = $1 RETURNING formationid";
+    CLUSTER(INT8OID) = "
+        SELECT nodecluster FROM pgautofailover.node WHERE nodeid = $1";
     COMMIT_RULES(TEXTOID, INT4OID) = "
         SELECT s.commitrules::text
           FROM pgautofailover.formation AS f
@@ -29,7 +32,10 @@ fn set_node_candidate_priority(
     node_name: &str,
     priority: i32,
 ) -> Result<bool, ErrorReport> {
-    on_node(formation_id, node_name, |node| Event::SetCandidatePriority(node, priority))
+    on_node(formation_id, node_name, |client, node| {
+        check_priority_in_cluster(client, node, priority)?;
+        Ok(Event::SetCandidatePriority(node, priority))
+    })
 }
 
 #[pg_extern(sql = false)]
@@ -38,7 +44,7 @@ fn set_node_replication_quorum(
     node_name: &str,
     is_member: bool,
 ) -> Result<bool, ErrorReport> {
-    on_node(formation_id, node_name, |node| Event::SetReplicationQuorum(node, is_member))
+    on_node(formation_id, node_name, |_, node| Ok(Event::SetReplicationQuorum(node, is_member)))
 }
 
 #[pg_extern(sql = false)]
@@ -76,13 +82,26 @@ fn synchronous_standby_names(formation_id: &str, group_id: i32) -> Result<String
     Ok(rules?.unwrap_or_default().last().map(CommitRule::synchronous_standby_names).unwrap_or_default())
 }
 
-fn on_node(formation: &str, name: &str, event: impl FnOnce(NodeId) -> Event) -> Result<bool, ErrorReport> {
+fn on_node(
+    formation: &str,
+    name: &str,
+    event: impl FnOnce(&mut SpiClient<'_>, NodeId) -> Result<Event, Error>,
+) -> Result<bool, ErrorReport> {
     step::run(|client| {
         let place = locate::by_name(client, formation, name)?;
         lock::group(formation, place.group, Wait::Blocking);
-        step::load_and_decide(client, formation, place.group, &event(place.node))?;
+        let event = event(client, place.node)?;
+        step::load_and_decide(client, formation, place.group, &event)?;
         Ok(true)
     })
+}
+
+/// Only nodes of the default Citus cluster may be promoted.
+fn check_priority_in_cluster(client: &mut SpiClient<'_>, node: NodeId, priority: i32) -> Result<(), Error> {
+    let row = CLUSTER.with(|plan| plan.run(client, &[node.0.into()]))?.next();
+    let row = row.ok_or(Error::UnknownNode(node))?;
+    let cluster: String = Row { row, what: "a node" }.get(1)?;
+    cluster::check_priority(&cluster, priority)
 }
 
 fn set_secondary(formation: &str, is_enabled: bool) -> Result<bool, ErrorReport> {

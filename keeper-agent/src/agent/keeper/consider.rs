@@ -8,7 +8,7 @@ use tracing::{debug, error, info};
 
 use super::Keeper;
 use crate::agent::shutdown::Shutdown;
-use crate::agent::work::Purpose;
+use crate::agent::work::{Ended, Purpose};
 use crate::postgres::BootTime;
 
 /// The local Postgres is looked at this often when the plan has begun to wait for something.
@@ -147,9 +147,13 @@ impl Keeper {
         }
     }
 
-    pub(super) fn on_step(&mut self, done: Option<Step>) {
-        match done {
-            Some(step) => self.recall.did(&step),
+    pub(super) fn on_step(&mut self, ended: Option<Ended>) {
+        match ended {
+            Some(Ended::Well(step)) => self.recall.did(&step),
+            Some(Ended::Failed(step)) => {
+                self.recall.failed(&step);
+                self.next_report = Instant::now();
+            }
             None => self.next_report = Instant::now(),
         }
         self.look_again();

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use pgaf_core::keeper::Server;
-use pgaf_core::{Assignment, Report};
+use pgaf_core::{Answer, Report};
 use tracing::info;
 
 use super::Keeper;
@@ -41,11 +41,12 @@ impl Keeper {
         }
     }
 
-    pub(super) fn note_answer_for_shutdown(&mut self, report: &Report, assignment: &Assignment) {
+    pub(super) fn note_answer_for_shutdown(&mut self, report: &Report, answer: &Answer) {
         match &mut self.shutdown {
             Shutdown::HandingOver { is_answered, .. } if report.detail.is_stopping => {
-                *is_answered = true;
-                let has_drained = !assignment.goal.is_writer() && !report.is_running;
+                // A candidate that has writes held first is worth waiting for.
+                *is_answered = !answer.is_handing_over;
+                let has_drained = !answer.assignment.goal.is_writer() && !report.is_running;
                 if has_drained {
                     self.shutdown = Shutdown::Stopping { immediately: false, exit: Exit::Quit };
                 }

@@ -1,5 +1,6 @@
 //! The keeper's loop: looks, considers, speaks, and waits for whatever comes next.
 
+mod citus;
 mod consider;
 mod end;
 mod fence;
@@ -60,6 +61,7 @@ pub(super) struct Keeper {
     numbering: Numbering,
     /// How far the other nodes are, as the monitor last said.
     positions: Vec<Position>,
+    formation: citus::Formation,
     next_tending: Instant,
     /// The peers that were last prepared for.
     tended_for: Option<Vec<Peer>>,
@@ -78,13 +80,15 @@ impl Keeper {
             warn!("{error}; the monitor will have to say which start of the keeper this is");
         }
         let instance = Rc::new(Instance::new(config.instance(Some(state.node))));
+        let formation = citus::Formation::new(&config, &state, &instance);
         if instance.adopt()? {
             info!("adopted the Postgres that runs in {}", config.postgres.pgdata.display());
         }
         let now = Instant::now();
         Ok(Self {
-            link: Link::new(config.monitor.clone(), config.formation.clone()),
-            work: Work::new(Rc::clone(&instance)),
+            link: Link::new(config.monitor.clone(), config.formation.clone(), formation.is_citus()),
+            work: Work::new(Rc::clone(&instance), formation.worker()),
+            formation,
             signals: Signals::install()?,
             numbering: Numbering::of_start(state.keeper_start),
             config,
@@ -125,6 +129,7 @@ impl Keeper {
             self.consider();
             self.speak();
             self.tend();
+            self.reconcile();
             if let Some(exit) = self.ended() {
                 info!("keeper ends");
                 return Ok(exit);
@@ -141,6 +146,7 @@ impl Keeper {
                 sight = self.observing.done() => self.on_sight(sight),
                 result = self.reloading.done() => reload::done(result),
                 tended = self.tending.done() => self.on_tended(tended),
+                findings = self.formation.reconciled() => self.formation.note(findings),
                 () = tokio::time::sleep_until(wake) => {}
             }
         }

@@ -19,8 +19,9 @@ impl Keeper {
                     self.link.retarget(config.monitor.clone());
                     self.next_report = Instant::now();
                 }
-                self.instance.reconfigure(config.instance(Some(self.state.node)));
                 self.config = config;
+                self.formation.reconfigure(&self.config, &self.state);
+                self.instance.reconfigure(self.instance_config());
                 self.note_monitor();
                 self.recall.forget_admitted();
                 self.look_again();

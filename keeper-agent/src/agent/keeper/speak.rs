@@ -55,6 +55,7 @@ impl Keeper {
         report.detail.number = Some(self.numbering.next());
         self.next_report = Instant::now() + REPORT_PERIOD;
         if let Some(exchange) = self.link.exchange(self.state.node, self.state.group, report) {
+            self.formation.asks();
             self.contacting.start(exchange);
         }
     }
@@ -75,8 +76,11 @@ impl Keeper {
                     info!("the monitor answers again");
                 }
                 self.authority.answered(exchange.sent.moment());
-                self.note_answer_for_shutdown(&exchange.report, &answer.assignment);
+                self.note_answer_for_shutdown(&exchange.report, &answer);
                 self.positions = answer.positions;
+                if let Some(nodes) = exchange.nodes.take() {
+                    self.note_formation(nodes);
+                }
                 self.accept(answer.assignment);
             }
             Err(MonitorError::NodeDropped { .. }) => {

@@ -3,6 +3,7 @@
 use clap::{ArgAction, Args, Subcommand, ValueEnum};
 
 use crate::cli::options::{MonitorOrPgdata, NewServer};
+use crate::config::{CitusConfig, CitusRole, NodeKind};
 
 /// `create …`
 #[derive(Subcommand, Debug)]
@@ -66,6 +67,24 @@ pub(in crate::cli) struct NewNode {
     /// Bytes per second at which data is copied, as 100M or 512k
     #[arg(long, value_name = "RATE", default_value = "100M")]
     pub(in crate::cli) maximum_backup_rate: String,
+    #[arg(skip)]
+    pub(in crate::cli) part: Part,
+}
+
+/// Which part a node plays in its formation.
+#[derive(Clone, Debug)]
+pub(in crate::cli) struct Part {
+    pub(in crate::cli) kind: NodeKind,
+    pub(in crate::cli) citus: CitusConfig,
+    /// 0 for none.
+    pub(in crate::cli) proxy_port: u16,
+}
+
+impl Default for Part {
+    fn default() -> Self {
+        let citus = CitusConfig { role: CitusRole::Primary, cluster_name: "default".to_owned() };
+        Self { kind: NodeKind::Standalone, citus, proxy_port: 0 }
+    }
 }
 
 /// `create coordinator`, `create worker`
@@ -74,10 +93,10 @@ pub(in crate::cli) struct NewCitusNode {
     #[command(flatten)]
     pub(in crate::cli) node: NewNode,
     /// Serve a read-only Citus cluster
-    #[arg(long)]
+    #[arg(long, requires = "citus_cluster")]
     pub(in crate::cli) citus_secondary: bool,
     /// Name of that cluster
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", requires = "citus_secondary")]
     pub(in crate::cli) citus_cluster: Option<String>,
     /// Port of a proxy that Citus connects to instead
     #[arg(long, value_name = "PORT")]

@@ -3,6 +3,7 @@
 //! Everything is checked before anything is made. From the first change on there is an init file that says what was there
 //! before: a `create` that was interrupted goes on when it is run again, one that failed takes back what it made.
 
+mod citus;
 mod formation;
 mod monitor;
 mod node;
@@ -12,7 +13,7 @@ pub(super) use server::make_primary;
 
 use super::commands::Create;
 use super::error::CliResult;
-use super::switches::not_yet;
+use crate::config::NodeKind;
 use crate::exit::Exit;
 
 /// Runs one of them.
@@ -21,7 +22,7 @@ pub(super) async fn run(command: &Create) -> CliResult<Exit> {
         Create::Monitor(options) => monitor::run(options).await,
         Create::Postgres(options) => node::run(options).await,
         Create::Formation(options) => formation::run(options).await.map(|()| Exit::Quit),
-        Create::Coordinator(_) => Err(not_yet("creating a Citus coordinator")),
-        Create::Worker(_) => Err(not_yet("creating a Citus worker")),
+        Create::Coordinator(options) => citus::run(options, NodeKind::Coordinator).await,
+        Create::Worker(options) => citus::run(options, NodeKind::Worker).await,
     }
 }

@@ -14,7 +14,7 @@ use super::server::{Earlier, Plan, earlier, failed, make_primary, take_back};
 use crate::client::{ConnectError, ConnectionString};
 use crate::config::init_file::{self, Before, Progress};
 use crate::config::state::{self, KeeperState};
-use crate::config::{Config, ConfigError, HbaLevel, NodeConfig, Paths, atomic_file};
+use crate::config::{CitusRole, Config, ConfigError, HbaLevel, NodeConfig, Paths, atomic_file};
 use crate::exit::Exit;
 use crate::monitor::{MonitorConnection, MonitorError, RegisteredNode, Registration};
 use crate::postgres::Instance;
@@ -24,6 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const UNATTENDED_PATIENCE: Duration = Duration::from_secs(900);
 /// Between two tries.
 const RETRY_INTERVAL: Duration = Duration::from_millis(500);
+/// The monitor's answer to a node that cannot join yet.
+const TOO_EARLY: &str = "55000";
 /// An error that stays is said again after this long.
 const REPEAT_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -187,9 +189,12 @@ fn configuration(
     config.monitor = monitor;
     config.formation.clone_from(&options.formation);
     config.group = options.group.map(GroupId);
+    config.kind = options.part.kind;
+    config.citus = options.part.citus.clone();
     config.name = options.name.clone().unwrap_or_default();
     config.ssl = plan.ssl.clone();
     let postgres = &mut config.postgres;
+    postgres.proxy_port = options.part.proxy_port;
     postgres.listen_addresses.clone_from(&options.listen);
     if let Some(host) = options.pghost.as_ref().filter(|host| !host.is_empty()) {
         postgres.host = Some(host.clone());
@@ -271,7 +276,7 @@ async fn register(
             let registration = registration(options, config, instance, progress.pgdata).await?;
             progress.is_registering = true;
             init_file::store(&config.paths.init, progress)?;
-            monitor.register(&registration).await.inspect_err(|error| {
+            register_patiently(options, monitor, &registration).await.inspect_err(|error| {
                 // The monitor has answered, and has not registered the node.
                 progress.is_registering = error.sqlstate().is_none();
             })?
@@ -283,6 +288,29 @@ async fn register(
     state::store(&config.paths.state, &KeeperState::registered(registered.node, registered.group))?;
     instance.reconfigure(config.instance(Some(registered.node)));
     Ok(registered)
+}
+
+/// Registers the node; one that only reads waits until its group has a primary.
+async fn register_patiently(
+    options: &NewNode,
+    monitor: &MonitorConnection,
+    registration: &Registration,
+) -> Result<RegisteredNode, MonitorError> {
+    let begin = Instant::now();
+    let patience = if options.server.run { UNATTENDED_PATIENCE } else { PATIENCE };
+    let is_reader = options.part.citus.role == CitusRole::Secondary;
+    let mut is_said = false;
+    loop {
+        match monitor.register(registration).await {
+            Err(error) if is_reader && error.sqlstate() == Some(TOO_EARLY) && begin.elapsed() < patience => {
+                if !std::mem::replace(&mut is_said, true) {
+                    tracing::warn!("{error}; waiting for a primary");
+                }
+                tokio::time::sleep(RETRY_INTERVAL).await;
+            }
+            result => return result,
+        }
+    }
 }
 
 async fn registration(

@@ -1,18 +1,28 @@
 //! What making a monitor and making a node have in common.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nix::unistd::{Uid, User};
 use pgaf_core::keeper::{Step, StopMode};
+use tokio::time::{Instant, sleep};
+use tokio_postgres::error::SqlState;
 
 use super::super::checks;
 use super::super::error::{CliError, CliResult};
 use super::super::options::NewServer;
-use crate::client::ConnectionString;
+use crate::citus;
+use crate::client::{ConnectionString, describe};
 use crate::config::init_file::{self, Before, Progress};
-use crate::config::{AuthMethod, HbaLevel, NodeConfig, Paths, PostgresConfig, SslConfig, atomic_file};
+use crate::config::{
+    AuthMethod, HbaLevel, NodeConfig, NodeKind, Paths, PostgresConfig, SslConfig, atomic_file,
+};
 use crate::exit::Exit;
 use crate::postgres::{Instance, PostgresError};
+
+/// How long a server that was started may take to accept connections.
+const STARTED_WITHIN: Duration = Duration::from_secs(60);
+const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// What was found of an earlier `create`.
 pub(super) enum Earlier {
@@ -125,9 +135,21 @@ pub(in crate::cli) async fn make_primary(
             instance.reload().await.map_err(failed)?;
         }
         instance.ensure_database(&postgres.dbname, &postgres.username).await.map_err(failed)?;
+        if config.kind != NodeKind::Standalone {
+            make_citus(instance, &postgres.dbname).await?;
+        }
         instance.ensure_replication_roles().await.map_err(failed)
     })
     .await
+}
+
+async fn make_citus(instance: &Instance, dbname: &str) -> CliResult {
+    let session = instance.session(dbname).await.map_err(failed)?;
+    let statement = format!("CREATE EXTENSION IF NOT EXISTS {}", citus::EXTENSION);
+    session.batch_execute(&statement).await.map_err(|error| {
+        let reason = describe(&error);
+        CliError::new(Exit::ExtensionMissing, format!("the extension citus cannot be made: {reason}"))
+    })
 }
 
 fn disk_full(pgdata: &Path) -> CliError {
@@ -149,6 +171,7 @@ pub(super) async fn while_running<T>(
     let was_running = instance.is_postmaster_running();
     if !was_running {
         instance.execute(&Step::StartPostgres).await.map_err(failed)?;
+        await_connections(instance).await?;
     }
     let result = work.await;
     let is_wanted = was_running || (keeps_running && result.is_ok());
@@ -156,6 +179,25 @@ pub(super) async fn while_running<T>(
         instance.execute(&Step::StopPostgres(StopMode::Fast)).await.map_err(failed)?;
     }
     result
+}
+
+/// The step that starts a server leaves one alone that needs longer than a second, on a busy machine for example.
+async fn await_connections(instance: &Instance) -> CliResult {
+    let give_up = Instant::now() + STARTED_WITHIN;
+    loop {
+        let Err(error) = instance.session("postgres").await else {
+            return Ok(());
+        };
+        match error.sqlstate() {
+            None | Some(&SqlState::CANNOT_CONNECT_NOW) => {}
+            // It accepts connections, if not this one.
+            Some(_) => return Ok(()),
+        }
+        if Instant::now() >= give_up || !instance.is_postmaster_running() {
+            return Err(failed(error));
+        }
+        sleep(LOOK_INTERVAL).await;
+    }
 }
 
 /// Takes back what a failed `create` made, so that nothing half-made is left.
@@ -178,6 +220,12 @@ pub(super) fn failed(error: PostgresError) -> CliError {
         return CliError::new(
             Exit::ExtensionMissing,
             "the extension pgautofailover is not installed for this Postgres: install it, or give --pgctl of the Postgres that has it",
+        );
+    }
+    if message.contains("could not access file \"citus\"") {
+        return CliError::new(
+            Exit::ExtensionMissing,
+            "the extension citus is not installed for this Postgres: install it, or give --pgctl of the Postgres that has it",
         );
     }
     CliError::new(Exit::PgCtl, message)

@@ -83,7 +83,7 @@ fn remarks(remarks: &Remarks) -> String {
 
 /// The table, with the empty line that ends it.
 pub(super) fn table(nodes: &[NodeState]) -> String {
-    let has_several_groups = nodes.windows(2).any(|pair| pair[0].group != pair[1].group);
+    let has_several_groups = nodes.iter().any(|node| node.group != GroupId(0));
     let rows: Vec<[String; 7]> = nodes
         .iter()
         .map(|node| {

@@ -59,10 +59,13 @@ impl Loss {
         }
     }
 
-    /// Makes it happen to the node of that name, which is primary.
-    pub(super) fn strike(self, cluster: &mut Cluster, primary: &str) -> Result<()> {
+    /// Makes it happen to the node of that name, which is primary of that group.
+    pub(super) fn strike(self, cluster: &mut Cluster, primary: &str, group: i32) -> Result<()> {
         match self {
-            Self::Switchover => cluster.monitor.autoctl(&["perform", "switchover"])?.success().map(drop),
+            Self::Switchover => {
+                let group = group.to_string();
+                cluster.monitor.autoctl(&["perform", "switchover", "--group", &group])?.success().map(drop)
+            }
             Self::PostmasterKilled => cluster.host(primary)?.kill_postmaster(),
             Self::ControlFileLost => cluster.host(primary)?.lose_pg_control(),
             Self::HostKilled => cluster.host_mut(primary)?.kill_everything(),

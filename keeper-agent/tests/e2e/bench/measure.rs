@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-use super::case::Case;
+use super::case::{Case, Group};
 use super::load::Load;
-use crate::harness::{Cluster, Setup, Tools};
+use crate::harness::{Clients, Cluster, Patience, Tools};
 
 /// The slowest system measured needs a minute.
 const TAKEOVER: Duration = Duration::from_secs(180);
@@ -18,6 +18,8 @@ const INTERRUPTED: Duration = Duration::from_secs(60);
 pub(super) struct Measured {
     /// Seconds, one for each run, ascending.
     pub(super) pauses_s: Vec<f64>,
+    /// The same from the loss until all was as before; what was taken is given back when clients are served again.
+    pub(super) whole_s: Vec<f64>,
     /// Every run ended with one primary and all others secondary.
     pub(super) was_whole_again: bool,
     /// What must not happen: an acknowledged row lost, two writers, no service.
@@ -25,23 +27,39 @@ pub(super) struct Measured {
 }
 
 impl Measured {
-    /// The median, if anything was measured.
+    pub(super) const fn nothing() -> Self {
+        Self { pauses_s: Vec::new(), whole_s: Vec::new(), was_whole_again: true, problem: None }
+    }
+
+    /// The median of the pauses, if anything was measured.
     pub(super) fn median_s(&self) -> Option<f64> {
-        let count = self.pauses_s.len();
-        let middle = self.pauses_s.get(count / 2)?;
-        if count.is_multiple_of(2) {
-            return self.pauses_s.get(count / 2 - 1).map(|lower| (lower + middle) / 2.0);
-        }
-        Some(*middle)
+        median(&self.pauses_s)
+    }
+
+    /// The median of the times until all was as before.
+    pub(super) fn median_whole_s(&self) -> Option<f64> {
+        median(&self.whole_s)
     }
 }
 
-/// Clusters of one system: the next one is made for another number of nodes, and when the last did not become whole
+fn median(ascending: &[f64]) -> Option<f64> {
+    let count = ascending.len();
+    let middle = ascending.get(count / 2)?;
+    if count.is_multiple_of(2) {
+        return ascending.get(count / 2 - 1).map(|lower| (lower + middle) / 2.0);
+    }
+    Some(*middle)
+}
+
+/// Clusters of one system: the next one is made for another kind of group, and when the last did not become whole
 /// again.
 pub(super) struct Bed<'a> {
     tools: &'a Tools,
-    cluster: Option<Cluster>,
+    cluster: Option<(Kind, Cluster)>,
 }
+
+/// What tells clusters apart: how many nodes a group has, and whether it is one of a Citus formation.
+type Kind = (usize, bool);
 
 impl<'a> Bed<'a> {
     pub(super) const fn new(tools: &'a Tools) -> Self {
@@ -49,23 +67,26 @@ impl<'a> Bed<'a> {
     }
 
     /// A cluster with a primary, and secondaries.
-    pub(super) fn whole(&mut self, nodes: usize) -> Result<&mut Cluster> {
-        if self.cluster.as_ref().is_none_or(|cluster| cluster.setup.nodes != nodes) {
+    pub(super) fn whole(&mut self, group: Group) -> Result<&mut Cluster> {
+        let kind = (group.nodes(), group.is_citus());
+        if self.cluster.as_ref().is_none_or(|(of, _)| *of != kind) {
             // Taken down before the next one is brought up.
             self.cluster = None;
-            self.cluster = Some(Cluster::start(self.tools, Setup::nodes(nodes))?);
+            self.cluster = Some((kind, Cluster::start(self.tools, group.setup())?));
         }
-        self.cluster.as_mut().context("no cluster")
+        self.cluster.as_mut().map(|(_, cluster)| cluster).context("no cluster")
     }
 
     /// Measures one case.
     pub(super) fn measure(&mut self, case: Case, runs: usize) -> Result<Measured> {
-        let mut measured = Measured { pauses_s: Vec::new(), was_whole_again: true, problem: None };
+        let mut measured = Measured::nothing();
         for run in 1..=runs {
-            let cluster = self.whole(case.nodes)?;
-            let (pause, ended) = once(cluster, case)?;
-            eprintln!("  {} {run}/{runs}: {:.2} s", case.name(), pause.as_secs_f64());
-            measured.pauses_s.push(pause.as_secs_f64());
+            let cluster = self.whole(case.group)?;
+            let (times, ended) = once(cluster, case)?;
+            let [pause_s, whole_s] = [times.pause, times.whole].map(|time| time.as_secs_f64());
+            eprintln!("  {} {run}/{runs}: {pause_s:.2} s, whole again after {whole_s:.2} s", case.name());
+            measured.pauses_s.push(pause_s);
+            measured.whole_s.push(whole_s);
             match ended {
                 Ended::Whole => {}
                 Ended::NotWhole(dump) => {
@@ -81,6 +102,7 @@ impl<'a> Bed<'a> {
             }
         }
         measured.pauses_s.sort_by(f64::total_cmp);
+        measured.whole_s.sort_by(f64::total_cmp);
         Ok(measured)
     }
 }
@@ -91,27 +113,42 @@ enum Ended {
     Wrong(String),
 }
 
-fn once(cluster: &mut Cluster, case: Case) -> Result<(Duration, Ended)> {
+struct Times {
+    pause: Duration,
+    whole: Duration,
+}
+
+fn once(cluster: &mut Cluster, case: Case) -> Result<(Times, Ended)> {
     let loss = case.loss;
-    let primary = cluster.primary()?;
+    let primary = cluster.primary_of(case.group.number())?;
     let load = if case.is_under_load { Some(Load::start(cluster)?) } else { None };
-    let writer = cluster.writer()?;
+    let clients = match case.group {
+        Group::Alone(_) => Clients::from(cluster.writer()?),
+        Group::Worker | Group::Coordinator if case.is_held() => cluster.clients(Patience::Long)?,
+        Group::Worker | Group::Coordinator => cluster.clients(Patience::Short)?,
+    };
     let since = Instant::now();
-    loss.strike(cluster, &primary)?;
-    let served = writer
-        .wait_for_interruption(since, INTERRUPTED)
-        .and_then(|()| writer.wait_for_ack(TAKEOVER).map(drop));
+    loss.strike(cluster, &primary, case.group.number())?;
+    let interrupted = if case.is_held() { Ok(()) } else { clients.wait_for_interruption(since, INTERRUPTED) };
+    let served = interrupted.and_then(|()| clients.wait_for_acks(TAKEOVER));
     drop(load);
     loss.heal(cluster, &primary)?;
-    let whole = cluster.wait_whole(WHOLE);
-    let pause = writer.ledger().longest_pause(since);
-    let ledger = writer.stop();
-    let verified = cluster.verify(&[ledger]);
-    let ended = match (served, whole, verified) {
+    let whole = match case.group {
+        Group::Alone(_) => cluster.wait_whole(WHOLE),
+        Group::Worker | Group::Coordinator => cluster.wait_in_order(WHOLE),
+    };
+    let times = Times { pause: clients.longest_pause(since), whole: since.elapsed() };
+    let unharmed = if case.is_held() { clients.expect_no_errors() } else { Ok(()) };
+    let ledgers = clients.stop();
+    let verified = match case.group {
+        Group::Alone(_) => cluster.verify(&ledgers),
+        Group::Worker | Group::Coordinator => cluster.verify_formation(&ledgers),
+    };
+    let ended = match (served, whole, verified.and(unharmed)) {
         (Err(error), _, _) => Ended::Wrong(format!("{}: {error:#}\n{}", case.name(), cluster.dump())),
         (Ok(()), Err(_), _) => Ended::NotWhole(cluster.dump()),
         (Ok(()), Ok(()), Err(error)) => Ended::Wrong(format!("{}: {error:#}", case.name())),
         (Ok(()), Ok(()), Ok(())) => Ended::Whole,
     };
-    Ok((pause, ended))
+    Ok((times, ended))
 }

@@ -15,8 +15,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 
-use crate::harness::{Tools, unavailable};
-use case::Case;
+use crate::harness::{Tools, lacks_citus, unavailable};
+use case::{Case, Group};
 use footprint::Footprint;
 use measure::Measured;
 
@@ -27,10 +27,14 @@ pub(crate) fn run() -> Result<ExitCode> {
     }
     let runs = number_from_environment("BENCH_RUNS", 3)?;
     let chosen: Vec<String> = std::env::args().skip(2).collect();
-    let cases: Vec<Case> = Case::all()
+    let mut cases: Vec<Case> = Case::all()
         .into_iter()
         .filter(|case| chosen.is_empty() || chosen.iter().any(|word| case.name().contains(word)))
         .collect();
+    if let Some(reason) = lacks_citus(&Group::Worker.setup()) {
+        eprintln!("formations are not measured: {reason}");
+        cases.retain(|case| !case.group.is_citus());
+    }
 
     let chosen = std::env::var("BENCH_SYSTEMS").unwrap_or_else(|_unset| "ours,peer".to_owned());
     let mut systems = Vec::new();
@@ -59,13 +63,16 @@ struct System {
 
 impl System {
     fn measure(name: &str, tools: &Tools, cases: &[Case], runs: usize) -> Result<Self> {
+        let is_ours = !tools.needs_pghost;
         let version = tools.version()?;
         eprintln!("{name} ({version})");
         let mut pauses = Vec::new();
         let mut bed = measure::Bed::new(tools);
-        let idle = Footprint::of_idle_keeper(bed.whole(2)?)?;
+        let idle = Footprint::of_idle_keeper(bed.whole(Group::Alone(2))?)?;
         for case in cases {
-            pauses.push(bed.measure(*case, runs)?);
+            // Debian's is built without Citus.
+            let is_measured = is_ours || !case.group.is_citus();
+            pauses.push(if is_measured { bed.measure(*case, runs)? } else { Measured::nothing() });
         }
         Ok(Self { name: format!("{name} {version}"), pauses, idle })
     }

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::System;
-use super::case::Case;
+use super::case::{Case, Group};
 use super::measure::Measured;
 
 /// Prints both to standard output. The first system is the one that the others are compared with.
@@ -12,7 +12,7 @@ pub(super) fn print(cases: &[Case], systems: &[System]) {
     let names: Vec<&str> = systems.iter().map(|system| system.name.as_str()).collect();
     print_row("the primary", "nodes", "goal", &names, "ratio");
     println!(
-        "|{:-<43}|{:-<7}|{:-<8}|{}{:-<8}|",
+        "|{:-<47}|{:-<7}|{:-<8}|{}{:-<8}|",
         "",
         "",
         "",
@@ -20,7 +20,7 @@ pub(super) fn print(cases: &[Case], systems: &[System]) {
         ""
     );
     for (index, case) in cases.iter().enumerate() {
-        let cells: Vec<String> = systems.iter().map(|system| cell(&system.pauses[index])).collect();
+        let cells: Vec<String> = systems.iter().map(|system| cell(*case, &system.pauses[index])).collect();
         let cells: Vec<&str> = cells.iter().map(String::as_str).collect();
         let medians: Vec<f64> = systems.iter().filter_map(|system| system.pauses[index].median_s()).collect();
         let ratio = match medians.as_slice() {
@@ -28,7 +28,7 @@ pub(super) fn print(cases: &[Case], systems: &[System]) {
             _ => String::new(),
         };
         let goal = format!("{:.1}", case.goal_s(with_two_nodes_s(cases, systems, case)));
-        print_row(&case.description(), &case.nodes.to_string(), &goal, &cells, &ratio);
+        print_row(&case.description(), &case.group.nodes().to_string(), &goal, &cells, &ratio);
     }
     println!();
     for system in systems {
@@ -49,17 +49,20 @@ pub(super) fn print(cases: &[Case], systems: &[System]) {
 
 /// What the first system took for the same loss in a group of two.
 fn with_two_nodes_s(cases: &[Case], systems: &[System], case: &Case) -> Option<f64> {
-    let index = cases.iter().position(|other| other.nodes == 2 && other.loss == case.loss)?;
+    let index = cases.iter().position(|other| other.group == Group::Alone(2) && other.loss == case.loss)?;
     systems.first()?.pauses[index].median_s()
 }
 
 fn print_row(what: &str, nodes: &str, goal: &str, cells: &[&str], ratio: &str) {
     let cells: String = cells.iter().map(|cell| format!(" {cell:<25} |")).collect();
-    println!("| {what:<41} | {nodes:>5} | {goal:>6} |{cells} {ratio:>6} |");
+    println!("| {what:<45} | {nodes:>5} | {goal:>6} |{cells} {ratio:>6} |");
 }
 
-fn cell(measured: &Measured) -> String {
-    let median = measured.median_s().map_or_else(|| "-".to_owned(), |median| format!("{median:.2}"));
+fn cell(case: Case, measured: &Measured) -> String {
+    let mut median = measured.median_s().map_or_else(|| "-".to_owned(), |median| format!("{median:.2}"));
+    if let (Some(goal), Some(whole)) = (case.whole_goal_s(), measured.median_whole_s()) {
+        median = format!("{median}, whole {whole:.1} of {goal:.0}");
+    }
     match (&measured.problem, measured.was_whole_again) {
         (Some(_), _) => format!("{median}, WRONG"),
         (None, false) => format!("{median}, not whole again"),
@@ -75,6 +78,7 @@ fn to_json(cases: &[Case], system: &System) -> Value {
             let value = json!({
                 "median_s": measured.median_s(),
                 "runs_s": measured.pauses_s,
+                "whole_median_s": measured.median_whole_s(),
                 "whole_again": measured.was_whole_again,
                 "problem": measured.problem,
             });

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 
 use super::reader::{Element, Reader, Sighting};
 use crate::harness::{
-    Audience, Cluster, Host, Ledger, Pace, Setup, SmallDisk, SteppedClock, Target, Tools, Writer,
+    Application, Audience, Cluster, Host, Ledger, Pace, Setup, SmallDisk, SteppedClock, Target, Tools, Writer,
 };
 
 /// Clients that look for the primary and append.
@@ -61,11 +61,13 @@ impl Bed {
         let targets: Vec<Target> = cluster.nodes.iter().map(|host| cluster.target(host)).collect();
         for number in 1..=FOLLOWERS {
             let door = cluster.client_door()?;
-            self.followers.push(Writer::start(number, door, targets.clone(), Audience::ReadWrite, FOLLOWING));
+            let follower = Application::new(Audience::ReadWrite, FOLLOWING);
+            self.followers.push(Writer::start(number, door, targets.clone(), follower));
         }
         for (number, (host, target)) in (FOLLOWERS + 1..).zip(cluster.nodes.iter().zip(&targets)) {
             let door = host.link.namespace.door()?;
-            self.stayers.push(Writer::start(number, door, vec![target.clone()], Audience::Any, STAYING));
+            let stayer = Application::new(Audience::Any, STAYING);
+            self.stayers.push(Writer::start(number, door, vec![target.clone()], stayer));
         }
         let writers = FOLLOWERS + targets.len();
         self.readers.push(Reader::start(cluster.client_door()?, targets.clone(), writers));

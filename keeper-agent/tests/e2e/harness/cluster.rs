@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
 use std::marker::PhantomData;
+use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
+use super::citus::Formation;
 use super::host::{Host, give_to_postgres};
 use super::ledger::{Ledger, check_one_writer};
 use super::network::{Door, Link, Network};
@@ -20,10 +22,11 @@ use super::sql::{Sql, Target};
 use super::sweep::{is_kept, remove_directory, run_directory};
 use super::tools::Tools;
 use super::wait::wait_for;
-use super::writer::{Audience, Pace, TABLE_DDL, Writer};
+use super::workload::TABLE_DDL;
+use super::writer::{Application, Audience, Pace, Writer};
 
 /// How long a monitor or a node may take until it is up for the first time.
-const START_DEADLINE: Duration = Duration::from_secs(90);
+pub(super) const START_DEADLINE: Duration = Duration::from_secs(90);
 
 /// What a cluster is made of.
 #[derive(Clone, Debug, Default)]
@@ -36,6 +39,8 @@ pub(crate) struct Setup {
     pub(crate) environment: Vec<(String, String)>,
     /// Options that single nodes are created with, by their names.
     pub(crate) options: Vec<(&'static str, &'static [&'static str])>,
+    /// A Citus formation in place of `nodes`.
+    pub(crate) formation: Option<Formation>,
 }
 
 impl Setup {
@@ -50,7 +55,7 @@ impl Setup {
         self
     }
 
-    fn options_of(&self, name: &str) -> &'static [&'static str] {
+    pub(super) fn options_of(&self, name: &str) -> &'static [&'static str] {
         self.options.iter().find(|(of, _)| *of == name).map_or(&[], |(_, options)| options)
     }
 }
@@ -91,6 +96,9 @@ impl Cluster {
 
     /// The first node, then all the others at once.
     fn add_nodes(&mut self) -> Result<()> {
+        if let Some(formation) = self.setup.formation {
+            return self.add_formation(formation);
+        }
         for number in 1..=self.setup.nodes {
             let name = format!("n{number}");
             self.add_node(&name, self.setup.options_of(&name))?;
@@ -192,6 +200,7 @@ impl Cluster {
         let mut host = Host::new(&self.network, &self.tools, &self.directory, name, number)?;
         self.equip(&host)?;
         host.environment.clone_from(&self.setup.environment);
+        host.environment.extend(self.setup.formation.iter().flat_map(Formation::environment));
         self.nodes.push(host);
         self.nodes.last_mut().context("no host")
     }
@@ -211,13 +220,15 @@ impl Cluster {
         self.host_mut(name)?.start(&args)
     }
 
-    /// The arguments of `pg_autoctl create postgres` on a host.
+    /// The arguments of `pg_autoctl create` on a host.
     pub(crate) fn create_args(&self, host: &Host) -> Vec<String> {
         let address = host.address().to_string();
         let uri = self.monitor_uri(host);
-        let mut args = strings(&[
-            "create",
-            "postgres",
+        let mut args = match self.setup.formation {
+            None => strings(&["create", "postgres", "--pg-hba-lan"]),
+            Some(formation) => formation.create(&host.name),
+        };
+        args.extend(strings(&[
             "--pgport",
             "5432",
             "--hostname",
@@ -226,8 +237,7 @@ impl Cluster {
             &host.name,
             "--monitor",
             &uri,
-            "--pg-hba-lan",
-        ]);
+        ]));
         args.extend(self.setup.security.options(&host.directory.join("tls")));
         args
     }
@@ -284,12 +294,16 @@ impl Cluster {
 
     /// How an application reaches a node.
     pub(crate) fn target(&self, host: &Host) -> Target {
-        let is_scram = self.setup.security.auth == Auth::Scram;
+        let (user, dbname) = match (self.setup.formation, self.setup.security.auth) {
+            (Some(_), _) => (Formation::USER, Formation::DATABASE),
+            (None, Auth::Scram) => ("app", "postgres"),
+            (None, Auth::Trust) => ("postgres", "postgres"),
+        };
         Target {
             host: host.address(),
             port: 5432,
-            user: if is_scram { "app" } else { "postgres" },
-            dbname: "postgres",
+            user,
+            dbname,
             password: self.setup.security.password(),
             tls: self.tls(),
         }
@@ -307,7 +321,12 @@ impl Cluster {
     pub(crate) fn writer(&mut self) -> Result<Writer> {
         let targets = self.nodes.iter().map(|host| self.target(host)).collect();
         let door = self.client.namespace.door()?;
-        self.start_writer(door, targets, Audience::ReadWrite)
+        self.start_writer(door, targets, Application::new(Audience::ReadWrite, Pace::BRISK))
+    }
+
+    /// The address of the clients.
+    pub(crate) fn client_address(&self) -> Ipv4Addr {
+        self.client.address
     }
 
     /// A way into the namespace of the clients.
@@ -319,7 +338,7 @@ impl Cluster {
     pub(crate) fn local_writer(&mut self, name: &str) -> Result<Writer> {
         let host = self.host(name)?;
         let (door, target) = (host.link.namespace.door()?, self.target(host));
-        self.start_writer(door, vec![target], Audience::Any)
+        self.start_writer(door, vec![target], Application::new(Audience::Any, Pace::BRISK))
     }
 
     /// Starts a client that reads from one node.
@@ -327,9 +346,14 @@ impl Cluster {
         Ok(Reader::start(self.client.namespace.door()?, self.target(self.host(name)?), query))
     }
 
-    fn start_writer(&mut self, door: Door, targets: Vec<Target>, audience: Audience) -> Result<Writer> {
+    pub(super) fn start_writer(
+        &mut self,
+        door: Door,
+        targets: Vec<Target>,
+        application: Application,
+    ) -> Result<Writer> {
         self.writers_started += 1;
-        let writer = Writer::start(self.writers_started, door, targets, audience, Pace::BRISK);
+        let writer = Writer::start(self.writers_started, door, targets, application);
         writer.wait_for_ack(Duration::from_secs(20))?;
         Ok(writer)
     }
@@ -342,7 +366,7 @@ impl Cluster {
 
     /// The same, when the monitor is not the one to ask who is primary.
     pub(crate) fn verify_on(&self, primary: &str, ledgers: &[Ledger]) -> Result<()> {
-        let present = rows_of_ledger(self.host(primary)?)?;
+        let present = rows_of(self.host(primary)?, "postgres", "select writer, value from ledger")?;
         for ledger in ledgers {
             let missing = ledger.missing(&present);
             ensure!(
@@ -373,16 +397,17 @@ impl Drop for Cluster {
     }
 }
 
-fn rows_of_ledger(host: &Host) -> Result<BTreeSet<(usize, u64)>> {
-    let text = host.psql("postgres", "select writer, value from ledger")?;
+/// The writers and values that a query finds.
+pub(super) fn rows_of(host: &Host, dbname: &str, sql: &str) -> Result<BTreeSet<(usize, u64)>> {
+    let text = host.psql(dbname, sql)?;
     let row = |line: &str| -> Option<(usize, u64)> {
         let (writer, value) = line.split_once('|')?;
         Some((writer.parse().ok()?, value.parse().ok()?))
     };
-    text.lines().map(|line| row(line).with_context(|| format!("no row of the ledger: {line}"))).collect()
+    text.lines().map(|line| row(line).with_context(|| format!("no writer and value: {line}"))).collect()
 }
 
-fn strings(parts: &[&str]) -> Vec<String> {
+pub(super) fn strings(parts: &[&str]) -> Vec<String> {
     parts.iter().map(|part| (*part).to_owned()).collect()
 }
 

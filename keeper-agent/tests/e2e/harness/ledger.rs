@@ -31,6 +31,8 @@ pub(crate) struct Ledger {
     pub(crate) last_sent: u64,
     /// Commits that a server reported with a warning: not replicated, so not acknowledged.
     pub(crate) unreplicated: Vec<u64>,
+    /// How often something went wrong.
+    pub(crate) failures: usize,
     /// The last things that went wrong, for people.
     pub(crate) errors: VecDeque<(Instant, String)>,
     /// When it began.
@@ -47,12 +49,14 @@ impl Ledger {
             acks: Vec::new(),
             last_sent: 0,
             unreplicated: Vec::new(),
+            failures: 0,
             errors: VecDeque::new(),
             began: Instant::now(),
         }
     }
 
     pub(crate) fn error(&mut self, error: &anyhow::Error) {
+        self.failures += 1;
         if self.errors.len() >= ERRORS_KEPT {
             self.errors.pop_front();
         }

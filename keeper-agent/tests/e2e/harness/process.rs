@@ -1,7 +1,7 @@
 //! Processes: run to the end with a deadline, found by their namespace, signalled by id.
 
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write as _};
 use std::os::unix::fs::MetadataExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -46,14 +46,26 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
 
 /// Runs a command to its end, or kills it when the time is over.
 pub(crate) fn run_to_end(command: &mut Command, within: Duration) -> Result<Ended> {
+    finish(command.stdin(Stdio::null()), "", within)
+}
+
+/// The same with something to read, which must fit into a pipe.
+pub(crate) fn run_to_end_with_input(command: &mut Command, input: &str, within: Duration) -> Result<Ended> {
+    finish(command.stdin(Stdio::piped()), input, within)
+}
+
+fn finish(command: &mut Command, input: &str, within: Duration) -> Result<Ended> {
     let mut child = command
-        .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .with_context(|| format!("cannot start {command:?}"))?;
     let stdout = read_aside(child.stdout.take());
     let stderr = read_aside(child.stderr.take());
+    if let Some(mut stdin) = child.stdin.take() {
+        // It may end without reading; that shows in how it ends.
+        let _reads_nothing = stdin.write_all(input.as_bytes());
+    }
     let Some(status) = wait_child(&mut child, within)? else {
         child.kill()?;
         child.wait()?;

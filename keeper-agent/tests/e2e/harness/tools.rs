@@ -9,7 +9,10 @@ use std::sync::OnceLock;
 
 use anyhow::{Context, Result, anyhow, ensure};
 
+use super::citus::Citus;
+use super::cluster::Setup;
 use super::peer;
+use super::standin;
 use super::sweep::run_directory;
 
 /// What both builds call their extension and its library.
@@ -36,7 +39,16 @@ impl Tools {
     /// `PGAF_AUTOCTL` and `PGAF_EXTENSION_LIBRARY` name.
     pub(crate) fn ours() -> Result<Self> {
         static TREE: OnceLock<Result<Tools, String>> = OnceLock::new();
-        once(&TREE, || Self::assemble("ours", &our_build()?, false))
+        once(&TREE, || Self::assemble("ours", &Build::ours()?, false, Citus::Installed))
+    }
+
+    /// The same, with the stand-in for Citus if that is what a cluster gets.
+    pub(crate) fn ours_for(setup: &Setup) -> Result<Self> {
+        static TREE: OnceLock<Result<Tools, String>> = OnceLock::new();
+        if setup.formation.is_none() || Citus::here() == Citus::Installed {
+            return Self::ours();
+        }
+        once(&TREE, || Self::assemble("standin", &Build::ours()?, false, Citus::Standin))
     }
 
     /// Debian's pg_auto_failover, unpacked but not installed.
@@ -44,7 +56,7 @@ impl Tools {
         static TREE: OnceLock<Result<Tools, String>> = OnceLock::new();
         once(&TREE, || {
             let unpacked = peer::unpack(&run_directory().join("peer-packages"))?;
-            Self::assemble("peer", &unpacked, true)
+            Self::assemble("peer", &unpacked, true, Citus::Installed)
         })
     }
 
@@ -56,7 +68,7 @@ impl Tools {
         Ok(text.split_whitespace().find(version).unwrap_or("of unknown version").to_owned())
     }
 
-    fn assemble(name: &str, build: &Build, needs_pghost: bool) -> Result<Self> {
+    fn assemble(name: &str, build: &Build, needs_pghost: bool, citus: Citus) -> Result<Self> {
         let root = run_directory().join(format!("tools-{name}"));
         let installed = Installed::find()?;
         let tree = |path: &Path| root.join(path.strip_prefix("/").unwrap_or(path));
@@ -69,6 +81,9 @@ impl Tools {
         let extensions = tree(&installed.share).join("extension");
         fs::remove_file(&extensions)?;
         link_all(&installed.share.join("extension"), &extensions)?;
+        if citus == Citus::Standin {
+            standin::replace_citus(&tree(&installed.lib), &extensions)?;
+        }
 
         place(&build.autoctl, &bin)?;
         place(&build.library, &tree(&installed.lib))?;
@@ -79,42 +94,49 @@ impl Tools {
     }
 }
 
+impl Build {
+    /// What cargo has built.
+    pub(crate) fn ours() -> Result<Self> {
+        let built = env!("CARGO_BIN_EXE_pg_autoctl");
+        let autoctl = PathBuf::from(std::env::var_os("PGAF_AUTOCTL").unwrap_or_else(|| built.into()));
+        let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let library = match std::env::var_os("PGAF_EXTENSION_LIBRARY") {
+            Some(path) => PathBuf::from(path),
+            None => autoctl.with_file_name(format!("lib{EXTENSION}.so")),
+        };
+        ensure!(
+            library.exists(),
+            "the extension is not built: {} is missing; run `make build-extension`, or set PGAF_EXTENSION_LIBRARY",
+            library.display()
+        );
+        let mut extension_files = vec![repository.join(format!("pgaf-extension/{EXTENSION}.control"))];
+        for entry in fs::read_dir(repository.join("sql"))? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|extension| extension == "sql") {
+                extension_files.push(path);
+            }
+        }
+        Ok(Self { autoctl, library, extension_files })
+    }
+}
+
 fn once(cell: &OnceLock<Result<Tools, String>>, make: impl FnOnce() -> Result<Tools>) -> Result<Tools> {
     cell.get_or_init(|| make().map_err(|error| format!("{error:#}"))).clone().map_err(|error| anyhow!(error))
 }
 
-fn our_build() -> Result<Build> {
-    let built = env!("CARGO_BIN_EXE_pg_autoctl");
-    let autoctl = PathBuf::from(std::env::var_os("PGAF_AUTOCTL").unwrap_or_else(|| built.into()));
-    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let library = match std::env::var_os("PGAF_EXTENSION_LIBRARY") {
-        Some(path) => PathBuf::from(path),
-        None => autoctl.with_file_name(format!("lib{EXTENSION}.so")),
-    };
-    ensure!(
-        library.exists(),
-        "the extension is not built: {} is missing; run `make build-extension`, or set PGAF_EXTENSION_LIBRARY",
-        library.display()
-    );
-    let mut extension_files = vec![repository.join(format!("pgaf-extension/{EXTENSION}.control"))];
-    for entry in fs::read_dir(repository.join("sql"))? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "sql") {
-            extension_files.push(path);
-        }
-    }
-    Ok(Build { autoctl, library, extension_files })
-}
-
 /// The Postgres of this machine.
-struct Installed {
-    bin: PathBuf,
-    lib: PathBuf,
-    share: PathBuf,
+pub(crate) struct Installed {
+    /// Its programs.
+    pub(crate) bin: PathBuf,
+    /// Libraries of extensions.
+    pub(crate) lib: PathBuf,
+    /// The directory with `extension`.
+    pub(crate) share: PathBuf,
 }
 
 impl Installed {
-    fn find() -> Result<Self> {
+    /// What `PG_CONFIG`, or Debian's Postgres 15, says.
+    pub(crate) fn find() -> Result<Self> {
         let asked = std::env::var("PG_CONFIG");
         let default = "/usr/lib/postgresql/15/bin/pg_config".to_owned();
         let pg_config = asked.unwrap_or(default);

@@ -15,6 +15,19 @@ const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(20);
 pub(crate) fn wait_for<T>(
     what: &str,
     within: Duration,
+    look: impl FnMut() -> Result<Option<T>>,
+) -> Result<T> {
+    wait_looking_every(LOOK_AGAIN_AFTER, what, within, look)
+}
+
+/// The same for looks that cost so much that there should be a longer time between them.
+///
+/// # Errors
+/// As `wait_for`.
+pub(crate) fn wait_looking_every<T>(
+    interval: Duration,
+    what: &str,
+    within: Duration,
     mut look: impl FnMut() -> Result<Option<T>>,
 ) -> Result<T> {
     let began = Instant::now();
@@ -30,6 +43,6 @@ pub(crate) fn wait_for<T>(
                 None => bail!("waited {within:?} for {what}"),
             }
         }
-        std::thread::sleep(LOOK_AGAIN_AFTER);
+        std::thread::sleep(interval);
     }
 }

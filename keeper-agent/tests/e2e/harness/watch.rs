@@ -1,8 +1,9 @@
 //! What the monitor says of the cluster, and waiting for it to say something.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use super::cluster::Cluster;
 use super::sql::Sql;
@@ -22,12 +23,20 @@ pub(crate) struct NodeRow {
     /// It has reported lately, and since the monitor was started.
     pub(crate) is_fresh: bool,
     pub(crate) timeline: u32,
+    pub(crate) group: i32,
+    /// The Citus cluster it belongs to; `default` for all that may be promoted.
+    pub(crate) citus_cluster: String,
 }
 
 impl NodeRow {
     /// The state, when goal and report agree on it and the report is no old one.
     pub(crate) fn settled(&self) -> Option<&str> {
         (self.goal == self.reported && self.is_fresh).then_some(self.goal.as_str())
+    }
+
+    /// It serves writes, as the monitor sees it.
+    pub(crate) fn writes(&self) -> bool {
+        matches!(self.settled(), Some("primary" | "wait_primary" | "single"))
     }
 }
 
@@ -54,8 +63,8 @@ impl Cluster {
     pub(crate) fn rows(&self) -> Result<Vec<NodeRow>> {
         let sql = "select nodeid, nodename, goalstate, reportedstate, health, reportedtli, \
                    now() - reporttime < interval '2500 ms' \
-                   and (reporttime > pg_postmaster_start_time() or now() < pg_postmaster_start_time()) \
-                   from pgautofailover.node order by nodeid";
+                   and (reporttime > pg_postmaster_start_time() or now() < pg_postmaster_start_time()), \
+                   groupid, nodecluster from pgautofailover.node order by nodeid";
         let rows = self.on_monitor(|monitor| monitor.rows(sql))?;
         rows.into_iter().map(node_row).collect()
     }
@@ -83,34 +92,41 @@ impl Cluster {
         })
     }
 
-    /// Waits until one node is primary and all the others are secondary.
+    /// Waits until in every group one node is primary and all the others are secondary.
     pub(crate) fn wait_whole(&self, within: Duration) -> Result<()> {
-        wait_for("one primary, all others secondary", within, || {
+        wait_for("one primary, all others secondary", within, || self.check_whole().map(Some))
+    }
+
+    /// In every group one node is primary and all the others are secondary.
+    pub(super) fn check_whole(&self) -> Result<()> {
+        let rows = self.rows()?;
+        let is_whole = |group: &i32| {
+            let of_group = || rows.iter().filter(|row| row.group == *group);
+            let count = |state: &str| of_group().filter(|row| row.settled() == Some(state)).count();
+            count("primary") == 1 && count("secondary") == of_group().count() - 1
+        };
+        let groups: BTreeSet<i32> = rows.iter().map(|row| row.group).collect();
+        ensure!(rows.len() == self.nodes.len() && groups.iter().all(is_whole), "{}", describe(&rows));
+        Ok(())
+    }
+
+    /// Waits until that node serves writes, as the monitor sees it.
+    pub(crate) fn wait_primary_is(&self, name: &str, within: Duration) -> Result<()> {
+        wait_for(&format!("{name} to be primary"), within, || {
             let rows = self.rows()?;
-            let count = |state: &str| rows.iter().filter(|row| row.settled() == Some(state)).count();
-            if count("primary") == 1 && count("secondary") == rows.len() - 1 && rows.len() == self.nodes.len()
-            {
+            if primary_of(&rows, group_of(&rows, name)?)? == name {
                 return Ok(Some(()));
             }
             bail!("{}", describe(&rows))
         })
     }
 
-    /// Waits until that node serves writes, as the monitor sees it.
-    pub(crate) fn wait_primary_is(&self, name: &str, within: Duration) -> Result<()> {
-        wait_for(&format!("{name} to be primary"), within, || {
-            let primary = self.primary()?;
-            if primary == name {
-                return Ok(Some(()));
-            }
-            bail!("{}", describe(&self.rows()?))
-        })
-    }
-
     /// Waits until a node other than that one serves writes, as the monitor sees it; returns its name.
     pub(crate) fn wait_another_primary(&self, than: &str, within: Duration) -> Result<String> {
         wait_for(&format!("another primary than {than}"), within, || {
-            Ok(Some(self.primary()?).filter(|primary| primary != than))
+            let rows = self.rows()?;
+            let primary = primary_of(&rows, group_of(&rows, than)?)?;
+            Ok((primary != than).then(|| primary.to_owned()))
         })
     }
 
@@ -120,21 +136,34 @@ impl Cluster {
         Ok(rows.filter(|row| row.settled() == Some("secondary")).map(|row| row.name).collect())
     }
 
-    /// The name of the node that serves writes, as the monitor sees it.
+    /// The name of the node that serves writes, as the monitor sees it; in a Citus formation that of the coordinator.
     pub(crate) fn primary(&self) -> Result<String> {
-        let writes = |row: &NodeRow| matches!(row.settled(), Some("primary" | "wait_primary" | "single"));
-        let rows = self.rows()?;
-        let mut primaries = rows.iter().filter(|row| writes(row));
-        match (primaries.next(), primaries.next()) {
-            (Some(row), None) => Ok(row.name.clone()),
-            _ => bail!("no single primary: {}", describe(&rows)),
-        }
+        self.primary_of(0)
     }
+
+    /// The same of any group.
+    pub(crate) fn primary_of(&self, group: i32) -> Result<String> {
+        primary_of(&self.rows()?, group).map(str::to_owned)
+    }
+}
+
+fn primary_of(rows: &[NodeRow], group: i32) -> Result<&str> {
+    let mut primaries = rows.iter().filter(|row| row.group == group && row.writes());
+    match (primaries.next(), primaries.next()) {
+        (Some(row), None) => Ok(&row.name),
+        _ => bail!("no single primary of group {group}: {}", describe(rows)),
+    }
+}
+
+fn group_of(rows: &[NodeRow], name: &str) -> Result<i32> {
+    let row = rows.iter().find(|row| row.name == name);
+    row.map(|row| row.group).with_context(|| format!("the monitor knows no {name}: {}", describe(rows)))
 }
 
 fn node_row(row: Vec<Option<String>>) -> Result<NodeRow> {
     let values: Vec<String> = row.into_iter().map(Option::unwrap_or_default).collect();
-    let [id, name, goal, reported, health, timeline, is_fresh] = values.as_slice() else {
+    let [id, name, goal, reported, health, timeline, is_fresh, group, citus_cluster] = values.as_slice()
+    else {
         bail!("a node's row has {} columns", values.len());
     };
     Ok(NodeRow {
@@ -145,6 +174,8 @@ fn node_row(row: Vec<Option<String>>) -> Result<NodeRow> {
         health: health.parse()?,
         timeline: timeline.parse()?,
         is_fresh: is_fresh == "t",
+        group: group.parse()?,
+        citus_cluster: citus_cluster.clone(),
     })
 }
 

@@ -8,17 +8,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Result, anyhow, bail};
 
-use super::ledger::{Ack, Ledger};
+use super::ledger::Ledger;
 use super::network::Door;
 use super::sql::{Session, Target, new_runtime};
 use super::wait::wait_for;
+use super::workload::{Server, Workload};
 
 /// `connect_timeout`, for each host.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// After this long the client drops the connection and connects again.
-const STATEMENT_TIMEOUT: Duration = Duration::from_secs(2);
+/// After this long without an answer most clients drop the connection and connect again.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How fast a writer is.
 #[derive(Clone, Copy, Debug)]
@@ -35,11 +36,6 @@ impl Pace {
         Self { commit: Duration::from_millis(3), retry: Duration::from_millis(10) };
 }
 
-/// The table that is written to.
-pub(crate) const TABLE_DDL: &str = "create table if not exists ledger(\
-     writer int not null, value bigint not null, primary key (writer, value)); \
-     grant all on ledger to public;";
-
 /// A running writer; stopped on drop.
 pub(crate) struct Writer {
     ledger: Arc<Mutex<Ledger>>,
@@ -47,7 +43,7 @@ pub(crate) struct Writer {
     thread: Option<JoinHandle<()>>,
 }
 
-/// What kind of client.
+/// Whom a client writes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Audience {
     /// Looks for the server that accepts writes.
@@ -56,22 +52,32 @@ pub(crate) enum Audience {
     Any,
 }
 
+/// What kind of client.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Application {
+    pub(crate) audience: Audience,
+    pub(crate) pace: Pace,
+    pub(crate) workload: Workload,
+    /// After this long without an answer it drops the connection and connects again.
+    pub(crate) patience: Duration,
+}
+
+impl Application {
+    /// One row of the ledger a commit.
+    pub(crate) const fn new(audience: Audience, pace: Pace) -> Self {
+        Self { audience, pace, workload: Workload::Row, patience: PATIENCE }
+    }
+}
+
 impl Writer {
     /// Starts writing from the namespace behind the door.
-    pub(crate) fn start(
-        number: usize,
-        door: Door,
-        targets: Vec<Target>,
-        audience: Audience,
-        pace: Pace,
-    ) -> Self {
+    pub(crate) fn start(number: usize, door: Door, targets: Vec<Target>, application: Application) -> Self {
         let ledger = Arc::new(Mutex::new(Ledger::new(number)));
         let stop = Arc::new(AtomicBool::new(false));
         let client = Client {
             number,
             targets,
-            audience,
-            pace,
+            application,
             ledger: Arc::clone(&ledger),
             stop: Arc::clone(&stop),
             next_value: 1,
@@ -133,8 +139,7 @@ impl Drop for Writer {
 struct Client {
     number: usize,
     targets: Vec<Target>,
-    audience: Audience,
-    pace: Pace,
+    application: Application,
     ledger: Arc<Mutex<Ledger>>,
     stop: Arc<AtomicBool>,
     next_value: u64,
@@ -164,15 +169,15 @@ impl Client {
                     let written = self.write_through(&session).await;
                     if let Err(error) = written {
                         self.ledger().error(&error);
-                        if self.audience == Audience::Any {
+                        if self.application.audience == Audience::Any {
                             // A server that is there and refuses refuses again at once.
-                            tokio::time::sleep(self.pace.retry).await;
+                            tokio::time::sleep(self.application.pace.retry).await;
                         }
                     }
                 }
                 Err(error) => {
                     self.ledger().error(&error);
-                    tokio::time::sleep(self.pace.retry).await;
+                    tokio::time::sleep(self.application.pace.retry).await;
                 }
             }
         }
@@ -196,7 +201,7 @@ impl Client {
 
     async fn try_host(&self, target: &Target) -> Result<Session> {
         let session = Session::open(target, CONNECT_TIMEOUT).await?;
-        if self.audience == Audience::ReadWrite {
+        if self.application.audience == Audience::ReadWrite {
             let rows = session.rows("show transaction_read_only", CONNECT_TIMEOUT).await?;
             if rows.first().and_then(|row| row.first()).cloned().flatten().as_deref() != Some("off") {
                 bail!("the session is read-only");
@@ -206,29 +211,22 @@ impl Client {
     }
 
     async fn write_through(&mut self, session: &Session) -> Result<()> {
+        let Application { pace, workload, patience, .. } = self.application;
+        let server = Server::behind(session, patience).await?;
         while !self.is_stopped() {
             let value = self.next_value;
             self.next_value += 1;
             self.ledger().last_sent = value;
             let sent = Instant::now();
-            let statement = format!(
-                "insert into ledger values ({}, {value}) \
-                 returning host(inet_server_addr()), substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8)",
-                self.number
-            );
-            let rows = session.rows(&statement, STATEMENT_TIMEOUT).await?;
+            workload.commit(session, self.number, value, patience).await?;
             let acked = Instant::now();
             let warnings = session.take_inbox().warnings;
             if !warnings.is_empty() {
                 self.ledger().unreplicated.push(value);
                 bail!("the commit of {value} came with a warning: {}", warnings.join("; "));
             }
-            let mut columns = rows.into_iter().flatten().flatten();
-            let server = columns.next().context("no server address")?;
-            let timeline = columns.next().context("no timeline")?;
-            let timeline = u32::from_str_radix(&timeline, 16)?;
-            self.ledger().acks.push(Ack { value, sent, acked, server, timeline });
-            tokio::time::sleep(self.pace.commit).await;
+            self.ledger().acks.push(server.ack(value, sent, acked));
+            tokio::time::sleep(pace.commit).await;
         }
         Ok(())
     }

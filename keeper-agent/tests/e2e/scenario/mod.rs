@@ -3,6 +3,13 @@
 
 mod bad_input;
 mod branch;
+mod citus;
+mod citus_coordinator_lost;
+mod citus_held_writes;
+mod citus_node_table;
+mod citus_registration;
+mod citus_switchover;
+mod citus_worker_lost;
 mod clock;
 mod data_directory;
 mod disk;
@@ -71,6 +78,12 @@ pub(crate) fn all() -> Vec<Scenario> {
         extension::scenarios(),
         lifecycle::scenarios(),
         bad_input::scenarios(),
+        citus_registration::scenarios(),
+        citus_switchover::scenarios(),
+        citus_worker_lost::scenarios(),
+        citus_coordinator_lost::scenarios(),
+        citus_held_writes::scenarios(),
+        citus_node_table::scenarios(),
     ]
     .into_iter()
     .flatten()

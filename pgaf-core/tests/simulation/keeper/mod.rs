@@ -7,9 +7,9 @@ mod work;
 use std::time::Duration;
 
 use pgaf_core::keeper::{
-    Authority, Moment, Numbering, Observed, Plan, Recall, Server, Step, StopMode, plan_isolated,
+    Authority, Hold, Moment, Numbering, Observed, Plan, Recall, Server, Step, StopMode, plan_isolated,
 };
-use pgaf_core::{Answer, Assignment, Epoch, ReplicationState, Report, TimelineHistory, Upstream};
+use pgaf_core::{Answer, Assignment, Epoch, Peer, ReplicationState, Report, TimelineHistory, Upstream};
 
 use super::postgres::Postgres;
 pub(crate) use look::{Sight, quorum_heard_at};
@@ -47,6 +47,7 @@ pub(crate) struct Keeper {
     pub(crate) reported_epoch: Epoch,
     authority: Authority,
     recall: Recall,
+    coordinator: Option<Peer>,
     pub(crate) work: Work,
     sight: Option<Sight>,
     is_sight_stale: bool,
@@ -72,9 +73,10 @@ pub(crate) struct Keeper {
 }
 
 impl Keeper {
-    /// Of a node that was just registered.
-    pub(crate) fn new() -> Self {
+    /// Of a node that was just registered; a worker's knows the coordinator.
+    pub(crate) fn new(coordinator: Option<Peer>) -> Self {
         Self {
+            coordinator,
             is_up: false,
             assignment: None,
             reported: ReplicationState::Init,
@@ -106,7 +108,8 @@ impl Keeper {
 
     /// A new process: only the state file is left.
     pub(crate) fn start(&mut self, now: u64) {
-        let old = std::mem::replace(self, Self::new());
+        let coordinator = self.coordinator.clone();
+        let old = std::mem::replace(self, Self::new(None));
         *self = Self {
             is_up: true,
             assignment: old.assignment,
@@ -118,7 +121,7 @@ impl Keeper {
             numbering: Numbering::of_start(old.starts + 1),
             next_look: now,
             next_report: now,
-            ..Self::new()
+            ..Self::new(coordinator)
         };
     }
 
@@ -238,6 +241,7 @@ impl Keeper {
         }
         self.is_considered = true;
         let (Some(assignment), Some(sight)) = (&self.assignment, &mut self.sight) else { return };
+        self.recall.coordinator_is(self.coordinator.clone());
         self.recall.wants(assignment, &sight.observed.server);
         sight.observed.memory = self.recall.memory();
         let plan = self.authority.plan(assignment, &sight.observed, FENCE_LIMIT, moment(now));
@@ -280,7 +284,7 @@ impl Keeper {
 
     /// A step has ended.
     pub(crate) fn step_done(&mut self, step: &Step, is_good: bool, now: u64) {
-        self.work.ended(is_good, now);
+        self.work.ended(is_good || step.is_best_effort(), now);
         if is_good {
             self.recall.did(step);
             match step {
@@ -289,9 +293,15 @@ impl Keeper {
                 _ => {}
             }
         } else {
+            self.recall.failed(step);
             self.next_report = now;
         }
         self.look_again();
+    }
+
+    /// A coordinator holds writes for this node, as far as it knows.
+    pub(crate) fn holds_writes(&self) -> bool {
+        self.recall.memory().routing.hold == Hold::Open
     }
 
     /// pg_rewind has said that it cannot work.

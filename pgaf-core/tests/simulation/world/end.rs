@@ -1,6 +1,6 @@
 //! The healed phase: the group becomes whole, or waits for what is gone and says so.
 
-use super::super::invariants::{check_plans, check_whole};
+use super::super::invariants::{check_holds, check_plans, check_whole};
 use super::super::wal::Position;
 use super::World;
 
@@ -67,6 +67,7 @@ impl World {
 
     fn check_end(&self) -> Result<(), String> {
         check_plans(&self.hosts, self.now)?;
+        check_holds(&self.hosts)?;
         if self.profile.allows_data_loss {
             return Ok(());
         }

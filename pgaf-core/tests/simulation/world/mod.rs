@@ -10,7 +10,7 @@ mod replication;
 mod steps;
 
 use pgaf_core::monitor::Decision;
-use pgaf_core::{Node, NodeId};
+use pgaf_core::{Node, NodeId, Peer};
 
 use super::host::Host;
 use super::invariants::{AcknowledgedCommits, Fencing, OneLine, ReportOrder, check_goals};
@@ -53,10 +53,17 @@ pub(crate) struct World {
     log: Log,
 }
 
+/// Nobody that is simulated: it answers or not.
+fn coordinator() -> Peer {
+    Peer { node: NodeId(1000), name: "coordinator".to_owned(), host: "coordinator".to_owned(), port: 5432 }
+}
+
 impl World {
     pub(crate) fn new(seed: u64, wishes: Wishes, is_told: bool) -> Self {
         let mut random = Random::new(seed);
-        let profile = Profile::choose(&mut random, wishes);
+        // Not drawn: the other runs stay what they were.
+        let is_worker_group = seed % 4 == 3;
+        let profile = Profile { is_worker_group, ..Profile::choose(&mut random, wishes) };
         let count = profile.nodes;
         let mut world = Self {
             random,
@@ -64,7 +71,7 @@ impl World {
             archive: Archive::new(),
             network: Network::new(count),
             hosts: (0..count).map(|index| Self::first_host(index, count)).collect(),
-            monitor: Monitor::new(),
+            monitor: Monitor::new(is_worker_group),
             messages: Vec::new(),
             next_node: 1,
             one_line: OneLine::default(),
@@ -87,7 +94,7 @@ impl World {
 
     fn first_host(index: usize, count: usize) -> Host {
         let postgres = if index == 0 { Postgres::initialized(count) } else { Postgres::without_data(count) };
-        Host { node: None, keeper: Keeper::new(), postgres, is_frozen: false, able_since: 0 }
+        Host { node: None, keeper: Keeper::new(None), postgres, is_frozen: false, able_since: 0 }
     }
 
     /// Registers a node on a host, and starts its keeper.
@@ -108,7 +115,7 @@ impl World {
                 self.tell(|_| format!("node {id} is host {index}: priority {priority}, quorum {is_member}"));
                 self.note(&decision);
                 self.hosts[index].node = Some(id);
-                self.hosts[index].keeper = Keeper::new();
+                self.hosts[index].keeper = Keeper::new(self.profile.is_worker_group.then(coordinator));
                 self.hosts[index].keeper.start(self.now);
             }
             Err(refusal) => self.tell(|_| format!("host {index} cannot join: {refusal}")),

@@ -92,7 +92,7 @@ impl World {
         self.tell(|_| format!("host {index} has left its group"));
         let host = &mut self.hosts[index];
         host.node = None;
-        host.keeper = Keeper::new();
+        host.keeper = Keeper::new(None);
         host.postgres.begin_stop(StopMode::Fast, self.now);
     }
 }

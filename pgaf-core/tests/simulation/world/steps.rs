@@ -14,6 +14,9 @@ const CONNECT_MS: u64 = 1000;
 /// A start that takes longer ends as a step; the server goes on to recover.
 const READY_DEADLINE_MS: u64 = 1000;
 
+/// Requests to the coordinator that fail, of a thousand.
+const COORDINATOR_FAILS: u64 = 150;
+
 type Outcome = Result<(), &'static str>;
 
 impl World {
@@ -144,6 +147,11 @@ impl World {
                 postgres.admitted = peers.iter().map(|peer| peer.node).collect();
             }
             Step::SetSynchronousStandbyNames(_) if is_up => postgres.older_names = None,
+            Step::HoldWrites { .. } | Step::ReleaseWrites | Step::RouteWrites { .. } => {
+                if self.random.per_mille(COORDINATOR_FAILS) {
+                    return Err("the coordinator does not answer");
+                }
+            }
             _ => return Err("Postgres does not run as it should"),
         }
         Ok(())

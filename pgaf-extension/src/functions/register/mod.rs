@@ -1,14 +1,18 @@
 //! `register_node`: a node joins a formation.
 
+mod placement;
+
 use std::ffi::CStr;
 
-use pgaf_core::monitor::{Event, assignment_for};
+use pgaf_core::monitor::{self, Event, assignment_for};
 use pgaf_core::{Group, GroupId, Node, NodeId, ReplicationState};
 use pgrx::pg_sys;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 
+use self::placement::Wanted;
+use super::cluster;
 use super::metadata::{check_address, check_name};
 use crate::catalog::load::{self, Row};
 use crate::catalog::{locate, store};
@@ -31,9 +35,9 @@ plans! {
              VALUES ($1, $2, $3, $4, $5, $6, nullif($7, 0), 'init', $8::pgautofailover.replication_state,
                      $9, $10, $11)";
     UNREPORTED(TEXTOID, INT4OID, TEXTOID, TEXTOID, INT4OID, INT8OID) = "
-        SELECT nodeid, nodename
+        SELECT nodeid, nodename, groupid
           FROM pgautofailover.node
-         WHERE formationid = $1 AND groupid = $2 AND (nodename = $3 OR $3 = '') AND nodehost = $4 AND nodeport = $5
+         WHERE formationid = $1 AND (groupid = $2 OR $2 = -1 AND groupid > 0) AND (nodename = $3 OR $3 = '') AND nodehost = $4 AND nodeport = $5
            AND (sysidentifier IS NULL OR sysidentifier = $6) AND reportclock IS NULL";
     OTHER_SYSTEM(TEXTOID, INT4OID, INT8OID) = "
         SELECT sysidentifier
@@ -106,25 +110,48 @@ fn register_node(
 fn register(client: &mut SpiClient<'_>, request: &Request<'_>) -> Result<Vec<Option<String>>, Error> {
     check_values(request)?;
     lock::formation(request.formation);
-    let group = choose_group(client, request)?;
+    let is_citus_now = placement::agree_on_kind(client, request)?;
+    let wanted = placement::wanted_group(request)?;
     agree_on_database(client, request)?;
-    let before = load::group(client, request.formation, group)?;
-    if let Some((id, name)) = find_unreported(client, request, group)? {
-        return answer(&before, id, name);
+    if let Some((id, name, group)) = find_unreported(client, request, wanted)? {
+        return answer(&load::group(client, request.formation, group)?, id, name);
     }
+    let group = placement::choose_group(client, request, wanted)?;
+    let before = load::group(client, request.formation, group)?;
     check_initial_state(request, &before)?;
     check_system_identifier(client, request, group)?;
     let id = choose_id(client, request)?;
-    let name = if request.name.is_empty() { format!("node_{id}") } else { request.name.to_owned() };
+    let name = match request.name {
+        "" => placement::choose_name(client, request, group, id)?,
+        given => given.to_owned(),
+    };
     check_not_taken(client, request, &name)?;
     insert(client, request, group, id, &name)?;
     let (host, port, formation) = (request.host, request.port, request.formation);
-    let joined =
-        format!("Node {id} \"{name}\" ({host}:{port}) joins group {group} of formation \"{formation}\"");
-    store::event(client, id, &joined)?;
-    let joined = load::group(client, formation, group)?;
+    let becomes = if is_citus_now { ", whose kind becomes \"citus\"" } else { "" };
+    let joins = format!(
+        "Node {id} \"{name}\" ({host}:{port}) joins group {group} of formation \"{formation}\"{becomes}"
+    );
+    store::event(client, id, &joins)?;
+    let mut joined = load::group(client, formation, group)?;
+    joined.fewest_standbys_elsewhere = fewest_standbys_elsewhere(client, formation, group)?;
     let step = step::decide(client, &before, &joined, &Event::Registered(id))?;
+    step::follow_setting(client, &before, &step.group)?;
     answer(&step.group, id, name)
+}
+
+/// The smallest quorum of the other groups: what all groups of the formation shall do must be possible there too.
+fn fewest_standbys_elsewhere(
+    client: &mut SpiClient<'_>,
+    formation: &str,
+    group: GroupId,
+) -> Result<Option<usize>, Error> {
+    let mut fewest = None;
+    for other in load::groups(client, formation)?.into_iter().filter(|other| *other != group) {
+        let standbys = monitor::quorum_standbys(&load::group(client, formation, other)?);
+        fewest = Some(fewest.map_or(standbys, |fewest: usize| fewest.min(standbys)));
+    }
+    Ok(fewest)
 }
 
 fn answer(group: &Group, id: NodeId, name: String) -> Result<Vec<Option<String>>, Error> {
@@ -144,11 +171,11 @@ fn answer(group: &Group, id: NodeId, name: String) -> Result<Vec<Option<String>>
 fn find_unreported(
     client: &mut SpiClient<'_>,
     request: &Request<'_>,
-    group: GroupId,
-) -> Result<Option<(NodeId, String)>, Error> {
+    wanted: Wanted,
+) -> Result<Option<(NodeId, String, GroupId)>, Error> {
     let arguments = [
         request.formation.into(),
-        group.0.into(),
+        wanted.as_i32().into(),
         request.name.into(),
         request.host.into(),
         request.port.into(),
@@ -158,7 +185,7 @@ fn find_unreported(
         return Ok(None);
     };
     let row = Row { row, what: "a node" };
-    Ok(Some((NodeId(row.get(1)?), row.get(2)?)))
+    Ok(Some((NodeId(row.get(1)?), row.get(2)?, GroupId(row.get(3)?))))
 }
 
 /// What can be said without looking at anybody else.
@@ -173,6 +200,9 @@ fn check_values(request: &Request<'_>) -> Result<(), Error> {
             hint: "A node of priority 0 is never promoted.",
         });
     }
+    cluster::check_name(request.cluster)?;
+    cluster::check_priority(request.cluster, request.candidate_priority)?;
+    cluster::check_role(request.cluster, request.initial)?;
     if request.desired_id < -1 {
         return Err(Error::Invalid {
             what: format!("{} cannot be the id of a node", request.desired_id),
@@ -180,32 +210,6 @@ fn check_values(request: &Request<'_>) -> Result<(), Error> {
         });
     }
     Ok(())
-}
-
-fn choose_group(client: &mut SpiClient<'_>, request: &Request<'_>) -> Result<GroupId, Error> {
-    let formation_kind = locate::formation(client, request.formation)?.kind;
-    if formation_kind == "citus" {
-        return Err(Error::NotSupported("formations of kind \"citus\" are not supported yet"));
-    }
-    if request.kind != "standalone" {
-        return Err(Error::Invalid {
-            what: format!(
-                "a node of kind \"{}\" cannot join formation \"{}\", whose kind is \"{formation_kind}\"",
-                request.kind, request.formation
-            ),
-            hint: "Use \"pg_autoctl create postgres\", or a formation of kind \"citus\".",
-        });
-    }
-    match request.desired_group {
-        -1 | 0 => Ok(GroupId(0)),
-        other => Err(Error::Invalid {
-            what: format!(
-                "formation \"{}\" of kind \"{formation_kind}\" has no group {other}",
-                request.formation
-            ),
-            hint: "Such a formation has one group, with number 0.",
-        }),
-    }
 }
 
 /// The first node of a formation says which database it serves; the others have to agree.

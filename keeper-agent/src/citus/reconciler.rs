@@ -1,0 +1,197 @@
+//! Tells the local coordinator what the monitor says, again and again.
+
+use std::collections::BTreeSet;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use tokio::net::lookup_host;
+
+use super::address::Address;
+use super::coordinator::{Coordinator, Login};
+use super::hold::HoldName;
+use super::metadata::Metadata;
+use super::reconcile::{Action, COORDINATOR, Known, Situation, actions};
+use super::registration::{register_coordinator, register_secondary, register_worker, remove};
+use super::routing::move_to;
+use crate::monitor::FormationNode;
+use crate::postgres::{Instance, PostgresError};
+
+/// When nothing has changed, it is looked again this often: somebody may have left a prepared transaction behind.
+const PERIOD: Duration = Duration::from_secs(10);
+/// Two-phase commits that a lost node was part of are decided at once, and not when Citus next looks for them.
+const RECOVERY_DEADLINE: Duration = Duration::from_secs(5);
+/// A session waits this long for the locks of others, in milliseconds.
+const LOCK_TIMEOUT: &str = "SET lock_timeout = '5s'";
+
+/// What is remembered between two runs.
+#[derive(Debug, Default)]
+pub struct Reconciler {
+    known: Known,
+    nodes: Vec<FormationNode>,
+    findings: Findings,
+    ran_at: Option<Instant>,
+    told: Vec<String>,
+}
+
+/// What a run has seen and could not do.
+#[derive(Debug, Default)]
+pub struct Findings {
+    /// Prepared transactions that it has seen.
+    holds: Vec<HoldName>,
+    /// The primaries of all groups when two-phase commits were last recovered.
+    primaries: Vec<Address>,
+    /// One sentence each.
+    failures: Vec<String>,
+    /// When it was over.
+    ended_at: Option<Instant>,
+}
+
+impl Reconciler {
+    /// The nodes have changed, something was left to do, or it is time.
+    pub fn is_due(&self, nodes: &[FormationNode]) -> bool {
+        let is_old = self.ran_at.is_none_or(|at| at.elapsed() >= PERIOD);
+        is_old || self.nodes != nodes || !self.findings.failures.is_empty() || !self.findings.holds.is_empty()
+    }
+
+    /// A run, as a future that does not borrow this. `read_at` is when the nodes were asked for.
+    pub fn run(
+        &mut self,
+        instance: Rc<Instance>,
+        login: Login,
+        nodes: Vec<FormationNode>,
+        read_at: Instant,
+    ) -> impl Future<Output = Findings> + 'static {
+        self.known.note(&nodes);
+        self.nodes.clone_from(&nodes);
+        self.ran_at = Some(Instant::now());
+        let is_older = self.findings.ended_at.is_some_and(|ended_at| ended_at <= read_at);
+        let old_holds = if is_older { self.findings.holds.clone() } else { Vec::new() };
+        let run = Run {
+            login,
+            known: self.known.clone(),
+            nodes,
+            old_holds,
+            recovered: self.findings.primaries.clone(),
+        };
+        async move { run.run(&instance).await }
+    }
+
+    /// Takes what a run has found; says what has failed, once.
+    pub fn note(&mut self, findings: Findings) {
+        for failure in findings.failures.iter().filter(|failure| !self.told.contains(failure)) {
+            tracing::warn!("{failure}; trying again");
+        }
+        self.told.clone_from(&findings.failures);
+        self.findings = findings;
+    }
+}
+
+struct Run {
+    login: Login,
+    known: Known,
+    nodes: Vec<FormationNode>,
+    old_holds: Vec<HoldName>,
+    recovered: Vec<Address>,
+}
+
+impl Run {
+    async fn run(self, instance: &Instance) -> Findings {
+        let mut findings = Findings { primaries: self.recovered.clone(), ..Findings::default() };
+        if let Err(error) = self.go_through(instance, &mut findings).await {
+            findings.failures.push(format!("the coordinator cannot be told about its nodes: {error}"));
+        }
+        findings.ended_at = Some(Instant::now());
+        findings
+    }
+
+    async fn go_through(&self, instance: &Instance, findings: &mut Findings) -> Result<(), PostgresError> {
+        let coordinator = Coordinator::local(instance).await?;
+        coordinator.run(RECOVERY_DEADLINE, "set a limit", LOCK_TIMEOUT).await?;
+        let metadata = coordinator.metadata().await?;
+        findings.holds.clone_from(&metadata.holds);
+        let situation = Situation {
+            nodes: &self.nodes,
+            known: &self.known,
+            metadata: &metadata,
+            old_holds: &self.old_holds,
+        };
+        for action in actions(situation) {
+            match self.carry_out(&coordinator, &action).await {
+                Ok(true) => tracing::info!("the coordinator was told to {action}"),
+                Ok(false) => {}
+                Err(error) => findings.failures.push(format!("cannot {action}: {error}")),
+            }
+        }
+        self.recover(instance, &coordinator, findings).await
+    }
+
+    /// False when it turned out that there was nothing to do. What was done before may have changed the rows.
+    async fn carry_out(&self, coordinator: &Coordinator, action: &Action) -> Result<bool, PostgresError> {
+        match action {
+            Action::FinishHold(name) => coordinator.end_hold("COMMIT", name).await.map(|is_gone| !is_gone),
+            Action::DropHold(name) => coordinator.end_hold("ROLLBACK", name).await.map(|is_gone| !is_gone),
+            Action::SetCoordinator(own) => register_coordinator(coordinator, own).await.map(|()| true),
+            Action::Move { row, to } => {
+                let metadata: Metadata = coordinator.metadata().await?;
+                match metadata.rows.iter().find(|other| other.id == row.id) {
+                    Some(row) if row.address != *to => {
+                        if row.is_active && row.group != COORDINATOR {
+                            Coordinator::at(&self.login, to).await?.must_have_data_of(row.group).await?;
+                        }
+                        move_to(coordinator, &metadata, row, to, 0).await.map(|()| true)
+                    }
+                    _ => Ok(false),
+                }
+            }
+            Action::AddWorker { group, address } => {
+                register_worker(coordinator, &coordinator.metadata().await?, *group, address).await
+            }
+            Action::AddSecondary { group, address, cluster } => {
+                register_secondary(coordinator, *group, address, cluster).await.map(|()| true)
+            }
+            Action::Remove(row) => remove(coordinator, row).await.map(|()| true),
+        }
+    }
+
+    /// Sessions that wait for a primary of before would do so for as long as it is frozen.
+    async fn sever(&self, instance: &Instance, primaries: &[Address]) {
+        let mut gone = BTreeSet::new();
+        for address in self.recovered.iter().filter(|address| !primaries.contains(address)) {
+            match lookup_host((address.host.as_str(), address.port)).await {
+                Ok(found) => gone.extend(found),
+                Err(error) => tracing::debug!("{address} cannot be resolved: {error}"),
+            }
+        }
+        if gone.is_empty() {
+            return;
+        }
+        match instance.sever(&gone).await {
+            Ok(0) => {}
+            Ok(count) => tracing::info!("{count} connections to primaries of before were ended"),
+            Err(error) => tracing::warn!("sessions that wait for a primary of before go on waiting: {error}"),
+        }
+    }
+
+    async fn recover(
+        &self,
+        instance: &Instance,
+        coordinator: &Coordinator,
+        findings: &mut Findings,
+    ) -> Result<(), PostgresError> {
+        let writers = self.nodes.iter().filter(|node| node.writes());
+        let primaries: Vec<Address> = writers.map(|node| Address::from(&node.peer)).collect();
+        if primaries == self.recovered {
+            return Ok(());
+        }
+        self.sever(instance, &primaries).await;
+        coordinator
+            .run(
+                RECOVERY_DEADLINE,
+                "recover two-phase commits",
+                "SELECT pg_catalog.recover_prepared_transactions()",
+            )
+            .await?;
+        findings.primaries = primaries;
+        Ok(())
+    }
+}

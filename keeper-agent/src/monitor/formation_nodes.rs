@@ -1,0 +1,60 @@
+//! All nodes of a formation, as the keepers of a Citus formation read them with every report.
+
+use pgaf_core::{GroupId, NodeId, Peer, ReplicationState};
+use tokio_postgres::Row;
+
+use super::connection::{MonitorConnection, column, parsed};
+use super::error::MonitorError;
+
+/// A node of any group of a formation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FormationNode {
+    /// How to connect to it.
+    pub peer: Peer,
+    /// Its group; 0 is that of the coordinator.
+    pub group: GroupId,
+    /// What it should become.
+    pub goal: ReplicationState,
+    /// What it last said it is.
+    pub reported: ReplicationState,
+    /// The Citus cluster it belongs to.
+    pub cluster: String,
+}
+
+impl FormationNode {
+    /// It is told to accept writes, and does.
+    pub const fn writes(&self) -> bool {
+        self.goal.is_writer() && self.reported.is_writer()
+    }
+}
+
+const NODES: &str = "SELECT nodeid, nodename, nodehost, nodeport, groupid, goalstate::text, reportedstate::text, \
+     nodecluster FROM pgautofailover.node WHERE formationid = $1::text ORDER BY nodeid";
+
+impl MonitorConnection {
+    /// The nodes of every group.
+    ///
+    /// # Errors
+    /// As for any call.
+    pub async fn formation_nodes(&self, formation: &str) -> Result<Vec<FormationNode>, MonitorError> {
+        let rows = self.query("reading the formation", NODES, &[&formation]).await?;
+        rows.iter().map(read_node).collect()
+    }
+}
+
+fn read_node(row: &Row) -> Result<FormationNode, MonitorError> {
+    let port: i32 = column(row, "nodeport")?;
+    Ok(FormationNode {
+        peer: Peer {
+            node: NodeId(column(row, "nodeid")?),
+            name: column(row, "nodename")?,
+            host: column(row, "nodehost")?,
+            port: u16::try_from(port)
+                .map_err(|_| MonitorError::Protocol(format!("{port} cannot be a port")))?,
+        },
+        group: GroupId(column(row, "groupid")?),
+        goal: parsed(row, "goalstate")?,
+        reported: parsed(row, "reportedstate")?,
+        cluster: column(row, "nodecluster")?,
+    })
+}
