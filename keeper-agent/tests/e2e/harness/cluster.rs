@@ -26,7 +26,7 @@ use super::workload::TABLE_DDL;
 use super::writer::{Application, Audience, Pace, Writer};
 
 /// How long a monitor or a node may take until it is up for the first time.
-pub(super) const START_DEADLINE: Duration = Duration::from_secs(90);
+const START_DEADLINE: Duration = Duration::from_secs(90);
 
 /// What a cluster is made of.
 #[derive(Clone, Debug, Default)]

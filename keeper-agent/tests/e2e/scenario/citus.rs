@@ -9,7 +9,7 @@ use super::{SOON, TAKEOVER, WHOLE};
 use crate::harness::{Clients, Cluster, Formation, Setup, wait_for};
 
 /// Far above what `make bench` measures, and far below what a person calls automatic.
-pub(super) const PAUSE_OF_A_SWITCHOVER: Duration = Duration::from_secs(5);
+pub(super) const PAUSE_OF_A_SWITCHOVER: Duration = Duration::from_secs(15);
 pub(super) const PAUSE_OF_A_LOST_HOST: Duration = Duration::from_secs(20);
 
 /// coord0a and coord0b, worker1a and worker1b, worker2a and worker2b.

@@ -17,7 +17,8 @@ scenarios! {
         citus_secondary_cluster_follows;
 }
 
-const STARTED: Duration = Duration::from_secs(90);
+/// Half a dozen servers on a busy machine.
+const STARTED: Duration = Duration::from_secs(180);
 
 fn no_nodes_yet() -> Setup {
     Setup::citus_without_nodes().with_or_without_shards()

@@ -1,12 +1,16 @@
 //! What a formation is made of, and how it is brought up.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result};
 
-use super::super::cluster::{Cluster, START_DEADLINE, Setup, strings};
+use super::super::cluster::{Cluster, Setup, strings};
 use super::super::security::{Auth, Security, Tls};
 use super::super::wait::wait_for;
 use super::super::workload::DISTRIBUTED_DDL;
 
+/// How long half a dozen servers may take until they are up for the first time.
+const STARTED: Duration = Duration::from_secs(180);
 /// The second node of each group has the letter b.
 const FIRST: &str = "a";
 const SECOND: &str = "b";
@@ -95,12 +99,12 @@ impl Cluster {
             self.add_node(name, self.setup.options_of(name))?;
         }
         let alone: Vec<(&str, &str)> = firsts.iter().map(|name| (name.as_str(), "single")).collect();
-        self.wait_states(&alone, START_DEADLINE)?;
+        self.wait_states(&alone, STARTED)?;
         for name in formation.names(SECOND) {
             self.add_node(&name, self.setup.options_of(&name))?;
         }
         if formation.has_coordinator {
-            self.wait_in_order(START_DEADLINE)?;
+            self.wait_in_order(STARTED)?;
             self.admit_clients(formation)?;
             self.distribute_tables()?;
         }
@@ -112,7 +116,7 @@ impl Cluster {
         let coordinator = self.primary()?;
         let coordinator = self.host(&coordinator)?;
         for statement in DISTRIBUTED_DDL {
-            wait_for("the tables to be distributed", START_DEADLINE, || {
+            wait_for("the tables to be distributed", STARTED, || {
                 coordinator.psql(Formation::DATABASE, statement).map(Some)
             })?;
         }
