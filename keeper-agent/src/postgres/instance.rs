@@ -1,6 +1,7 @@
 //! One Postgres server, and what is remembered of it between two looks.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
 
 use pgaf_core::id::NodeId;
 use pgaf_core::keeper::Step;
@@ -26,6 +27,9 @@ use super::{
     synchronous_standby_names,
 };
 
+/// How long a patient caller waits for a session: a busy machine may need some seconds for one.
+const PATIENT_CONNECT_DEADLINE: Duration = Duration::from_secs(30);
+
 /// A server. All methods take `&self`: it can be observed, and its end awaited, while a step is executed.
 pub struct Instance {
     config: RwLock<Arc<InstanceConfig>>,
@@ -34,6 +38,7 @@ pub struct Instance {
     executing: tokio::sync::Mutex<()>,
     memory: Mutex<Memory>,
     gauge: Gauge,
+    session_deadline: Duration,
 }
 
 /// What is known and cannot be seen.
@@ -59,7 +64,14 @@ impl Instance {
             executing: tokio::sync::Mutex::default(),
             memory: Mutex::default(),
             gauge: Gauge::default(),
+            session_deadline: CONNECT_DEADLINE,
         }
+    }
+
+    /// The same, for somebody who has nothing better to do than to wait for a session.
+    #[must_use]
+    pub fn patient(self) -> Self {
+        Self { session_deadline: PATIENT_CONNECT_DEADLINE, ..self }
     }
 
     /// The configuration in force.
@@ -201,12 +213,12 @@ impl Instance {
     /// # Errors
     /// The server does not run, or does not let us in.
     pub async fn session(&self, dbname: &str) -> Result<LocalSession, PostgresError> {
-        connection::connect(&self.config(), dbname, CONNECT_DEADLINE).await
+        connection::connect(&self.config(), dbname, self.session_deadline).await
     }
 
     /// A session in any database.
     pub(super) async fn any_session(&self) -> Result<LocalSession, PostgresError> {
-        connection::connect_anywhere(&self.config(), CONNECT_DEADLINE).await
+        connection::connect_anywhere(&self.config(), self.session_deadline).await
     }
 
     /// Reads the control file.

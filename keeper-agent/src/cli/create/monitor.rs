@@ -50,7 +50,7 @@ pub(super) async fn run(options: &NewServer) -> CliResult<Exit> {
     config.hostname = plan.address(None)?;
     config.ssl = plan.ssl.clone();
     init_file::store(&config.paths.init, &Progress { pgdata: plan.before, is_registering: false })?;
-    let instance = Instance::new(config.instance());
+    let instance = Instance::new(config.instance()).patient();
     if let Err(error) = make(&instance, &mut config, &plan, options.run).await {
         take_back(&config.paths, &pgdata, plan.before);
         return Err(error);

@@ -103,7 +103,7 @@ async fn make(
     let before = progress.as_ref().map(|progress| progress.pgdata);
     let plan = Plan::new(&options.server, pgdata, before)?;
     let mut config = configuration(options, pgdata, paths, &plan, Some(monitor))?;
-    let instance = Instance::new(config.instance(None));
+    let instance = Instance::new(config.instance(None)).patient();
     if plan.before == Before::Cluster {
         instance.check_binaries().await.map_err(failed)?;
     }
@@ -274,9 +274,10 @@ async fn register(
         Some(node) => node,
         None => {
             let registration = registration(options, config, instance, progress.pgdata).await?;
+            let target = config.monitor.clone().unwrap_or_default();
             progress.is_registering = true;
             init_file::store(&config.paths.init, progress)?;
-            register_patiently(options, monitor, &registration).await.inspect_err(|error| {
+            register_patiently(options, monitor, &target, &registration).await.inspect_err(|error| {
                 // The monitor has answered, and has not registered the node.
                 progress.is_registering = error.sqlstate().is_none();
             })?
@@ -290,25 +291,36 @@ async fn register(
     Ok(registered)
 }
 
-/// Registers the node; one that only reads waits until its group has a primary.
+/// Registers the node. One that only reads waits until its group has a primary; what will run unattended asks a monitor
+/// that gives no answer again, which then answers as it would have.
 async fn register_patiently(
     options: &NewNode,
     monitor: &MonitorConnection,
+    target: &ConnectionString,
     registration: &Registration,
 ) -> Result<RegisteredNode, MonitorError> {
     let begin = Instant::now();
     let patience = if options.server.run { UNATTENDED_PATIENCE } else { PATIENCE };
     let is_reader = options.part.citus.role == CitusRole::Secondary;
+    let mut reopened: Option<MonitorConnection> = None;
     let mut is_said = false;
     loop {
-        match monitor.register(registration).await {
-            Err(error) if is_reader && error.sqlstate() == Some(TOO_EARLY) && begin.elapsed() < patience => {
-                if !std::mem::replace(&mut is_said, true) {
-                    tracing::warn!("{error}; waiting for a primary");
-                }
-                tokio::time::sleep(RETRY_INTERVAL).await;
-            }
-            result => return result,
+        let connection = reopened.as_ref().unwrap_or(monitor);
+        let error = match connection.register(registration).await {
+            Ok(registered) => return Ok(registered),
+            Err(error) => error,
+        };
+        let is_early = is_reader && error.sqlstate() == Some(TOO_EARLY);
+        let is_unanswered = options.server.run && error.is_transient();
+        if !(is_early || is_unanswered) || begin.elapsed() >= patience {
+            return Err(error);
+        }
+        if !std::mem::replace(&mut is_said, true) {
+            tracing::warn!("{error}; asking again");
+        }
+        tokio::time::sleep(RETRY_INTERVAL).await;
+        if is_unanswered {
+            reopened = MonitorConnection::connect(target).await.ok().map(|(connection, _)| connection);
         }
     }
 }

@@ -11,7 +11,7 @@ use super::document::{Part, Step};
 use crate::harness::wait_looking_every;
 
 /// Until a question is answered as in the document: a cluster has become whole by then.
-const ANSWER_DEADLINE: Duration = Duration::from_secs(120);
+const ANSWER_DEADLINE: Duration = Duration::from_secs(180);
 
 /// Between two questions: programs are started for each.
 const ASK_AGAIN_AFTER: Duration = Duration::from_millis(500);
