@@ -19,11 +19,15 @@ pub(super) async fn run(instance: &Instance, peers: &[Peer]) -> Result<(), Postg
         hba::update(&files_of, |managed| entries.apply(managed))
     })
     .await?;
-    if instance.postmaster()?.is_none() {
+    let is_running = instance.postmaster()?.is_some();
+    if is_running {
+        // Even when the file was right already: who wrote it may have been interrupted before the server was told.
+        instance.reload().await?;
+    }
+    instance.memory().admitted_hosts.clone_from(&config.formation_hosts);
+    if !is_running {
         return Ok(());
     }
-    // Even when the file was right already: who wrote it may have been interrupted before the server was told.
-    instance.reload().await?;
     tend(instance, peers, &[]).await
 }
 

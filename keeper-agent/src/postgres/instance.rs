@@ -50,6 +50,8 @@ pub(super) struct Memory {
     pub(super) hopeless_rewind_to: Option<NodeId>,
     /// Where the log of a standby ends that receives nothing, nor will, in the life of this postmaster.
     pub(super) replay_over: Option<(i32, Lsn)>,
+    /// The nodes of the formation that were let in last.
+    pub(super) admitted_hosts: Vec<String>,
     /// The password that the replication role was given last.
     pub(super) replication_password: Option<Secret>,
 }
@@ -206,6 +208,11 @@ impl Instance {
     pub async fn tend(&self, peers: &[Peer], positions: &[Position]) -> Result<(), PostgresError> {
         let _one_at_a_time = self.executing.lock().await;
         admit::tend(self, peers, positions).await
+    }
+
+    /// All nodes of the formation that are configured were let in.
+    pub fn admits_formation(&self) -> bool {
+        self.memory().admitted_hosts == self.config().formation_hosts
     }
 
     /// A session with the local server as its superuser.

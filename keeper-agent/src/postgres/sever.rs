@@ -47,20 +47,23 @@ impl Instance {
 }
 
 fn sever_once(postmaster: i32, peers: &BTreeSet<SocketAddr>) -> Result<usize, PostgresError> {
-    let mut count = 0;
+    let (mut count, mut has_looked, mut refusal) = (0, false, None);
     for session in process::children(postmaster) {
         match sockets(session) {
-            Ok(sockets) => count += sockets.iter().filter(|socket| end_if_with(socket, peers)).count(),
-            // It has ended meanwhile.
-            Err(Errno::SRCH | Errno::NOENT) => {}
-            Err(error) => {
-                return Err(PostgresError::Refused(format!(
-                    "the connections of process {session} cannot be looked at: {error}"
-                )));
+            Ok(sockets) => {
+                has_looked = true;
+                count += sockets.iter().filter(|socket| end_if_with(socket, peers)).count();
             }
+            // It ends, or has ended meanwhile; or nobody can be looked at.
+            Err(error) => refusal = Some((session, error)),
         }
     }
-    Ok(count)
+    match refusal {
+        Some((session, error)) if !has_looked => Err(PostgresError::Refused(format!(
+            "the connections of process {session} cannot be looked at: {error}"
+        ))),
+        _ => Ok(count),
+    }
 }
 
 /// Copies of the sockets of a process.

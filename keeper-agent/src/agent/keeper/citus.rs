@@ -116,8 +116,7 @@ impl Keeper {
         self.formation.is_news = true;
         if self.formation.hosts() != hosts {
             self.instance.reconfigure(self.instance_config());
-            self.recall.forget_admitted();
-            self.tended_for = None;
+            self.next_tending = Instant::now();
         }
         self.recall.coordinator_is(self.formation.coordinator());
         if self.formation.routed_again_at.elapsed() >= ROUTE_RETRY {

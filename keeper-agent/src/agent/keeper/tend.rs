@@ -40,7 +40,8 @@ impl Keeper {
         self.next_tending = Instant::now() + PERIOD;
         let (instance, positions) = (Rc::clone(&self.instance), self.positions.clone());
         let peers = assignment.peers.clone();
-        let is_admitted = self.recall.memory().admitted.as_ref() == Some(&peers);
+        let is_admitted =
+            self.recall.memory().admitted.as_ref() == Some(&peers) && self.instance.admits_formation();
         self.tended_for = Some(peers.clone());
         self.tending.start(async move {
             let admit = Step::AdmitStandbys { peers: peers.clone() };
