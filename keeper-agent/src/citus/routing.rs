@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use pgaf_core::keeper::Step;
 use pgaf_core::{Epoch, GroupId, NodeId, Peer};
 use postgres_protocol::escape::escape_literal;
+use tokio::net::lookup_host;
 use tokio_postgres::error::SqlState;
 
 use super::address::Address;
@@ -48,6 +49,8 @@ pub struct Citus {
     instance: Rc<Instance>,
     worker: RefCell<Worker>,
     held: RefCell<Option<Held>>,
+    /// Who was told last to send writes here.
+    coordinator: RefCell<Option<Peer>>,
 }
 
 /// Committing in the session that has prepared has the other workers told at once.
@@ -59,7 +62,12 @@ struct Held {
 impl Citus {
     /// Nothing is held.
     pub const fn new(instance: Rc<Instance>, worker: Worker) -> Self {
-        Self { instance, worker: RefCell::new(worker), held: RefCell::new(None) }
+        Self {
+            instance,
+            worker: RefCell::new(worker),
+            held: RefCell::new(None),
+            coordinator: RefCell::new(None),
+        }
     }
 
     /// Takes a changed configuration for everything that is asked from now on.
@@ -84,6 +92,10 @@ impl Citus {
                 None => Ok(()),
             },
             Step::RouteWrites { coordinator } => {
+                let before = self.coordinator.replace(Some(coordinator.clone()));
+                if let Some(before) = before.filter(|before| before.host != coordinator.host) {
+                    end_sessions_of(&self.instance, &before).await;
+                }
                 route(&self.instance, &worker, coordinator, self.held.take()).await
             }
             other => Err(PostgresError::Refused(format!("this does not concern a coordinator: {other}"))),
@@ -150,6 +162,26 @@ async fn route(
     }
     must_have_its_data(instance, row).await?;
     move_to(&coordinator, &metadata, row, &worker.address, worker.proxy_port).await
+}
+
+/// What the primary of the coordinator's group of before has left open here would block clients that try again, for as
+/// long as that is frozen. It is fenced: whatever it still sends must not count.
+async fn end_sessions_of(instance: &Instance, coordinator: &Peer) {
+    let ended = async {
+        let found = lookup_host((coordinator.host.as_str(), coordinator.port)).await;
+        let found = found.map_err(|error| PostgresError::Refused(error.to_string()))?;
+        let addresses: Vec<String> = found.map(|address| address.ip().to_string()).collect();
+        let statement = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
+             WHERE client_addr = ANY (SELECT unnest($1::text[])::inet) AND application_name LIKE 'citus\\_internal%'";
+        let rows =
+            Coordinator::local(instance).await?.query("end sessions", statement, &[&addresses]).await?;
+        Ok::<i64, PostgresError>(rows.first().map_or(0, |row| row.get(0)))
+    };
+    match ended.await {
+        Ok(0) => {}
+        Ok(count) => tracing::info!("{count} sessions of the coordinator of before were ended"),
+        Err(error) => tracing::warn!("sessions of the coordinator of before go on: {error}"),
+    }
 }
 
 /// A row that is not active yet has no data.
