@@ -217,7 +217,8 @@ fn document_is_playable() -> Result<()> {
                 Command::Up(_) | Command::Down => {}
             }
         }
-        let last = part.steps.last().map(|step| &step.command);
+        let commands = part.steps.iter().map(|step| &step.command);
+        let last = commands.rev().find(|command| !matches!(command, Command::UseFile(_)));
         ensure!(last == Some(&Command::Down), "{} leaves containers behind", part.name);
     }
     Ok(())
