@@ -109,6 +109,7 @@ impl Cluster {
         }
         if self.setup.nodes > 1 {
             self.wait_whole(START_DEADLINE)?;
+            self.wait_close(START_DEADLINE)?;
         }
         Ok(())
     }
