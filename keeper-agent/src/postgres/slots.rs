@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 use pgaf_core::id::NodeId;
 use pgaf_core::lsn::Lsn;
 use pgaf_core::message::{Peer, Position};
+use tokio_postgres::Row;
+use tokio_postgres::error::SqlState;
 
 use super::connection::{self, LocalSession};
 use super::error::PostgresError;
@@ -117,7 +119,7 @@ async fn look(session: &LocalSession) -> Result<(Server, Vec<Slot>), PostgresErr
         &[],
     )
     .await?;
-    let slot_in = |row: &tokio_postgres::Row| {
+    let slot_in = |row: &Row| {
         Some(Slot { node: node_of(row.get(0))?, is_active: row.get(1), reserved: lsn(row.get(2)) })
     };
     Ok((server, rows.iter().filter_map(slot_in).collect()))
@@ -125,14 +127,22 @@ async fn look(session: &LocalSession) -> Result<(Server, Vec<Slot>), PostgresErr
 
 async fn create(session: &LocalSession, node: NodeId) -> Result<(), PostgresError> {
     tracing::info!("reserving WAL for node {node}");
-    connection::rows(
+    let created = connection::rows(
         session,
         "create a replication slot",
         "SELECT pg_create_physical_replication_slot($1::text::name, true)",
         &[&node.slot_name()],
     )
-    .await
-    .map(|_| ())
+    .await;
+    unless_done(created, &SqlState::DUPLICATE_OBJECT)
+}
+
+/// The server goes on with what was asked for in a session that was given up: what it has done meanwhile, it refuses.
+fn unless_done(result: Result<Vec<Row>, PostgresError>, refusal: &SqlState) -> Result<(), PostgresError> {
+    match result {
+        Err(error) if error.sqlstate() != Some(refusal) => Err(error),
+        _ => Ok(()),
+    }
 }
 
 async fn advance(session: &LocalSession, node: NodeId, to: Lsn) -> Result<(), PostgresError> {
@@ -150,7 +160,7 @@ async fn advance(session: &LocalSession, node: NodeId, to: Lsn) -> Result<(), Po
 /// Ends the walsender that uses it, first. A slot that another has dropped meanwhile is dropped.
 async fn drop_slot(session: &LocalSession, node: NodeId) -> Result<(), PostgresError> {
     tracing::info!("dropping the replication slot of node {node}");
-    connection::rows(
+    let dropped = connection::rows(
         session,
         "drop a replication slot",
         "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots \
@@ -158,8 +168,8 @@ async fn drop_slot(session: &LocalSession, node: NodeId) -> Result<(), PostgresE
          AND (active_pid IS NULL OR pg_terminate_backend(active_pid, 5000))",
         &[&node.slot_name()],
     )
-    .await
-    .map(|_| ())
+    .await;
+    unless_done(dropped, &SqlState::UNDEFINED_OBJECT)
 }
 
 #[cfg(test)]
@@ -176,6 +186,18 @@ mod tests {
     fn on(is_in_recovery: bool, slots: &[Slot], wanted: &[(NodeId, Option<u64>)]) -> Vec<Change> {
         let wanted = wanted.iter().map(|(node, lsn)| (*node, lsn.map(Lsn))).collect();
         changes(Server { is_in_recovery, redo: Lsn(500) }, slots, &wanted)
+    }
+
+    #[test]
+    fn what_a_session_that_was_given_up_has_done_is_done() {
+        let refused = |code: SqlState| {
+            Err(PostgresError::Sql { action: "create", sqlstate: Some(code), message: String::new() })
+        };
+        assert!(unless_done(Ok(Vec::new()), &SqlState::DUPLICATE_OBJECT).is_ok());
+        assert!(unless_done(refused(SqlState::DUPLICATE_OBJECT), &SqlState::DUPLICATE_OBJECT).is_ok());
+        for other in [SqlState::CONFIGURATION_LIMIT_EXCEEDED, SqlState::UNDEFINED_OBJECT] {
+            assert!(unless_done(refused(other), &SqlState::DUPLICATE_OBJECT).is_err());
+        }
     }
 
     #[test]
