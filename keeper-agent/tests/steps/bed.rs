@@ -306,13 +306,14 @@ impl Node {
     }
 }
 
-/// Every process that works in this directory.
+/// Every process that works in this directory. One whose program has been unmapped has ended but for its cleaning up.
 pub(crate) fn processes_of(pgdata: &Path) -> Vec<i32> {
     let entries = std::fs::read_dir("/proc").expect("/proc");
     entries
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok())
         .filter(|pid| {
-            std::fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|path| path.starts_with(pgdata))
+            let link = |of: &str| std::fs::read_link(format!("/proc/{pid}/{of}"));
+            link("exe").is_ok() && link("cwd").is_ok_and(|path| path.starts_with(pgdata))
         })
         .collect()
 }
