@@ -132,6 +132,9 @@ impl Default for Timeouts {
     }
 }
 
+/// The Citus cluster whose nodes may become primaries; those of all others are only read from.
+pub const DEFAULT_CLUSTER: &str = "default";
+
 /// What `pgautofailover.formation.kind` says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum FormationKind {

@@ -22,10 +22,15 @@ impl fmt::Display for NodeId {
     }
 }
 
-/// A group of a formation: one primary and its standbys. Group 0 of a Citus formation is the coordinator's.
+/// A group of a formation: one primary and its standbys.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct GroupId(pub i32);
+
+impl GroupId {
+    /// That of the coordinator, in a Citus formation; the only one of plain Postgres.
+    pub const COORDINATOR: Self = Self(0);
+}
 
 impl fmt::Display for GroupId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

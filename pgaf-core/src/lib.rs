@@ -12,7 +12,7 @@ pub mod monitor;
 pub mod sqlstate;
 pub mod state;
 
-pub use group::{FormationKind, Group, Health, Node, Timeouts};
+pub use group::{DEFAULT_CLUSTER, FormationKind, Group, Health, Node, Timeouts};
 pub use id::{Epoch, GroupId, NodeId, ReportNumber};
 pub use lsn::{Lineage, Lsn, Timeline, TimelineHistory};
 pub use message::{Answer, Assignment, CommitRule, Peer, Position, Report, ReportDetail, Upstream};

@@ -3,17 +3,12 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use pgaf_core::{GroupId, ReplicationState};
+use pgaf_core::{DEFAULT_CLUSTER, GroupId, ReplicationState};
 
 use super::address::Address;
 use super::hold::HoldName;
 use super::metadata::{Metadata, NodeRow};
 use crate::monitor::FormationNode;
-
-/// The name of the cluster whose nodes may be primaries.
-const DEFAULT_CLUSTER: &str = "default";
-/// The coordinator's group.
-pub(super) const COORDINATOR: GroupId = GroupId(0);
 
 /// Nodes that this keeper has seen in the formation: what it has never seen, it does not remove.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -121,12 +116,12 @@ fn ends_of_holds(situation: Situation<'_>) -> Vec<Action> {
 fn primaries(situation: Situation<'_>) -> Vec<Action> {
     let mut writers: Vec<&FormationNode> = situation.nodes.iter().filter(|node| node.writes()).collect();
     writers.sort_by_key(|node| node.group);
-    let is_addressed = situation.metadata.primary_of(COORDINATOR).is_some()
-        || writers.first().is_some_and(|node| node.group == COORDINATOR);
+    let is_addressed = situation.metadata.primary_of(GroupId::COORDINATOR).is_some()
+        || writers.first().is_some_and(|node| node.group == GroupId::COORDINATOR);
     let action_for = |node: &FormationNode| {
         let (group, address) = (node.group, address(node));
         match situation.metadata.primary_of(group) {
-            None if group == COORDINATOR => Some(Action::SetCoordinator(address)),
+            None if group == GroupId::COORDINATOR => Some(Action::SetCoordinator(address)),
             None => is_addressed.then_some(Action::AddWorker { group, address }),
             Some(row) if row.address != address => Some(Action::Move { row: row.clone(), to: address }),
             Some(row) if !row.is_active => Some(Action::AddWorker { group, address }),
@@ -155,7 +150,7 @@ fn departures(situation: Situation<'_>) -> Vec<Action> {
     let has_left = |row: &&NodeRow| {
         if row.is_primary {
             let is_group_there = situation.nodes.iter().any(|node| node.group == row.group);
-            return row.group != COORDINATOR
+            return row.group != GroupId::COORDINATOR
                 && !is_group_there
                 && situation.known.groups.contains(&row.group);
         }
@@ -232,7 +227,7 @@ mod tests {
         let add = Action::AddWorker { group: GroupId(1), address: at(3) };
         check(&nodes, &Metadata::default(), &[], &[Action::SetCoordinator(at(1)), add]);
         let workers: Vec<FormationNode> =
-            nodes.into_iter().filter(|node| node.group != COORDINATOR).collect();
+            nodes.into_iter().filter(|node| node.group != GroupId::COORDINATOR).collect();
         check(&workers, &Metadata::default(), &[], &[]);
     }
 

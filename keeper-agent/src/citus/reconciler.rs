@@ -1,26 +1,27 @@
 //! Tells the local coordinator what the monitor says, again and again.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use tokio::net::lookup_host;
+use pgaf_core::GroupId;
 
 use super::address::Address;
 use super::coordinator::{Coordinator, Login};
 use super::hold::HoldName;
 use super::metadata::Metadata;
-use super::reconcile::{Action, COORDINATOR, Known, Situation, actions};
+use super::reconcile::{Action, Known, Situation, actions};
 use super::registration::{register_coordinator, register_secondary, register_worker, remove};
 use super::routing::move_to;
-use crate::monitor::FormationNode;
-use crate::postgres::{Instance, PostgresError};
+use crate::monitor::{FormationNode, coordinator_of};
+use crate::postgres::{BootTime, Instance, PostgresError, resolve};
 
 /// When nothing has changed, it is looked again this often: somebody may have left a prepared transaction behind.
 const PERIOD: Duration = Duration::from_secs(10);
 /// Two-phase commits that a lost node was part of are decided at once, and not when Citus next looks for them.
 const RECOVERY_DEADLINE: Duration = Duration::from_secs(5);
-/// A session waits this long for the locks of others, in milliseconds.
+/// A session waits so long for the locks of others.
 const LOCK_TIMEOUT: &str = "SET lock_timeout = '5s'";
 
 /// What is remembered between two runs.
@@ -43,7 +44,7 @@ pub struct Findings {
     /// One sentence each.
     failures: Vec<String>,
     /// When it was over.
-    ended_at: Option<Instant>,
+    ended_at: Option<BootTime>,
 }
 
 impl Reconciler {
@@ -59,7 +60,7 @@ impl Reconciler {
         instance: Rc<Instance>,
         login: Login,
         nodes: Vec<FormationNode>,
-        read_at: Instant,
+        read_at: BootTime,
     ) -> impl Future<Output = Findings> + 'static {
         self.known.note(&nodes);
         self.nodes.clone_from(&nodes);
@@ -100,7 +101,7 @@ impl Run {
         if let Err(error) = self.go_through(instance, &mut findings).await {
             findings.failures.push(format!("the coordinator cannot be told about its nodes: {error}"));
         }
-        findings.ended_at = Some(Instant::now());
+        findings.ended_at = Some(BootTime::now());
         findings
     }
 
@@ -135,7 +136,7 @@ impl Run {
                 let metadata: Metadata = coordinator.metadata().await?;
                 match metadata.rows.iter().find(|other| other.id == row.id) {
                     Some(row) if row.address != *to => {
-                        if row.is_active && row.group != COORDINATOR {
+                        if row.is_active && row.group != GroupId::COORDINATOR {
                             Coordinator::at(&self.login, to).await?.must_have_data_of(row.group).await?;
                         }
                         move_to(coordinator, &metadata, row, to, 0).await.map(|()| true)
@@ -157,10 +158,7 @@ impl Run {
     async fn sever(&self, instance: &Instance, primaries: &[Address]) {
         let mut gone = BTreeSet::new();
         for address in self.recovered.iter().filter(|address| !primaries.contains(address)) {
-            match lookup_host((address.host.as_str(), address.port)).await {
-                Ok(found) => gone.extend(found),
-                Err(error) => tracing::debug!("{address} cannot be resolved: {error}"),
-            }
+            gone.extend(resolve(&address.host).await.into_iter().map(|ip| SocketAddr::new(ip, address.port)));
         }
         if gone.is_empty() {
             return;
@@ -179,7 +177,7 @@ impl Run {
         findings: &mut Findings,
     ) -> Result<(), PostgresError> {
         // Before its own address is right, it would ask the coordinator of before.
-        if !self.nodes.iter().any(|node| node.group == COORDINATOR && node.writes()) {
+        if coordinator_of(&self.nodes).is_none() {
             return Ok(());
         }
         let writers = self.nodes.iter().filter(|node| node.writes());

@@ -7,14 +7,13 @@ use std::time::{Duration, Instant};
 use pgaf_core::keeper::Step;
 use pgaf_core::{Epoch, GroupId, NodeId, Peer};
 use postgres_protocol::escape::escape_literal;
-use tokio::net::lookup_host;
 use tokio_postgres::error::SqlState;
 
 use super::address::Address;
 use super::coordinator::{Coordinator, Login};
 use super::hold::HoldName;
 use super::metadata::{Metadata, NodeRow};
-use crate::postgres::{Instance, PostgresError};
+use crate::postgres::{Instance, PostgresError, resolve};
 
 /// A primary that goes on serving is given up for only after this long of asking politely.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -55,6 +54,7 @@ pub struct Citus {
 
 /// Committing in the session that has prepared has the other workers told at once.
 struct Held {
+    peer: Peer,
     coordinator: Coordinator,
     name: HoldName,
 }
@@ -115,7 +115,7 @@ async fn hold(
     for name in metadata.holds.iter().filter(|name| name.group == worker.group) {
         if name.node == worker.node {
             tracing::info!("writes are held already, as \"{name}\"");
-            return Ok(Held { coordinator, name: *name });
+            return Ok(Held { peer: peer.clone(), coordinator, name: *name });
         }
         // A group has one candidate: the others were given up.
         coordinator.end_hold("ROLLBACK", name).await?;
@@ -135,7 +135,7 @@ async fn hold(
     let request = Change { row, to: &worker.address, proxy_port: worker.proxy_port, end: &prepare };
     let patience = if primary.is_some() { PATIENCE } else { Duration::ZERO };
     change(&coordinator, &metadata, &request, patience).await?;
-    Ok(Held { coordinator, name })
+    Ok(Held { peer: peer.clone(), coordinator, name })
 }
 
 async fn route(
@@ -144,13 +144,10 @@ async fn route(
     peer: &Peer,
     held: Option<Held>,
 ) -> Result<(), PostgresError> {
-    if let Some(held) = held {
-        match held.coordinator.end_hold("COMMIT", &held.name).await {
-            Ok(_) => {}
-            Err(error) => tracing::warn!("{error}; asking the coordinator anew"),
-        }
-    }
-    let coordinator = Coordinator::remote(&worker.login, peer).await?;
+    let coordinator = match finish(held, peer).await {
+        Some(coordinator) => coordinator,
+        None => Coordinator::remote(&worker.login, peer).await?,
+    };
     for name in coordinator.holds().await?.into_iter().filter(|name| name.group == worker.group) {
         let verb = if name.node == worker.node { "COMMIT" } else { "ROLLBACK" };
         coordinator.end_hold(verb, &name).await?;
@@ -164,13 +161,24 @@ async fn route(
     move_to(&coordinator, &metadata, row, &worker.address, worker.proxy_port).await
 }
 
+/// Has writes that are held go on to this node; gives the session, when it is still good, and one with that coordinator.
+async fn finish(held: Option<Held>, with: &Peer) -> Option<Coordinator> {
+    let Held { peer, coordinator, name } = held?;
+    match coordinator.end_hold("COMMIT", &name).await {
+        Ok(_) => (peer == *with).then_some(coordinator),
+        Err(error) => {
+            tracing::warn!("{error}; asking the coordinator anew");
+            None
+        }
+    }
+}
+
 /// What the primary of the coordinator's group of before has left open here would block clients that try again, for as
 /// long as that is frozen. It is fenced: whatever it still sends must not count.
 async fn end_sessions_of(instance: &Instance, coordinator: &Peer) {
     let ended = async {
-        let found = lookup_host((coordinator.host.as_str(), coordinator.port)).await;
-        let found = found.map_err(|error| PostgresError::Refused(error.to_string()))?;
-        let addresses: Vec<String> = found.map(|address| address.ip().to_string()).collect();
+        let addresses: Vec<String> =
+            resolve(&coordinator.host).await.iter().map(ToString::to_string).collect();
         let statement = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
              WHERE client_addr = ANY (SELECT unnest($1::text[])::inet) AND application_name LIKE 'citus\\_internal%'";
         let rows =

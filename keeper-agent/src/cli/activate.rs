@@ -8,7 +8,7 @@ use super::target::{monitor_of, state_of};
 use crate::citus::{Address, Coordinator, Login, register_coordinator, register_worker};
 use crate::config::{NodeConfig, NodeKind};
 use crate::exit::Exit;
-use crate::monitor::{FormationNode, MonitorConnection};
+use crate::monitor::{MonitorConnection, coordinator_of};
 use crate::postgres::{Instance, PostgresError};
 
 /// Runs it.
@@ -33,14 +33,19 @@ pub(super) async fn run(pgdata: &Pgdata) -> CliResult {
     if config.kind == NodeKind::Coordinator {
         let instance = Instance::new(config.instance(Some(state.node)));
         let coordinator = Coordinator::local(&instance).await.map_err(failed)?;
-        if coordinator.metadata().await.map_err(failed)?.primary_of(GroupId(0)).is_none() {
+        if coordinator.metadata().await.map_err(failed)?.primary_of(GroupId::COORDINATOR).is_none() {
             register_coordinator(&coordinator, &address).await.map_err(failed)?;
         }
         tracing::info!("{address} is the coordinator of formation \"{}\"", config.formation);
         return Ok(());
     }
-    let coordinator =
-        Coordinator::remote(&Login::of(&config), coordinator_of(&nodes)?).await.map_err(failed)?;
+    let coordinator = coordinator_of(&nodes).ok_or_else(|| {
+        CliError::new(
+            Exit::Coordinator,
+            "the formation has no coordinator that accepts writes now: see pg_autoctl show state",
+        )
+    })?;
+    let coordinator = Coordinator::remote(&Login::of(&config), coordinator).await.map_err(failed)?;
     let metadata = coordinator.metadata().await.map_err(failed)?;
     if register_worker(&coordinator, &metadata, this.group, &address).await.map_err(failed)? {
         tracing::info!("{address} is active now, as the primary of group {}", this.group);
@@ -48,16 +53,6 @@ pub(super) async fn run(pgdata: &Pgdata) -> CliResult {
         tracing::info!("{address} is active already, as the primary of group {}", this.group);
     }
     Ok(())
-}
-
-fn coordinator_of(nodes: &[FormationNode]) -> CliResult<&pgaf_core::Peer> {
-    let found = nodes.iter().find(|node| node.group == GroupId(0) && node.writes());
-    found.map(|node| &node.peer).ok_or_else(|| {
-        CliError::new(
-            Exit::Coordinator,
-            "the formation has no coordinator that accepts writes now: see pg_autoctl show state",
-        )
-    })
 }
 
 fn failed(error: PostgresError) -> CliError {

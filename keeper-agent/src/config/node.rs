@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use pgaf_core::GroupId;
+use pgaf_core::{DEFAULT_CLUSTER, GroupId};
 
 use super::paths::Paths;
 use super::values::{AuthMethod, CitusRole, HbaLevel, NodeKind};
@@ -175,6 +175,12 @@ pub struct CitusConfig {
     pub cluster_name: String,
 }
 
+impl Default for CitusConfig {
+    fn default() -> Self {
+        Self { role: CitusRole::Primary, cluster_name: DEFAULT_CLUSTER.to_owned() }
+    }
+}
+
 impl PostgresConfig {
     fn empty() -> Self {
         Self {
@@ -210,7 +216,7 @@ impl NodeConfig {
                 password: None,
             },
             timeout: TimeoutConfig::default(),
-            citus: CitusConfig { role: CitusRole::Primary, cluster_name: "default".to_owned() },
+            citus: CitusConfig::default(),
             paths,
         }
     }

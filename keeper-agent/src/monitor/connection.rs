@@ -30,8 +30,9 @@ pub(super) type Parameter<'a> = &'a (dyn ToSql + Sync);
 
 /// A connection to the monitor. Every call has a deadline.
 pub struct MonitorConnection {
-    client: Client,
+    pub(super) client: Client,
     node_active: OnceCell<Statement>,
+    pub(super) formation_nodes: OnceCell<Statement>,
 }
 
 impl MonitorConnection {
@@ -44,7 +45,8 @@ impl MonitorConnection {
         target.user.get_or_insert_with(|| "autoctl_node".to_owned());
         let dbname = target.dbname.get_or_insert_with(|| "pg_auto_failover".to_owned()).clone();
         let session = connect(&target, CONNECT_DEADLINE).await?;
-        let connection = Self { client: session.client, node_active: OnceCell::new() };
+        let connection =
+            Self { client: session.client, node_active: OnceCell::new(), formation_nodes: OnceCell::new() };
         match connection.installed_version().await? {
             None => Err(MonitorError::ExtensionMissing(dbname)),
             Some(installed) if installed != EXTENSION_VERSION => {
@@ -161,7 +163,7 @@ impl MonitorConnection {
         row.try_get(0).map_err(|error| MonitorError::Protocol(format!("{error} ({what})")))
     }
 
-    async fn within<T>(
+    pub(super) async fn within<T>(
         &self,
         deadline: Duration,
         what: &'static str,

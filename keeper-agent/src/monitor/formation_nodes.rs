@@ -1,5 +1,7 @@
 //! All nodes of a formation, as the keepers of a Citus formation read them with every report.
 
+use std::time::Duration;
+
 use pgaf_core::{GroupId, NodeId, Peer, ReplicationState};
 use tokio_postgres::Row;
 
@@ -28,6 +30,15 @@ impl FormationNode {
     }
 }
 
+/// It is read beside a report, whose answer must not wait for long: an older list does.
+const READ_DEADLINE: Duration = Duration::from_millis(500);
+
+/// The primary of the coordinator's group, when there is one that accepts writes.
+pub fn coordinator_of(nodes: &[FormationNode]) -> Option<&Peer> {
+    let coordinator = nodes.iter().find(|node| node.group == GroupId::COORDINATOR && node.writes());
+    coordinator.map(|node| &node.peer)
+}
+
 const NODES: &str = "SELECT nodeid, nodename, nodehost, nodeport, groupid, goalstate::text, reportedstate::text, \
      nodecluster FROM pgautofailover.node WHERE formationid = $1::text ORDER BY nodeid";
 
@@ -37,7 +48,12 @@ impl MonitorConnection {
     /// # Errors
     /// As for any call.
     pub async fn formation_nodes(&self, formation: &str) -> Result<Vec<FormationNode>, MonitorError> {
-        let rows = self.query("reading the formation", NODES, &[&formation]).await?;
+        let rows = self
+            .within(READ_DEADLINE, "reading the formation", async {
+                let statement = self.formation_nodes.get_or_try_init(|| self.client.prepare(NODES)).await?;
+                self.client.query(statement, &[&formation]).await
+            })
+            .await?;
         rows.iter().map(read_node).collect()
     }
 }

@@ -292,7 +292,8 @@ fn with_bits(address: &str) -> String {
     }
 }
 
-async fn resolve(host: &str) -> Vec<IpAddr> {
+/// The addresses of a host name now; none when it does not resolve in time.
+pub(crate) async fn resolve(host: &str) -> Vec<IpAddr> {
     let lookup = tokio::net::lookup_host((host, 0));
     match tokio::time::timeout(RESOLVE_DEADLINE, lookup).await {
         Ok(Ok(found)) => {

@@ -69,6 +69,7 @@ pub use connection::{LocalSession, local_address};
 pub use conninfo::REPLICATION_ROLE;
 pub use control_data::{ClusterState, ControlData};
 pub use error::PostgresError;
+pub(crate) use hba::resolve;
 pub use hba::{HbaAddress, HbaEntry, MONITOR_ROLE};
 pub use instance::Instance;
 pub use observe::Sight;

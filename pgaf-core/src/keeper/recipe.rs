@@ -38,22 +38,17 @@ fn running_writer(assignment: &Assignment, observed: &Observed, running: &Runnin
     if begins_to_wait && !is_quorum_at(assignment, running, observed.memory.rule_wanted_since) {
         return Plan::Wait("the standbys of the quorum do not keep up: commits would hang");
     }
-    let mut todo = Vec::new();
+    let route = observed.memory.routing.route_step();
+    // Whoever waits at the coordinator comes before everything else.
+    let mut todo: Vec<Step> = route.clone().filter(|_| !running.is_in_recovery).into_iter().collect();
     if running.synchronous_standby_names != names {
         todo.push(Step::SetSynchronousStandbyNames(names));
     }
     if running.is_in_recovery {
         todo.push(Step::Promote);
+        todo.extend(route);
     } else if observed.memory.admitted.as_ref() != Some(&assignment.peers) {
         todo.push(Step::AdmitStandbys { peers: assignment.peers.clone() });
-    }
-    let is_promoted = !running.is_in_recovery || todo.contains(&Step::Promote);
-    let route = observed.memory.routing.route_step().filter(|_| is_promoted);
-    match route {
-        // Whoever waits at the coordinator comes before everything else.
-        Some(route) if !running.is_in_recovery => todo.insert(0, route),
-        Some(route) => todo.push(route),
-        None => {}
     }
     if !todo.is_empty() {
         return Plan::Steps(todo);
@@ -249,16 +244,12 @@ fn starting_standby(observed: &Observed, upstream: &Peer) -> Plan {
     if observed.lineage != Some(Lineage::Forked) {
         return Plan::Wait("Postgres recovers");
     }
-    let mut todo = vec![STOP_NOW];
-    todo.extend(go_back(observed, upstream));
-    Plan::Steps(todo)
+    stop_and_go_back(STOP_NOW, observed, upstream)
 }
 
 fn running_standby(goal: State, observed: &Observed, running: &Running, upstream: &Peer) -> Plan {
     if observed.lineage == Some(Lineage::Forked) {
-        let mut todo = vec![STOP_FAST];
-        todo.extend(go_back(observed, upstream));
-        return Plan::Steps(todo);
+        return stop_and_go_back(STOP_FAST, observed, upstream);
     }
     if !follows(running, upstream) {
         return steps([Step::Follow { upstream: Some(upstream.clone()) }]);
@@ -287,6 +278,12 @@ fn stopped_standby(observed: &Observed, cluster: Cluster, upstream: &Peer) -> Pl
     } else {
         Plan::Steps(go_back(observed, upstream))
     }
+}
+
+fn stop_and_go_back(stop: Step, observed: &Observed, upstream: &Peer) -> Plan {
+    let mut todo = vec![stop];
+    todo.extend(go_back(observed, upstream));
+    Plan::Steps(todo)
 }
 
 /// Gets rid of what the upstream does not have; the server is stopped.

@@ -3,8 +3,8 @@
 use crate::group::Node;
 use crate::id::NodeId;
 use crate::state::ReplicationState::{
-    self, CatchingUp, Draining, Dropped, Maintenance, PrepareMaintenance, PreparePromotion, ReportLsn,
-    Secondary, WaitMaintenance,
+    self, CatchingUp, Draining, Maintenance, PrepareMaintenance, PreparePromotion, ReportLsn, Secondary,
+    WaitMaintenance,
 };
 
 use super::election::is_candidate_goal;
@@ -110,14 +110,10 @@ impl Draft {
 
     /// What keeps a standby from taking over now, in words.
     fn why_not(&self, node: &Node) -> String {
-        self.group
-            .why_not_switchover(node)
-            .unwrap_or_else(|| format!("{} {}", node.label(), self.how_far_behind(node)))
-    }
-
-    fn how_far_behind(&self, node: &Node) -> String {
-        let end = self.group.writer().map(|writer| writer.lsn).unwrap_or_default();
-        format!("is {} bytes of WAL behind the primary", node.lsn.bytes_behind(end))
+        self.group.why_not_switchover(node).unwrap_or_else(|| {
+            let end = self.group.writer().map(|writer| writer.lsn).unwrap_or_default();
+            format!("{} is {} bytes of WAL behind the primary", node.label(), node.lsn.bytes_behind(end))
+        })
     }
 
     pub(super) fn nobody_to_hand_over_to(&self, wanted: Option<NodeId>) -> Refusal {
@@ -180,20 +176,13 @@ impl Draft {
         let stays = |node: &&Node| {
             node.id != id && !matches!(node.goal, Maintenance | WaitMaintenance | PrepareMaintenance)
         };
-        let left = self.quorum_standbys().filter(stays).count();
+        let left = self.group.quorum_standbys().filter(stays).count();
         if needed > 0 && left < needed {
             return Err(Refusal::InvalidSetting(format!(
                 "without node {id} the quorum has {left} standbys, and number_sync_standbys is {needed}"
             )));
         }
         Ok(())
-    }
-
-    pub(super) fn quorum_standbys(&self) -> impl Iterator<Item = &Node> {
-        self.group
-            .nodes
-            .iter()
-            .filter(|node| node.replication_quorum && !node.goal.is_writer() && node.goal != Dropped)
     }
 
     fn set_priority(&mut self, id: NodeId, priority: i32) -> Result<(), Refusal> {
@@ -240,7 +229,7 @@ impl Draft {
     }
 
     fn set_number_sync_standbys(&mut self, number: u32) -> Result<(), Refusal> {
-        let standbys = self.quorum_standbys().count();
+        let standbys = self.group.quorum_standbys().count();
         let has_nodes = !self.group.nodes.is_empty();
         if has_nodes && number as usize > standbys {
             return Err(Refusal::InvalidSetting(format!(

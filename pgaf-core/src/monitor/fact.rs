@@ -59,7 +59,7 @@ pub enum Fact {
     CaughtUp,
     /// It is close to the writer, on the same timeline: it may take over from it.
     Near,
-    /// It is silent, lost, down, cut off or forked.
+    /// It is silent, down, cut off or forked.
     FallenBehind,
     /// Its log has records that are not in the history of the writer.
     Forked,

@@ -1,6 +1,6 @@
 //! Nodes come and go: what registering and removing a node does to the others.
 
-use crate::group::Group;
+use crate::group::{Group, Node};
 use crate::id::NodeId;
 use crate::state::ReplicationState::{
     CatchingUp, Dropped, Maintenance, PreparePromotion, ReportLsn, Secondary, Single, WaitPrimary,
@@ -9,9 +9,13 @@ use crate::state::ReplicationState::{
 use super::election::is_candidate_goal;
 use super::{Draft, Refusal};
 
-/// How many standbys of a group are in its quorum, or will be: no more acknowledgements can be asked for.
-pub fn quorum_standbys(group: &Group) -> usize {
-    Draft::new(group.clone()).quorum_standbys().count()
+impl Group {
+    /// The standbys that are in the quorum, or will be: no more acknowledgements can be asked for.
+    pub fn quorum_standbys(&self) -> impl Iterator<Item = &Node> {
+        self.nodes
+            .iter()
+            .filter(|node| node.replication_quorum && !node.goal.is_writer() && node.goal != Dropped)
+    }
 }
 
 impl Draft {
@@ -52,7 +56,10 @@ impl Draft {
         };
         let mut why = format!("node {id} joins its group");
         let is_wide_elsewhere = self.group.fewest_standbys_elsewhere.is_none_or(|standbys| standbys >= 2);
-        if self.group.number_sync_standbys == 0 && self.quorum_standbys().count() == 2 && is_wide_elsewhere {
+        if self.group.number_sync_standbys == 0
+            && self.group.quorum_standbys().count() == 2
+            && is_wide_elsewhere
+        {
             self.group.number_sync_standbys = 1;
             why.push_str(", which has two standbys in the quorum now: number_sync_standbys becomes 1");
         }
@@ -108,7 +115,7 @@ impl Draft {
         if self.group.nodes.iter().all(|node| node.goal == Dropped) {
             return;
         }
-        let standbys = u32::try_from(self.quorum_standbys().count()).unwrap_or(u32::MAX);
+        let standbys = u32::try_from(self.group.quorum_standbys().count()).unwrap_or(u32::MAX);
         if self.group.number_sync_standbys < standbys || self.group.number_sync_standbys == 0 {
             return;
         }

@@ -25,7 +25,6 @@ pub use assignment::{answer_for, assignment_for};
 pub use election::Outcome;
 pub use event::{Change, Decision, Event};
 pub use fact::{Fact, Who};
-pub use membership::quorum_standbys;
 pub use refusal::{Refusal, RefusalKind};
 
 use std::time::Duration;

@@ -51,7 +51,7 @@ impl Group {
 
     /// It is a group of workers: clients write to it through the coordinator.
     pub fn holds_writes(&self) -> bool {
-        self.kind == FormationKind::Citus && self.id != GroupId(0)
+        self.kind == FormationKind::Citus && self.id != GroupId::COORDINATOR
     }
 
     /// Everybody has reported to this run of the monitor, or has had the time to.

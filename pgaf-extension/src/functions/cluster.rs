@@ -1,6 +1,6 @@
 //! Citus clusters inside a formation: "default" takes part in failover, the nodes of the others are only read from.
 
-use pgaf_core::ReplicationState;
+use pgaf_core::{DEFAULT_CLUSTER, ReplicationState};
 
 use crate::error::Error;
 
@@ -8,7 +8,7 @@ use crate::error::Error;
 const MAX_NAME_BYTES: usize = 63;
 
 pub(super) fn is_default(cluster: &str) -> bool {
-    cluster == "default"
+    cluster == DEFAULT_CLUSTER
 }
 
 /// What Citus can have as a name.

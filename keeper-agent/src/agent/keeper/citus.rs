@@ -4,16 +4,16 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use pgaf_core::Peer;
 use pgaf_core::keeper::Server;
-use pgaf_core::{GroupId, Peer};
 
 use super::Keeper;
 use crate::agent::slot::Slot;
 use crate::citus::{Address, Citus, Findings, Login, Reconciler, Worker};
 use crate::config::state::KeeperState;
 use crate::config::{NodeConfig, NodeKind};
-use crate::monitor::FormationNode;
-use crate::postgres::{Instance, InstanceConfig};
+use crate::monitor::{FormationNode, coordinator_of};
+use crate::postgres::{BootTime, Instance, InstanceConfig};
 
 /// A coordinator that could not be told to send writes here is told again after this long.
 const ROUTE_RETRY: Duration = Duration::from_secs(5);
@@ -23,9 +23,7 @@ pub(super) struct Formation {
     kind: NodeKind,
     nodes: Vec<FormationNode>,
     /// When those were asked for.
-    read_at: Instant,
-    /// When the exchange that is under way was begun.
-    asking_since: Instant,
+    read_at: BootTime,
     worker: Option<Rc<Citus>>,
     reconciler: Reconciler,
     reconciling: Slot<Findings>,
@@ -38,17 +36,15 @@ impl Formation {
     pub(super) fn new(config: &NodeConfig, state: &KeeperState, instance: &Rc<Instance>) -> Self {
         let make = || Rc::new(Citus::new(Rc::clone(instance), worker(config, state)));
         let worker = (config.kind == NodeKind::Worker).then(make);
-        let now = Instant::now();
         Self {
             kind: config.kind,
             nodes: Vec::new(),
-            read_at: now,
-            asking_since: now,
+            read_at: BootTime::now(),
             worker,
             reconciler: Reconciler::default(),
             reconciling: Slot::empty(),
             is_news: false,
-            routed_again_at: now,
+            routed_again_at: Instant::now(),
         }
     }
 
@@ -67,11 +63,6 @@ impl Formation {
         }
     }
 
-    /// A report is sent; the nodes are read after that.
-    pub(super) fn asks(&mut self) {
-        self.asking_since = Instant::now();
-    }
-
     pub(super) async fn reconciled(&mut self) -> Findings {
         self.reconciling.done().await
     }
@@ -82,8 +73,7 @@ impl Formation {
 
     /// The primary of the coordinator's group, for a worker.
     fn coordinator(&self) -> Option<Peer> {
-        let is_coordinator = |node: &&FormationNode| node.group == GroupId(0) && node.writes();
-        self.nodes.iter().find(is_coordinator).filter(|_| self.worker.is_some()).map(|node| node.peer.clone())
+        coordinator_of(&self.nodes).filter(|_| self.worker.is_some()).cloned()
     }
 
     fn hosts(&self) -> Vec<String> {
@@ -108,11 +98,11 @@ impl Keeper {
         InstanceConfig { formation_hosts, ..self.config.instance(Some(self.state.node)) }
     }
 
-    /// The nodes of the formation, as the monitor has just listed them.
-    pub(super) fn note_formation(&mut self, nodes: Vec<FormationNode>) {
+    /// The nodes of the formation, as the monitor has listed them after that moment.
+    pub(super) fn note_formation(&mut self, nodes: Vec<FormationNode>, read_at: BootTime) {
         let hosts = self.formation.hosts();
         self.formation.nodes = nodes;
-        self.formation.read_at = self.formation.asking_since;
+        self.formation.read_at = read_at;
         self.formation.is_news = true;
         if self.formation.hosts() != hosts {
             self.instance.reconfigure(self.instance_config());

@@ -55,7 +55,6 @@ impl Keeper {
         report.detail.number = Some(self.numbering.next());
         self.next_report = Instant::now() + REPORT_PERIOD;
         if let Some(exchange) = self.link.exchange(self.state.node, self.state.group, report) {
-            self.formation.asks();
             self.contacting.start(exchange);
         }
     }
@@ -79,7 +78,7 @@ impl Keeper {
                 self.note_answer_for_shutdown(&exchange.report, &answer);
                 self.positions = answer.positions;
                 if let Some(nodes) = exchange.nodes.take() {
-                    self.note_formation(nodes);
+                    self.note_formation(nodes, exchange.sent);
                 }
                 self.accept(answer.assignment);
             }

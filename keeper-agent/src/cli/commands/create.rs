@@ -3,7 +3,7 @@
 use clap::{ArgAction, Args, Subcommand, ValueEnum};
 
 use crate::cli::options::{MonitorOrPgdata, NewServer};
-use crate::config::{CitusConfig, CitusRole, NodeKind};
+use crate::config::{CitusConfig, NodeKind};
 
 /// `create …`
 #[derive(Subcommand, Debug)]
@@ -82,8 +82,7 @@ pub(in crate::cli) struct Part {
 
 impl Default for Part {
     fn default() -> Self {
-        let citus = CitusConfig { role: CitusRole::Primary, cluster_name: "default".to_owned() };
-        Self { kind: NodeKind::Standalone, citus, proxy_port: 0 }
+        Self { kind: NodeKind::Standalone, citus: CitusConfig::default(), proxy_port: 0 }
     }
 }
 

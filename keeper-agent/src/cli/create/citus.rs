@@ -1,5 +1,7 @@
 //! `create coordinator`, `create worker`
 
+use pgaf_core::DEFAULT_CLUSTER;
+
 use super::super::commands::{NewCitusNode, NewNode};
 use super::super::error::{CliError, CliResult};
 use super::node;
@@ -26,7 +28,7 @@ fn as_node(options: &NewCitusNode, kind: NodeKind) -> CliResult<NewNode> {
     node.part.kind = kind;
     node.part.proxy_port = options.proxyport.unwrap_or(0);
     if let Some(cluster) = options.citus_cluster.clone().filter(|_| options.citus_secondary) {
-        if cluster.is_empty() || cluster == "default" {
+        if cluster.is_empty() || cluster == DEFAULT_CLUSTER {
             return Err(CliError::bad_arguments(
                 "a read-only cluster needs a name of its own: give another --citus-cluster",
             ));

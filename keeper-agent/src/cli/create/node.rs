@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use pgaf_core::{GroupId, NodeId, ReplicationState};
+use pgaf_core::{GroupId, NodeId, ReplicationState, sqlstate};
 
 use super::super::checks;
 use super::super::commands::NewNode;
@@ -24,8 +24,6 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const UNATTENDED_PATIENCE: Duration = Duration::from_secs(900);
 /// Between two tries.
 const RETRY_INTERVAL: Duration = Duration::from_millis(500);
-/// The monitor's answer to a node that cannot join yet.
-const TOO_EARLY: &str = "55000";
 /// An error that stays is said again after this long.
 const REPEAT_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -107,7 +105,7 @@ async fn make(
     if plan.before == Before::Cluster {
         instance.check_binaries().await.map_err(failed)?;
     }
-    let patience = if options.server.run { UNATTENDED_PATIENCE } else { PATIENCE };
+    let patience = patience(options);
     let target = config.monitor.clone().unwrap_or_default();
     let connection = connect_patiently(&target, patience).await?;
     config.hostname = plan.address(Some(&target))?;
@@ -221,6 +219,10 @@ fn environment_says(name: &str) -> bool {
     std::env::var(name).is_ok_and(|value| matches!(value.as_str(), "1" | "true" | "on" | "yes"))
 }
 
+const fn patience(options: &NewNode) -> Duration {
+    if options.server.run { UNATTENDED_PATIENCE } else { PATIENCE }
+}
+
 /// A monitor may be starting at the same time as its nodes.
 async fn connect_patiently(target: &ConnectionString, patience: Duration) -> CliResult<MonitorConnection> {
     let begin = Instant::now();
@@ -300,7 +302,7 @@ async fn register_patiently(
     registration: &Registration,
 ) -> Result<RegisteredNode, MonitorError> {
     let begin = Instant::now();
-    let patience = if options.server.run { UNATTENDED_PATIENCE } else { PATIENCE };
+    let patience = patience(options);
     let is_reader = options.part.citus.role == CitusRole::Secondary;
     let mut reopened: Option<MonitorConnection> = None;
     let mut is_said = false;
@@ -310,7 +312,7 @@ async fn register_patiently(
             Ok(registered) => return Ok(registered),
             Err(error) => error,
         };
-        let is_early = is_reader && error.sqlstate() == Some(TOO_EARLY);
+        let is_early = is_reader && error.sqlstate() == Some(sqlstate::WRONG_STATE);
         let is_unanswered = options.server.run && error.is_transient();
         if !(is_early || is_unanswered) || begin.elapsed() >= patience {
             return Err(error);

@@ -1,7 +1,6 @@
 //! What is measured: a loss, in a group of some size or of a Citus formation, with one writer alone or beside a load.
 
-use super::loss::Loss;
-use crate::harness::Setup;
+use crate::harness::{Loss, Setup};
 
 /// How much longer a loss may take in a group of three than in one of two, in seconds.
 const ALLOWED_FOR_AN_ELECTION_S: f64 = 0.3;
@@ -110,13 +109,26 @@ impl Case {
         match self.group {
             _ if self.is_under_load => 1.0,
             Group::Worker if self.loss == Loss::Switchover => WORKER_SWITCHOVER_S,
-            Group::Alone(2) | Group::Worker | Group::Coordinator => self.loss.goal_s(),
-            Group::Alone(_) => with_two_nodes_s.unwrap_or(self.loss.goal_s()) + ALLOWED_FOR_AN_ELECTION_S,
+            Group::Alone(2) | Group::Worker | Group::Coordinator => pause_of_two_s(self.loss),
+            Group::Alone(_) => {
+                with_two_nodes_s.unwrap_or(pause_of_two_s(self.loss)) + ALLOWED_FOR_AN_ELECTION_S
+            }
         }
     }
 
     /// The time until everything is as it was, in seconds, that must not be exceeded.
     pub(super) fn whole_goal_s(self) -> Option<f64> {
         self.is_held().then_some(WORKER_WHOLE_S)
+    }
+}
+
+/// The pause, in seconds, that must not be exceeded in a group of two.
+const fn pause_of_two_s(loss: Loss) -> f64 {
+    match loss {
+        Loss::Switchover => 0.4,
+        Loss::PostmasterKilled => 0.6,
+        Loss::ControlFileLost => 1.5,
+        Loss::HostKilled => 6.0,
+        Loss::HostCut | Loss::HostFrozen => 7.0,
     }
 }

@@ -128,7 +128,7 @@ fn once(cluster: &mut Cluster, case: Case) -> Result<(Times, Ended)> {
         Group::Worker | Group::Coordinator => cluster.clients(Patience::Short)?,
     };
     let since = Instant::now();
-    loss.strike(cluster, &primary, case.group.number())?;
+    loss.strike(cluster, &primary)?;
     let interrupted = if case.is_held() { Ok(()) } else { clients.wait_for_interruption(since, INTERRUPTED) };
     let served = interrupted.and_then(|()| clients.wait_for_acks(TAKEOVER));
     drop(load);

@@ -7,7 +7,6 @@
 mod case;
 mod footprint;
 mod load;
-mod loss;
 mod measure;
 mod report;
 

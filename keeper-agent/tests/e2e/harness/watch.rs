@@ -160,6 +160,11 @@ impl Cluster {
     pub(crate) fn primary_of(&self, group: i32) -> Result<String> {
         primary_of(&self.rows()?, group).map(str::to_owned)
     }
+
+    /// The number of the group that the node is in.
+    pub(crate) fn group_of(&self, name: &str) -> Result<i32> {
+        group_of(&self.rows()?, name)
+    }
 }
 
 fn primary_of(rows: &[NodeRow], group: i32) -> Result<&str> {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 
 use super::{SOON, TAKEOVER, WHOLE};
-use crate::harness::{Clients, Cluster, Formation, Setup, wait_for};
+use crate::harness::{Clients, Cluster, Formation, Loss, Patience, Setup, wait_for};
 
 /// Far above what `make bench` measures, and far below what a person calls automatic.
 pub(super) const PAUSE_OF_A_SWITCHOVER: Duration = Duration::from_secs(15);
@@ -28,6 +28,14 @@ pub(super) fn order_failover(cluster: &Cluster, group: i32) -> Result<()> {
     cluster.monitor.psql("pg_auto_failover", &sql).map(drop)
 }
 
+/// Clients write, the primary is lost, its successor takes over, and it comes back.
+pub(super) fn survive(cluster: &mut Cluster, loss: Loss, primary: &str, successor: &str) -> Result<()> {
+    let clients = cluster.clients(Patience::Short)?;
+    let since = Instant::now();
+    loss.strike(cluster, primary)?;
+    taken_over(cluster, clients, since, successor, |cluster| loss.heal(cluster, primary))
+}
+
 /// After a loss: the successor serves, clients do not wait long, and when the lost one is given back all is well.
 pub(super) fn taken_over(
     cluster: &mut Cluster,
@@ -41,6 +49,13 @@ pub(super) fn taken_over(
     ensure!(pause < PAUSE_OF_A_LOST_HOST, "{pause:?} without a commit");
     give_back(cluster)?;
     well_again(cluster, clients)
+}
+
+/// Clients are served again, and have not waited long since then.
+pub(super) fn short_pause(clients: &Clients, since: Instant) -> Result<()> {
+    let pause = clients.pause_since(since, SOON)?;
+    ensure!(pause < PAUSE_OF_A_SWITCHOVER, "{pause:?} without a commit");
+    Ok(())
 }
 
 /// The formation is in order while clients write, and everything that was acknowledged to them is there.

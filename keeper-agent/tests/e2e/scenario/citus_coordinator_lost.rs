@@ -4,9 +4,9 @@ use std::time::Instant;
 
 use anyhow::Result;
 
-use super::citus::{formation, small_formation, taken_over, well_again};
+use super::citus::{formation, small_formation, survive, taken_over, well_again};
 use super::{TAKEOVER, scenarios};
-use crate::harness::{Cluster, Patience};
+use crate::harness::{Cluster, Loss, Patience};
 
 scenarios! {
     formation:
@@ -22,32 +22,20 @@ scenarios! {
 }
 
 fn citus_coordinator_pg_control_lost_and_postgres_stopped(cluster: &mut Cluster) -> Result<()> {
-    let clients = cluster.clients(Patience::Short)?;
-    let since = Instant::now();
-    cluster.host("coord0a")?.lose_pg_control()?;
-    taken_over(cluster, clients, since, "coord0b", |_| Ok(()))
+    survive(cluster, Loss::ControlFileLost, "coord0a", "coord0b")
 }
 
 fn citus_coordinator_killed_and_started_again(cluster: &mut Cluster) -> Result<()> {
-    let clients = cluster.clients(Patience::Short)?;
-    let since = Instant::now();
-    cluster.host_mut("coord0a")?.kill_everything()?;
-    taken_over(cluster, clients, since, "coord0b", |cluster| cluster.host_mut("coord0a")?.run())
+    survive(cluster, Loss::HostKilled, "coord0a", "coord0b")
 }
 
 fn citus_coordinator_cut_off_and_restored(cluster: &mut Cluster) -> Result<()> {
-    let clients = cluster.clients(Patience::Short)?;
-    let since = Instant::now();
-    cluster.host("coord0a")?.link.cut()?;
-    taken_over(cluster, clients, since, "coord0b", |cluster| cluster.host("coord0a")?.link.restore())
+    survive(cluster, Loss::HostCut, "coord0a", "coord0b")
 }
 
 /// Its sessions on the workers stay open, with whatever they had prepared or locked.
 fn citus_coordinator_frozen_and_thawed(cluster: &mut Cluster) -> Result<()> {
-    let clients = cluster.clients(Patience::Short)?;
-    let since = Instant::now();
-    cluster.host("coord0a")?.freeze()?;
-    taken_over(cluster, clients, since, "coord0b", |cluster| cluster.host("coord0a")?.thaw())
+    survive(cluster, Loss::HostFrozen, "coord0a", "coord0b")
 }
 
 fn citus_coordinator_and_worker_killed_in_the_same_second(cluster: &mut Cluster) -> Result<()> {

@@ -5,9 +5,7 @@ use std::time::Instant;
 use anyhow::{Result, ensure};
 use nix::sys::signal::Signal;
 
-use super::citus::{
-    PAUSE_OF_A_SWITCHOVER, formation, on_coordinator, order_failover, small_formation, well_again,
-};
+use super::citus::{formation, on_coordinator, order_failover, short_pause, small_formation, well_again};
 use super::{SOON, TAKEOVER, WHOLE, scenarios};
 use crate::harness::{Cluster, Patience, Setup};
 
@@ -31,8 +29,7 @@ fn citus_worker_switchover_without_an_error(cluster: &mut Cluster) -> Result<()>
     let since = Instant::now();
     cluster.ask(&["perform", "failover", "--group", "2"])?;
     cluster.wait_primary_is("worker2b", SOON)?;
-    let pause = clients.pause_since(since, SOON)?;
-    ensure!(pause < PAUSE_OF_A_SWITCHOVER, "{pause:?} without a commit");
+    short_pause(&clients, since)?;
     cluster.wait_in_order(WHOLE)?;
     clients.expect_no_errors()?;
     well_again(cluster, clients)
@@ -58,8 +55,7 @@ fn citus_switchover_of_both_worker_groups_at_once(cluster: &mut Cluster) -> Resu
     for expected in ["worker1b", "worker2b"] {
         cluster.wait_primary_is(expected, TAKEOVER)?;
     }
-    let pause = clients.pause_since(since, SOON)?;
-    ensure!(pause < PAUSE_OF_A_SWITCHOVER, "{pause:?} without a commit");
+    short_pause(&clients, since)?;
     well_again(cluster, clients)
 }
 
@@ -68,8 +64,7 @@ fn citus_coordinator_switchover(cluster: &mut Cluster) -> Result<()> {
     let since = Instant::now();
     cluster.ask(&["perform", "switchover", "--group", "0"])?;
     cluster.wait_primary_is("coord0b", SOON)?;
-    let pause = clients.pause_since(since, SOON)?;
-    ensure!(pause < PAUSE_OF_A_SWITCHOVER, "{pause:?} without a commit");
+    short_pause(&clients, since)?;
     well_again(cluster, clients)
 }
 
@@ -80,8 +75,7 @@ fn citus_supervised_stop_of_a_worker(cluster: &mut Cluster) -> Result<()> {
     cluster.wait_primary_is("worker1b", TAKEOVER)?;
     let status = cluster.host_mut("worker1a")?.keeper_end(WHOLE)?;
     ensure!(status.success(), "the stopped keeper ended with {status}");
-    let pause = clients.pause_since(since, SOON)?;
-    ensure!(pause < PAUSE_OF_A_SWITCHOVER, "{pause:?} without a commit");
+    short_pause(&clients, since)?;
     clients.expect_no_errors()?;
     cluster.host_mut("worker1a")?.run()?;
     well_again(cluster, clients)

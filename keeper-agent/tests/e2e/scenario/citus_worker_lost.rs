@@ -4,9 +4,9 @@ use std::time::Instant;
 
 use anyhow::{Result, ensure};
 
-use super::citus::{formation, on_coordinator, small_formation, taken_over, wait_active};
+use super::citus::{formation, on_coordinator, small_formation, survive, taken_over, wait_active};
 use super::{TAKEOVER, scenarios};
-use crate::harness::{Cluster, Patience, Sql};
+use crate::harness::{Cluster, Loss, Patience, Sql};
 
 scenarios! {
     formation:
@@ -20,39 +20,24 @@ scenarios! {
 }
 
 fn citus_worker_pg_control_lost_and_postgres_stopped(cluster: &mut Cluster) -> Result<()> {
-    let clients = cluster.clients(Patience::Short)?;
-    let since = Instant::now();
-    cluster.host("worker1a")?.lose_pg_control()?;
-    taken_over(cluster, clients, since, "worker1b", |_| Ok(()))
+    survive(cluster, Loss::ControlFileLost, "worker1a", "worker1b")
 }
 
 fn citus_worker_killed_and_started_again(cluster: &mut Cluster) -> Result<()> {
-    let clients = cluster.clients(Patience::Short)?;
-    let since = Instant::now();
-    cluster.host_mut("worker1a")?.kill_everything()?;
-    taken_over(cluster, clients, since, "worker1b", |cluster| cluster.host_mut("worker1a")?.run())
+    survive(cluster, Loss::HostKilled, "worker1a", "worker1b")
 }
 
 fn citus_worker_cut_off_and_restored(cluster: &mut Cluster) -> Result<()> {
-    let clients = cluster.clients(Patience::Short)?;
-    let since = Instant::now();
-    cluster.host("worker1a")?.link.cut()?;
-    taken_over(cluster, clients, since, "worker1b", |cluster| cluster.host("worker1a")?.link.restore())
+    survive(cluster, Loss::HostCut, "worker1a", "worker1b")
 }
 
 /// Its connections stay open: whoever at the coordinator waits for an answer on one of them waits for ever, with locks.
 fn citus_worker_frozen_and_thawed(cluster: &mut Cluster) -> Result<()> {
-    let clients = cluster.clients(Patience::Short)?;
-    let since = Instant::now();
-    cluster.host("worker1a")?.freeze()?;
-    taken_over(cluster, clients, since, "worker1b", |cluster| cluster.host("worker1a")?.thaw())
+    survive(cluster, Loss::HostFrozen, "worker1a", "worker1b")
 }
 
 fn citus_worker_postmaster_killed(cluster: &mut Cluster) -> Result<()> {
-    let clients = cluster.clients(Patience::Short)?;
-    let since = Instant::now();
-    cluster.host("worker1a")?.kill_postmaster()?;
-    taken_over(cluster, clients, since, "worker1b", |_| Ok(()))
+    survive(cluster, Loss::PostmasterKilled, "worker1a", "worker1b")
 }
 
 /// An application that has written to every shard and does not commit holds the locks that moving a node needs.

@@ -4,7 +4,7 @@ mod placement;
 
 use std::ffi::CStr;
 
-use pgaf_core::monitor::{self, Event, assignment_for};
+use pgaf_core::monitor::{Event, assignment_for};
 use pgaf_core::{Group, GroupId, Node, NodeId, ReplicationState};
 use pgrx::pg_sys;
 use pgrx::pg_sys::panic::ErrorReport;
@@ -148,7 +148,7 @@ fn fewest_standbys_elsewhere(
 ) -> Result<Option<usize>, Error> {
     let mut fewest = None;
     for other in load::groups(client, formation)?.into_iter().filter(|other| *other != group) {
-        let standbys = monitor::quorum_standbys(&load::group(client, formation, other)?);
+        let standbys = load::group(client, formation, other)?.quorum_standbys().count();
         fewest = Some(fewest.map_or(standbys, |fewest: usize| fewest.min(standbys)));
     }
     Ok(fewest)

@@ -133,7 +133,7 @@ pub(super) fn wanted_group(request: &Request<'_>) -> Result<Wanted, Error> {
         );
     }
     match (NodeKind::of(request)?, group) {
-        (NodeKind::Standalone | NodeKind::Coordinator, -1 | 0) => Ok(Wanted::Group(GroupId(0))),
+        (NodeKind::Standalone | NodeKind::Coordinator, -1 | 0) => Ok(Wanted::Group(GroupId::COORDINATOR)),
         (NodeKind::Worker, -1) => Ok(Wanted::Workers),
         (NodeKind::Standalone, _) => refuse(
             format!("formation \"{}\" of kind \"pgsql\" has no group {group}", request.formation),

@@ -2,10 +2,10 @@
 
 use anyhow::Result;
 
-use crate::harness::Cluster;
+use super::cluster::Cluster;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Loss {
+pub(crate) enum Loss {
     Switchover,
     PostmasterKilled,
     ControlFileLost,
@@ -15,7 +15,7 @@ pub(super) enum Loss {
 }
 
 impl Loss {
-    pub(super) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 6] = [
         Self::Switchover,
         Self::PostmasterKilled,
         Self::ControlFileLost,
@@ -25,7 +25,7 @@ impl Loss {
     ];
 
     /// One word, for the command line and for programs.
-    pub(super) const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Switchover => "switchover",
             Self::PostmasterKilled => "postmaster-killed",
@@ -37,7 +37,7 @@ impl Loss {
     }
 
     /// What happens, for people.
-    pub(super) const fn description(self) -> &'static str {
+    pub(crate) const fn description(self) -> &'static str {
         match self {
             Self::Switchover => "switchover on command",
             Self::PostmasterKilled => "postmaster killed, keeper alive",
@@ -48,22 +48,11 @@ impl Loss {
         }
     }
 
-    /// The pause, in seconds, that must not be exceeded.
-    pub(super) const fn goal_s(self) -> f64 {
-        match self {
-            Self::Switchover => 0.4,
-            Self::PostmasterKilled => 0.6,
-            Self::ControlFileLost => 1.5,
-            Self::HostKilled => 6.0,
-            Self::HostCut | Self::HostFrozen => 7.0,
-        }
-    }
-
-    /// Makes it happen to the node of that name, which is primary of that group.
-    pub(super) fn strike(self, cluster: &mut Cluster, primary: &str, group: i32) -> Result<()> {
+    /// Makes it happen to the node of that name, which is the primary of its group.
+    pub(crate) fn strike(self, cluster: &mut Cluster, primary: &str) -> Result<()> {
         match self {
             Self::Switchover => {
-                let group = group.to_string();
+                let group = cluster.group_of(primary)?.to_string();
                 cluster.monitor.autoctl(&["perform", "switchover", "--group", &group])?.success().map(drop)
             }
             Self::PostmasterKilled => cluster.host(primary)?.kill_postmaster(),
@@ -75,7 +64,7 @@ impl Loss {
     }
 
     /// Gives back what was taken, where that does not come back by itself.
-    pub(super) fn heal(self, cluster: &mut Cluster, lost: &str) -> Result<()> {
+    pub(crate) fn heal(self, cluster: &mut Cluster, lost: &str) -> Result<()> {
         match self {
             Self::Switchover | Self::PostmasterKilled | Self::ControlFileLost => Ok(()),
             Self::HostKilled => cluster.host_mut(lost)?.run(),
