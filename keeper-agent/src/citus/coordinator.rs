@@ -1,5 +1,6 @@
 //! A session with a coordinator: the local one, or one of another node.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use pgaf_core::{GroupId, Peer};
@@ -149,16 +150,12 @@ impl Coordinator {
         self.run(STATEMENT_DEADLINE, "roll back", "ROLLBACK").await
     }
 
-    /// Runs `COMMIT PREPARED` or `ROLLBACK PREPARED`; true when somebody else has done so already.
-    pub(super) async fn end_hold(
-        &self,
-        verb: &str,
-        name: &super::hold::HoldName,
-    ) -> Result<bool, PostgresError> {
-        let statement = format!("{verb} PREPARED '{name}'");
-        match self.run(STATEMENT_DEADLINE, "let writes go on", &statement).await {
-            Ok(()) => Ok(false),
-            Err(error) if error.sqlstate() == Some(&SqlState::UNDEFINED_OBJECT) => Ok(true),
+    /// Runs `COMMIT PREPARED` or `ROLLBACK PREPARED`; false when somebody else has done so already.
+    pub(super) async fn end_prepared(&self, verb: &str, gid: &impl Display) -> Result<bool, PostgresError> {
+        let statement = format!("{verb} PREPARED '{gid}'");
+        match self.run(STATEMENT_DEADLINE, "end a prepared transaction", &statement).await {
+            Ok(()) => Ok(true),
+            Err(error) if error.sqlstate() == Some(&SqlState::UNDEFINED_OBJECT) => Ok(false),
             Err(error) => Err(error),
         }
     }

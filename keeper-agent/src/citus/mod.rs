@@ -16,6 +16,7 @@ mod reconciler;
 mod registration;
 mod routing;
 mod settings;
+mod two_phase_commit;
 
 pub use address::Address;
 pub use coordinator::{Coordinator, Login};

@@ -14,13 +14,12 @@ use super::metadata::Metadata;
 use super::reconcile::{Action, Known, Situation, actions};
 use super::registration::{register_coordinator, register_secondary, register_worker, remove};
 use super::routing::move_to;
+use super::two_phase_commit;
 use crate::monitor::{FormationNode, coordinator_of};
 use crate::postgres::{BootTime, Instance, PostgresError, resolve};
 
 /// When nothing has changed, it is looked again this often: somebody may have left a prepared transaction behind.
 const PERIOD: Duration = Duration::from_secs(10);
-/// Two-phase commits that a lost node was part of are decided at once, and not when Citus next looks for them.
-const RECOVERY_DEADLINE: Duration = Duration::from_secs(5);
 /// A session waits so long for the locks of others.
 const LOCK_TIMEOUT: &str = "SET lock_timeout = '5s'";
 
@@ -107,7 +106,7 @@ impl Run {
 
     async fn go_through(&self, instance: &Instance, findings: &mut Findings) -> Result<(), PostgresError> {
         let coordinator = Coordinator::local(instance).await?;
-        coordinator.run(RECOVERY_DEADLINE, "set a limit", LOCK_TIMEOUT).await?;
+        coordinator.query("set a limit", LOCK_TIMEOUT, &[]).await?;
         let metadata = coordinator.metadata().await?;
         findings.holds.clone_from(&metadata.holds);
         let situation = Situation {
@@ -123,14 +122,15 @@ impl Run {
                 Err(error) => findings.failures.push(format!("cannot {action}: {error}")),
             }
         }
-        self.recover(instance, &coordinator, findings).await
+        self.recover(instance, &coordinator, findings).await;
+        Ok(())
     }
 
     /// False when it turned out that there was nothing to do. What was done before may have changed the rows.
     async fn carry_out(&self, coordinator: &Coordinator, action: &Action) -> Result<bool, PostgresError> {
         match action {
-            Action::FinishHold(name) => coordinator.end_hold("COMMIT", name).await.map(|is_gone| !is_gone),
-            Action::DropHold(name) => coordinator.end_hold("ROLLBACK", name).await.map(|is_gone| !is_gone),
+            Action::FinishHold(name) => coordinator.end_prepared("COMMIT", name).await,
+            Action::DropHold(name) => coordinator.end_prepared("ROLLBACK", name).await,
             Action::SetCoordinator(own) => register_coordinator(coordinator, own).await.map(|()| true),
             Action::Move { row, to } => {
                 let metadata: Metadata = coordinator.metadata().await?;
@@ -170,30 +170,24 @@ impl Run {
         }
     }
 
-    async fn recover(
-        &self,
-        instance: &Instance,
-        coordinator: &Coordinator,
-        findings: &mut Findings,
-    ) -> Result<(), PostgresError> {
+    /// What was lost with a primary is decided at once, and not when Citus next looks for it.
+    async fn recover(&self, instance: &Instance, coordinator: &Coordinator, findings: &mut Findings) {
         // Before its own address is right, it would ask the coordinator of before.
         if coordinator_of(&self.nodes).is_none() {
-            return Ok(());
+            return;
         }
-        let writers = self.nodes.iter().filter(|node| node.writes());
-        let primaries: Vec<Address> = writers.map(|node| Address::from(&node.peer)).collect();
+        let writers = || self.nodes.iter().filter(|node| node.writes());
+        let primaries: Vec<Address> = writers().map(|node| Address::from(&node.peer)).collect();
         if primaries == self.recovered {
-            return Ok(());
+            return;
         }
         self.sever(instance, &primaries).await;
-        coordinator
-            .run(
-                RECOVERY_DEADLINE,
-                "recover two-phase commits",
-                "SELECT pg_catalog.recover_prepared_transactions()",
-            )
-            .await?;
-        findings.primaries = primaries;
-        Ok(())
+        let workers = writers().filter(|node| node.group != GroupId::COORDINATOR);
+        let workers: Vec<Address> = workers.map(|node| Address::from(&node.peer)).collect();
+        let failures = two_phase_commit::recover(coordinator, &self.login, &workers).await;
+        if failures.is_empty() {
+            findings.primaries = primaries;
+        }
+        findings.failures.extend(failures);
     }
 }

@@ -88,7 +88,7 @@ impl Citus {
                 Ok(())
             }
             Step::ReleaseWrites => match self.held.take() {
-                Some(held) => held.coordinator.end_hold("ROLLBACK", &held.name).await.map(|_| ()),
+                Some(held) => held.coordinator.end_prepared("ROLLBACK", &held.name).await.map(|_| ()),
                 None => Ok(()),
             },
             Step::RouteWrites { coordinator } => {
@@ -118,7 +118,7 @@ async fn hold(
             return Ok(Held { peer: peer.clone(), coordinator, name: *name });
         }
         // A group has one candidate: the others were given up.
-        coordinator.end_hold("ROLLBACK", name).await?;
+        coordinator.end_prepared("ROLLBACK", name).await?;
     }
     let row = row_of(&metadata, worker.group)?;
     if row.address == worker.address {
@@ -150,7 +150,7 @@ async fn route(
     };
     for name in coordinator.holds().await?.into_iter().filter(|name| name.group == worker.group) {
         let verb = if name.node == worker.node { "COMMIT" } else { "ROLLBACK" };
-        coordinator.end_hold(verb, &name).await?;
+        coordinator.end_prepared(verb, &name).await?;
     }
     let metadata = coordinator.metadata().await?;
     let row = row_of(&metadata, worker.group)?;
@@ -164,7 +164,7 @@ async fn route(
 /// Has writes that are held go on to this node; gives the session, when it is still good, and one with that coordinator.
 async fn finish(held: Option<Held>, with: &Peer) -> Option<Coordinator> {
     let Held { peer, coordinator, name } = held?;
-    match coordinator.end_hold("COMMIT", &name).await {
+    match coordinator.end_prepared("COMMIT", &name).await {
         Ok(_) => (peer == *with).then_some(coordinator),
         Err(error) => {
             tracing::warn!("{error}; asking the coordinator anew");

@@ -9,6 +9,7 @@ mod citus_held_writes;
 mod citus_node_table;
 mod citus_registration;
 mod citus_switchover;
+mod citus_two_phase_commit;
 mod citus_worker_lost;
 mod clock;
 mod data_directory;
@@ -83,6 +84,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         citus_worker_lost::scenarios(),
         citus_coordinator_lost::scenarios(),
         citus_held_writes::scenarios(),
+        citus_two_phase_commit::scenarios(),
         citus_node_table::scenarios(),
     ]
     .into_iter()

@@ -307,6 +307,12 @@ BEGIN
 END
 $$;
 
+-- Its transactions are decided within one statement.
+CREATE FUNCTION pg_catalog.get_all_active_transactions(
+    OUT datid oid, OUT process_id int, OUT initiator_node_identifier int, OUT worker_query bool,
+    OUT transaction_number bigint, OUT transaction_stamp timestamptz, OUT global_pid bigint)
+    RETURNS SETOF record LANGUAGE sql AS 'SELECT 0::oid, 0, 0, false, 0::bigint, now(), 0::bigint WHERE false';
+
 CREATE FUNCTION pg_catalog.master_run_on_worker(
     worker_name text[], port int[], command text[], parallel boolean,
     OUT node_name text, OUT node_port int, OUT success boolean, OUT result text)
