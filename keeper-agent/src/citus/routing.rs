@@ -18,7 +18,12 @@ use crate::postgres::{Instance, PostgresError, resolve};
 /// A primary that goes on serving is given up for only after this long of asking politely.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Between two attempts, clients get their turn.
-const PAUSE: Duration = Duration::from_millis(50);
+const PAUSE: Duration = Duration::from_millis(20);
+/// How long the first attempt waits for a lock, and how long any does; each waits twice as long as the one before. While
+/// it waits, a client may come to wait for this session that it keeps waiting: every two seconds, Citus looks for such
+/// circles and ends the client's transaction. A short attempt is hardly ever seen.
+const FIRST_WAIT: Duration = Duration::from_millis(20);
+const LONGEST_WAIT: Duration = Duration::from_millis(300);
 /// Attempts that end the sessions that are in the way.
 const FORCED_ATTEMPTS: u32 = 2;
 /// What one attempt may take, with every lock and the server's own limits.
@@ -310,13 +315,16 @@ async fn change(
     let begin = Instant::now();
     let moves = request.moves(metadata)?;
     let mut forced = 0;
+    let mut wait = FIRST_WAIT;
     loop {
         let is_forced = begin.elapsed() >= patience;
-        let Err(error) = attempt(coordinator, &moves, request, is_forced).await else {
+        let limit = if is_forced { LONGEST_WAIT } else { wait };
+        let Err(error) = attempt(coordinator, &moves, request, limit, is_forced).await else {
             return Ok(());
         };
         coordinator.roll_back().await?;
         forced += u32::from(is_forced);
+        wait = LONGEST_WAIT.min(wait * 2);
         if !is_lock_missing(&error) || forced >= FORCED_ATTEMPTS {
             return Err(error);
         }
@@ -328,12 +336,15 @@ async fn attempt(
     coordinator: &Coordinator,
     moves: &[(i32, Address)],
     request: &Change<'_>,
+    wait: Duration,
     is_forced: bool,
 ) -> Result<(), PostgresError> {
+    let wait = wait.as_millis();
     // In a deadlock with a client, the one that gives way is this session.
-    let mut statements = "BEGIN; SET LOCAL lock_timeout = '300ms'; SET LOCAL statement_timeout = '900ms'; \
-         SET LOCAL deadlock_timeout = '20ms';"
-        .to_owned();
+    let mut statements = format!(
+        "BEGIN; SET LOCAL lock_timeout = '{wait}ms'; SET LOCAL statement_timeout = '900ms'; \
+         SET LOCAL deadlock_timeout = '10ms';"
+    );
     for (row, address) in moves {
         statements.push_str(&format!(
             "SELECT pg_catalog.citus_update_node({row}, {}, {}, force => {is_forced}, lock_cooldown => 0);",
