@@ -4,7 +4,10 @@ use std::future::Future;
 use std::pin::Pin;
 
 /// Holds at most one future. Awaiting an empty slot never ends; a wait that is given up loses nothing.
-pub(super) struct Slot<T>(Option<Pin<Box<dyn Future<Output = T>>>>);
+pub(super) struct Slot<T>(Option<Operation<T>>);
+
+/// What a slot runs.
+pub(super) type Operation<T> = Pin<Box<dyn Future<Output = T>>>;
 
 impl<T> Slot<T> {
     pub(super) const fn empty() -> Self {
@@ -18,6 +21,11 @@ impl<T> Slot<T> {
     /// Starts an operation; one that was under way is given up.
     pub(super) fn start(&mut self, operation: impl Future<Output = T> + 'static) {
         self.0 = Some(Box::pin(operation));
+    }
+
+    /// Empties the slot without giving up what is under way in it.
+    pub(super) fn take(&mut self) -> Option<Operation<T>> {
+        self.0.take()
     }
 
     /// Gives up the operation that is under way.
