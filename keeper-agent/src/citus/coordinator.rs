@@ -1,4 +1,4 @@
-//! A session with a coordinator: the local one, or one of another node.
+//! A session with a coordinator, the local one or another; or with a worker, as the coordinator's keeper asks it.
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -128,9 +128,13 @@ impl Coordinator {
         query: &str,
         parameters: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>, PostgresError> {
-        within(deadline, &format!("the coordinator (to {action})"), self.client().query(query, parameters))
-            .await?
-            .map_err(PostgresError::sql(action))
+        within(
+            deadline,
+            &format!("a node of the formation (asked to {action})"),
+            self.client().query(query, parameters),
+        )
+        .await?
+        .map_err(PostgresError::sql(action))
     }
 
     /// Runs statements that may take this long.
@@ -140,9 +144,13 @@ impl Coordinator {
         action: &'static str,
         statements: &str,
     ) -> Result<(), PostgresError> {
-        within(deadline, &format!("the coordinator (to {action})"), self.client().batch_execute(statements))
-            .await?
-            .map_err(PostgresError::sql(action))
+        within(
+            deadline,
+            &format!("a node of the formation (asked to {action})"),
+            self.client().batch_execute(statements),
+        )
+        .await?
+        .map_err(PostgresError::sql(action))
     }
 
     /// Ends the transaction that a refused statement has left.
