@@ -44,9 +44,17 @@ pub(super) fn compose(state: &KeeperState, sight: &Sight, circumstances: Circums
             is_hung: observed.server == Server::Unresponsive,
             shutdown_lsn: sight.shutdown_lsn,
             history: sight.history.clone(),
-            progress: circumstances.progress,
+            progress: progress(sight, circumstances.progress),
             number: None,
         },
+    }
+}
+
+/// What an operator has to see, before what is being done.
+fn progress(sight: &Sight, doing: Option<String>) -> Option<String> {
+    match (&sight.notice, doing) {
+        (Some(notice), Some(doing)) => Some(format!("{notice}; {doing}")),
+        (notice, doing) => notice.clone().or(doing),
     }
 }
 

@@ -13,6 +13,7 @@ use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{AsyncMessage, Client, Config, Connection, Notification, Socket};
 
 use super::connection_string::{ConnectionString, Host};
+use super::session_options;
 use super::ssl::SslMode;
 use super::tls;
 
@@ -259,9 +260,8 @@ fn configuration(target: &ConnectionString, host: &Host) -> Config {
     if let Some(dbname) = &target.dbname {
         config.dbname(dbname);
     }
-    if let Some(options) = &target.options {
-        config.options(options);
-    }
+    // What the connection string asks for comes last, and counts.
+    config.options(session_options::any_role() + target.options.as_deref().unwrap_or_default());
     if target.needs_writer {
         config.target_session_attrs(TargetSessionAttrs::ReadWrite);
     }

@@ -203,6 +203,25 @@ impl Bed {
         })
     }
 
+    /// Waits until a node has last reported this state, whatever its goal is.
+    pub(crate) fn wait_reported(&self, name: &str, state: &str) -> Result<()> {
+        wait_for(&format!("{name} to report {state}"), WITHIN, || {
+            let rows = self.rows()?;
+            let is_so = rows.iter().any(|row| row.name == name && row.reported == state);
+            ensure!(is_so, "{}", describe(&rows));
+            Ok(Some(()))
+        })
+    }
+
+    /// Waits until the monitor has an event like this, in the manner of LIKE.
+    pub(crate) fn wait_event(&self, pattern: &str) -> Result<()> {
+        let sql = format!("select count(*) from pgautofailover.event where description like '{pattern}'");
+        wait_for(&format!("the event \"{pattern}\""), WITHIN, || {
+            let count = self.monitor.sql_as("postgres", "pg_auto_failover", &sql)?;
+            Ok((count != "0").then_some(()))
+        })
+    }
+
     /// Nobody was promoted, and nobody has failed: all timelines are still the first one.
     pub(crate) fn check_no_failover(&self) -> Result<()> {
         let rows = self.rows()?;

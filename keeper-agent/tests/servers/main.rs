@@ -13,6 +13,7 @@ mod node;
 mod port;
 
 mod settings;
+mod standby_numbers;
 
 use std::process::ExitCode;
 
@@ -46,7 +47,7 @@ fn main() -> ExitCode {
 
 /// All of them.
 fn cases() -> Vec<Case> {
-    [settings::cases()].into_iter().flatten().collect()
+    [settings::cases(), standby_numbers::cases()].into_iter().flatten().collect()
 }
 
 /// Why no server can be run on this machine, if so.

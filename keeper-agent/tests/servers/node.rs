@@ -246,6 +246,25 @@ impl Node {
         wait_for("the postmaster to be gone", STOP_DEADLINE, || Ok((!is_process(pid)).then_some(())))
     }
 
+    /// Restarts the server as an operator does who does not know of the keeper: a fast shutdown, after which the keeper
+    /// starts it again.
+    pub(crate) fn restart_postgres(&self) -> Result<()> {
+        let pid = self.postmaster_pid()?;
+        signal(pid, Signal::SIGINT)?;
+        wait_for(&format!("another Postgres on {}", self.name), STOP_DEADLINE, || {
+            let is_another = self.postmaster_pid()? != pid;
+            if is_another {
+                self.sql("select 1")?;
+            }
+            Ok(is_another.then_some(()))
+        })
+    }
+
+    /// Stops the keeper, or lets it go on, without its noticing.
+    pub(crate) fn freeze_keeper(&self, frozen: bool) -> Result<()> {
+        signal(self.keeper_pid()?, if frozen { Signal::SIGSTOP } else { Signal::SIGCONT })
+    }
+
     /// Kills keeper and server.
     pub(crate) fn kill_both(&mut self) -> Result<()> {
         let pid = self.postmaster_pid()?;

@@ -16,7 +16,7 @@ mod routing;
 pub mod step;
 
 pub use authority::Authority;
-pub use claim::epoch_to_report;
+pub use claim::{epoch_to_report, state_to_report};
 pub use isolated::{Silence, plan_isolated, plan_unmonitored};
 pub use moment::Moment;
 pub use numbering::Numbering;
@@ -34,6 +34,9 @@ use crate::state::ReplicationState as State;
 pub fn plan(assignment: &Assignment, observed: &Observed) -> Plan {
     if routing::is_moot(assignment, observed) {
         return Plan::Steps(vec![Step::ReleaseWrites]);
+    }
+    if recipe::needs_restart(assignment.goal, observed) {
+        return recipe::restarted();
     }
     match assignment.goal {
         State::Unknown => Plan::Wait("the monitor has not decided yet"),

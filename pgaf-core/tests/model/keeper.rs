@@ -165,6 +165,7 @@ fn running(server: &Server) -> Running {
         timeline: Timeline(server.timeline.into()),
         lsn: server.end(),
         replayed: server.end(),
+        is_short_of_settings: false,
         is_replay_over: server.mode == Mode::Standby && server.follows.is_none() && !server.is_streaming,
         synchronous_standby_names: server.names.clone(),
         follows: server.follows.map(|index| Following { host: String::new(), port: port_of(index) }),

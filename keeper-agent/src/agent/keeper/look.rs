@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use pgaf_core::keeper::{Server, Step};
+use pgaf_core::keeper::{Server, Step, state_to_report};
 use pgaf_core::{Peer, ReplicationState};
 use tracing::warn;
 
@@ -56,10 +56,23 @@ impl Keeper {
         if matches!(sight.observed.server, Server::Running(_)) {
             self.tell_supervisor_ready();
         }
+        self.withdraw_claim(&sight);
         self.sight = Some(sight);
         self.is_sight_stale = false;
         self.is_considered = false;
         self.report_news();
+    }
+
+    /// What was reached is not so any more: remembered, also over a crash of Postgres, until it is reached again.
+    fn withdraw_claim(&mut self, sight: &Sight) {
+        let (reported, epoch) = (self.state.reported, self.state.reported_epoch);
+        let holds = state_to_report(reported, epoch, self.state.assignment.as_ref(), &sight.observed);
+        if holds != reported {
+            warn!("commits on this node do not wait as the monitor has told: no longer {reported}, but {holds}");
+            self.state.reported = holds;
+            self.save();
+            self.next_report = Instant::now();
+        }
     }
 
     pub(super) fn tell_supervisor_ready(&mut self) {

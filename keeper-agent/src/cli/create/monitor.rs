@@ -92,8 +92,10 @@ async fn complete(instance: &Instance, config: &MonitorConfig) -> CliResult {
 }
 
 async fn make_extension(session: &LocalSession) -> CliResult {
-    let statements =
-        ["CREATE EXTENSION IF NOT EXISTS pgautofailover CASCADE", "ALTER EXTENSION pgautofailover UPDATE"];
+    let statements = [
+        "CREATE EXTENSION IF NOT EXISTS pgautofailover SCHEMA public CASCADE",
+        "ALTER EXTENSION pgautofailover UPDATE",
+    ];
     for statement in statements {
         session.batch_execute(statement).await.map_err(|error| {
             CliError::new(

@@ -15,6 +15,7 @@ use crate::postgres::server::{InstanceConfig, PostgresError, SocketDir, files};
 
 use super::conninfo::REPLICATION_ROLE;
 use super::network;
+use super::written::Written;
 
 /// The role that the monitor may connect as.
 pub const MONITOR_ROLE: &str = "pgautofailover_monitor";
@@ -318,6 +319,22 @@ fn quote(name: &str) -> String {
         "all" | "replication" => name.to_owned(),
         _ => format!("\"{}\"", name.replace('"', "")),
     }
+}
+
+/// Brings the files to where the server is told to look for them, from where the settings of its owner have them.
+pub(crate) fn bring(config: &InstanceConfig, written: &Written) -> Result<(), PostgresError> {
+    for (setting, name) in [("hba_file", "pg_hba.conf"), ("ident_file", "pg_ident.conf")] {
+        let target = config.in_pgdata(name);
+        if target.exists() {
+            continue;
+        }
+        let content = match written.get(setting) {
+            Some(entry) => files::read_if_there(&config.in_pgdata(&entry.value))?,
+            None => None,
+        };
+        files::replace(&target, content.unwrap_or_default().as_bytes(), 0o600)?;
+    }
+    Ok(())
 }
 
 /// A change that was given up goes on until its thread has ended, and must not overwrite a later one.

@@ -5,6 +5,10 @@ mod network;
 
 pub(super) mod hba;
 pub(super) mod settings;
+pub(super) mod written;
+
+pub(super) mod opt_outs;
+pub(super) mod overruled;
 
 mod certificate;
 mod roles;

@@ -1,7 +1,8 @@
-//! The settings we give a server, in two files of ours that postgresql.conf includes in its first lines: what its
-//! owner writes further down wins. Nothing else in postgresql.conf is touched.
+//! The settings we give a server, in two files of ours that postgresql.conf includes: one in its first line, so that
+//! what its owner writes further down wins, and one in its last line, which wins over all that stands above. Nothing else
+//! in postgresql.conf is touched.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use pgaf_core::NodeId;
 use pgaf_core::message::Peer;
@@ -10,16 +11,24 @@ use crate::config::AuthMethod;
 use crate::postgres::server::{InstanceConfig, PostgresError, ServerKind, files, version};
 
 use super::conninfo;
+use super::written::{self, Written};
 
 /// The included file with the settings of every server.
 pub const SETTINGS_FILE: &str = "postgresql-auto-failover.conf";
-/// The included file with what a standby receives from.
+/// The included file with what must not be overruled and changes while the server runs: what a standby receives from, and
+/// whom commits wait for.
 pub const STANDBY_FILE: &str = "postgresql-auto-failover-standby.conf";
 
 /// Our own setting, by which a session sees that the server runs gated.
 pub(crate) const GATE_SETTING: &str = "pg_autoctl.gated";
 
 const SYNC_SETTING: &str = "sync_replication_slots";
+
+/// What is in the file of the last line.
+pub(crate) const LAST_WORDS: [&str; 4] =
+    ["primary_conninfo", "primary_slot_name", "synchronous_standby_names", "synchronous_commit"];
+/// Those of them that are of an upstream.
+const OF_UPSTREAM: [&str; 2] = ["primary_conninfo", "primary_slot_name"];
 
 const HEADER: &str = "# Written by pg_autoctl, which overwrites what is changed here.\n";
 
@@ -35,17 +44,12 @@ pub(crate) struct Changing {
 impl Changing {
     /// What the file says now; defaults when there is none.
     pub(crate) fn read(pgdata: &Path) -> Result<Self, PostgresError> {
-        let content = files::read_if_there(&pgdata.join(SETTINGS_FILE))?.unwrap_or_default();
-        let value = |name: &str| {
-            content.lines().find_map(|line| {
-                let (key, value) = line.split_once(" = ")?;
-                (key == name).then(|| unquote(value))
-            })
-        };
+        let settings = files::read_if_there(&pgdata.join(SETTINGS_FILE))?.unwrap_or_default();
+        let last = files::read_if_there(&pgdata.join(STANDBY_FILE))?.unwrap_or_default();
         Ok(Self {
-            synchronous_standby_names: value("synchronous_standby_names").unwrap_or_default(),
-            is_gated: value(GATE_SETTING).as_deref() == Some("on"),
-            is_logical: value(SYNC_SETTING).as_deref() == Some("on"),
+            synchronous_standby_names: value(&last, "synchronous_standby_names").unwrap_or_default(),
+            is_gated: value(&settings, GATE_SETTING).as_deref() == Some("on"),
+            is_logical: value(&settings, SYNC_SETTING).as_deref() == Some("on"),
         })
     }
 }
@@ -55,10 +59,9 @@ pub(crate) fn write(config: &InstanceConfig, changing: &Changing) -> Result<(), 
     let pgdata = &config.pgdata;
     let major = version::of_data(pgdata)?;
     files::replace(&pgdata.join(SETTINGS_FILE), render(config, changing, major).as_bytes(), 0o600)?;
-    let standby = pgdata.join(STANDBY_FILE);
-    if files::read_if_there(&standby)?.is_none() {
-        files::replace(&standby, HEADER.as_bytes(), 0o600)?;
-    }
+    let last = files::read_if_there(&pgdata.join(STANDBY_FILE))?.unwrap_or_default();
+    let upstream = OF_UPSTREAM.iter().filter_map(|name| Some((*name, value(&last, name)?)));
+    write_last(config, upstream.collect(), changing)?;
     let main = pgdata.join("postgresql.conf");
     let Some(content) = files::read_if_there(&main)? else {
         return Err(PostgresError::Refused(format!(
@@ -72,34 +75,75 @@ pub(crate) fn write(config: &InstanceConfig, changing: &Changing) -> Result<(), 
     Ok(())
 }
 
-/// Writes what a standby receives from; `None` for nobody.
+/// Writes what a standby receives from; `None` for nobody. It waits for nobody itself: whoever is promoted is told anew.
 pub(crate) fn write_standby(config: &InstanceConfig, upstream: Option<&Peer>) -> Result<(), PostgresError> {
+    let conninfo = match upstream {
+        None => String::new(),
+        Some(upstream) => conninfo::primary(config, upstream, version::of_data(&config.pgdata)?),
+    };
+    let slot = slot_name(config, upstream.is_some());
+    let lines = vec![("primary_conninfo", conninfo), ("primary_slot_name", slot)];
+    write_last(config, lines, &Changing::default())
+}
+
+/// The value of `primary_slot_name` of a standby that follows somebody, or nobody.
+pub(crate) fn slot_name(config: &InstanceConfig, follows: bool) -> String {
+    config.node.filter(|_| follows).map(|node| node.slot_name()).unwrap_or_default()
+}
+
+/// For sessions that do not choose by themselves: what the owner has set, unless commits would wait for nobody.
+pub(crate) fn synchronous_commit(written: &Written, ours: &[PathBuf]) -> String {
+    let chosen = written.foreign("synchronous_commit", ours).map(|entry| entry.value.to_ascii_lowercase());
+    let chosen = chosen.filter(|value| matches!(value.as_str(), "remote_apply" | "remote_write"));
+    chosen.unwrap_or_else(|| "on".to_owned())
+}
+
+fn write_last(
+    config: &InstanceConfig,
+    upstream: Vec<(&str, String)>,
+    changing: &Changing,
+) -> Result<(), PostgresError> {
     let mut lines = Lines::default();
-    match upstream {
-        None => lines.set("primary_conninfo", ""),
-        Some(upstream) => {
-            let major = version::of_data(&config.pgdata)?;
-            lines.set("primary_conninfo", &conninfo::primary(config, upstream, major));
-            if let Some(node) = config.node {
-                lines.set("primary_slot_name", &node.slot_name());
-            }
-        }
+    if config.kind == ServerKind::DataNode {
+        let written = Written::read(&config.pgdata)?;
+        lines.set("synchronous_commit", &synchronous_commit(&written, &own_files(&config.pgdata)));
+        lines.set("synchronous_standby_names", &changing.synchronous_standby_names);
     }
-    lines.set("recovery_target_timeline", "latest");
+    for (name, value) in upstream {
+        lines.set(name, &value);
+    }
     let content = format!("{HEADER}{}", lines.0);
     files::replace(&config.in_pgdata(STANDBY_FILE), content.as_bytes(), 0o600)
 }
 
-/// The content with our include lines on top; `None` when they are there.
+/// The value that one of our files has.
+fn value(content: &str, name: &str) -> Option<String> {
+    content.lines().find_map(|line| {
+        let (key, value) = line.split_once(" = ")?;
+        (key == name).then(|| unquote(value))
+    })
+}
+
+/// Our files.
+pub(crate) fn own_files(pgdata: &Path) -> Vec<PathBuf> {
+    [SETTINGS_FILE, STANDBY_FILE].map(|name| pgdata.join(name)).into()
+}
+
+/// The content with our include lines, one on top and one at the end; `None` when they are there.
 fn with_includes(content: &str) -> Option<String> {
-    let include = |file: &str| format!("include '{file}'");
-    let missing: Vec<String> = [SETTINGS_FILE, STANDBY_FILE]
-        .into_iter()
-        .map(include)
-        .filter(|line| !content.lines().any(|present| present.trim_start().starts_with(line.as_str())))
-        .map(|line| format!("{line} # added by pg_autoctl\n"))
-        .collect();
-    (!missing.is_empty()).then(|| missing.concat() + content)
+    let is_include = |line: &str, file: &str| {
+        written::parse(line).is_some_and(|(name, value)| name.starts_with("include") && value == file)
+    };
+    let line_of = |file: &str| format!("include '{file}' # added by pg_autoctl\n");
+    let says_something = |line: &&str| written::parse(line).is_some();
+    let has_first = content.lines().any(|line| is_include(line, SETTINGS_FILE));
+    let has_last = content.lines().rfind(says_something).is_some_and(|line| is_include(line, STANDBY_FILE));
+    if has_first && has_last {
+        return None;
+    }
+    let first = if has_first { String::new() } else { line_of(SETTINGS_FILE) };
+    let kept = content.lines().filter(|line| !is_include(line, STANDBY_FILE)).map(|line| format!("{line}\n"));
+    Some(first + &kept.collect::<String>() + &line_of(STANDBY_FILE))
 }
 
 fn render(config: &InstanceConfig, changing: &Changing, major: Option<u32>) -> String {
@@ -109,7 +153,6 @@ fn render(config: &InstanceConfig, changing: &Changing, major: Option<u32>) -> S
     match config.kind {
         ServerKind::DataNode => {
             replication(config, &mut lines);
-            lines.set("synchronous_standby_names", &changing.synchronous_standby_names);
             if major.is_some_and(|major| major >= version::SYNCS_SLOTS_SINCE) {
                 logical_slots(changing, &mut lines);
             }
@@ -263,15 +306,19 @@ mod tests {
     }
 
     #[test]
-    fn includes_come_first_and_once() {
+    fn one_include_comes_first_and_one_last() {
         let first = with_includes("port = 1\n").expect("missing");
         assert_eq!(
             first,
             "include 'postgresql-auto-failover.conf' # added by pg_autoctl\n\
-             include 'postgresql-auto-failover-standby.conf' # added by pg_autoctl\n\
-             port = 1\n"
+             port = 1\n\
+             include 'postgresql-auto-failover-standby.conf' # added by pg_autoctl\n"
         );
         assert_eq!(with_includes(&first), None);
+        assert_eq!(with_includes(&(first.clone() + "# a comment\n")), None);
+        let appended = with_includes(&(first.clone() + "work_mem = '8MB'")).expect("no longer the last line");
+        assert_eq!(appended.lines().count(), 4, "{appended}");
+        assert!(appended.ends_with("standby.conf' # added by pg_autoctl\n"), "{appended}");
         let commented = with_includes("# include 'postgresql-auto-failover.conf'\n");
         assert!(commented.is_some_and(|content| content.lines().count() == 3));
     }

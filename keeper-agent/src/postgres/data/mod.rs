@@ -11,8 +11,9 @@ pub(super) mod kept;
 pub(super) mod tablespaces;
 
 pub(super) mod checkpoint;
+mod command_line;
 mod configure;
 mod initdb;
 pub(super) mod start;
 
-pub use control_data::{ClusterState, ControlData};
+pub use control_data::{ClusterState, ControlData, RecoverySettings};

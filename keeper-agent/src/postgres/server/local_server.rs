@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use crate::client::Secret;
 
 use super::config::InstanceConfig;
-use super::connection::{self, CONNECT_DEADLINE, LocalSession};
+use super::connection::{self, CONNECT_DEADLINE, LocalSession, Purpose};
 use super::error::PostgresError;
 use super::postmaster::{Exit, Postmaster};
 use super::process;
@@ -40,6 +40,8 @@ pub(in crate::postgres) struct Memory {
     pub(in crate::postgres) replay_over: Option<(i32, Lsn)>,
     /// The nodes of the formation that were let in last.
     pub(in crate::postgres) admitted_hosts: Vec<String>,
+    /// What an operator has to see of how this server was started.
+    pub(in crate::postgres) notice: Option<String>,
     /// The password that the replication role was given last.
     pub(in crate::postgres) replication_password: Option<Secret>,
 }
@@ -168,6 +170,6 @@ impl LocalServer {
 
     /// A session in any database.
     pub(in crate::postgres) async fn any_session(&self) -> Result<LocalSession, PostgresError> {
-        connection::connect_anywhere(&self.config(), self.session_deadline).await
+        connection::connect_anywhere(&self.config(), Purpose::Acting, self.session_deadline).await
     }
 }

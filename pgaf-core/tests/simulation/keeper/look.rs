@@ -64,6 +64,7 @@ impl Keeper {
         let is_in_recovery = role == Role::Standby;
         let end = postgres.position();
         Server::Running(Running {
+            is_short_of_settings: false,
             is_in_recovery,
             is_gated: role == Role::Gated,
             timeline: timeline(postgres, archive),
