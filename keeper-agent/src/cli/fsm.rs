@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use pgaf_core::keeper::{DataDirectory, Plan, Recall, plan_unmonitored};
+use pgaf_core::keeper::{DataDirectory, Memory, Plan, plan_unmonitored};
 use pgaf_core::{Assignment, ReplicationState};
 use serde::Serialize;
 
@@ -182,16 +182,16 @@ async fn step(pgdata: &Path) -> CliResult {
         ));
     };
     let instance = Instance::new(config.instance(Some(state.node)));
-    let mut recall = Recall::default();
-    let mut plan = look(&instance, &assignment, &mut recall).await;
+    let mut memory = Memory::default();
+    let mut plan = look(&instance, &assignment, &mut memory).await;
     if let Plan::Steps(steps) = &plan
         && let Some(step) = steps.first()
     {
         tracing::info!("{step}");
         let done = instance.execute(step).await;
         done.map_err(|error| CliError::new(Exit::PgCtl, error.to_string()))?;
-        recall.did(step);
-        plan = look(&instance, &assignment, &mut recall).await;
+        memory.did(step);
+        plan = look(&instance, &assignment, &mut memory).await;
     }
     match plan {
         Plan::Reached => {
@@ -210,10 +210,10 @@ async fn step(pgdata: &Path) -> CliResult {
     show(&config)
 }
 
-async fn look(instance: &Instance, assignment: &Assignment, recall: &mut Recall) -> Plan {
+async fn look(instance: &Instance, assignment: &Assignment, memory: &mut Memory) -> Plan {
     let mut observed = instance.observe(assignment.upstream.as_ref()).await.observed;
-    recall.wants(assignment, &observed.server);
-    recall.saw(&observed.server);
-    observed.memory = recall.memory();
+    memory.wants(assignment, &observed.server);
+    memory.saw(&observed.server);
+    observed.memory = memory.clone();
     plan_unmonitored(assignment, &observed)
 }

@@ -18,6 +18,12 @@ impl Moment {
         Self(self.0.saturating_sub(by))
     }
 
+    /// So much later.
+    #[must_use]
+    pub const fn after(self, by: Duration) -> Self {
+        Self(self.0.saturating_add(by))
+    }
+
     /// How long after the other moment this is; zero when it is not.
     pub fn since(self, earlier: Self) -> Duration {
         self.0.saturating_sub(earlier.0)

@@ -1,33 +1,43 @@
 //! What the keeper remembers of this life of the local Postgres, for the next plan.
 
-use super::observed::{Memory, Running, Server};
-use super::routing::Route;
+use super::observed::{Running, Server};
+use super::routing::{Route, Routing};
 use super::step::Step;
+use crate::lsn::Lsn;
 use crate::message::{Assignment, CommitRule, Peer};
 
-/// Keeps [`Memory`] in step with what is seen and done.
+/// What the keeper has done and seen in this life of the server, and no single look tells; empty after a restart of
+/// either.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Recall {
-    memory: Memory,
-    names: String,
-    rule: Option<CommitRule>,
+pub struct Memory {
+    /// The peers that were admitted last.
+    pub admitted: Option<Vec<Peer>>,
+    /// The local LSN at the moment when the present commit rule was first wanted: a standby that has flushed more
+    /// keeps up.
+    pub rule_wanted_since: Option<Lsn>,
+    /// The local LSN at the moment when the present `synchronous_standby_names` was first seen in force:
+    /// whatever was acknowledged under an older value is before it.
+    pub names_in_force_since: Option<Lsn>,
+    /// The present `synchronous_standby_names` was in force, with enough standbys up to that LSN.
+    pub is_quorum_confirmed: bool,
+    /// What the coordinator of a Citus formation was asked.
+    pub routing: Routing,
+    /// The `synchronous_standby_names` that was seen last.
+    pub(super) names: String,
+    /// The commit rule that was wanted last.
+    pub(super) rule: Option<CommitRule>,
 }
 
-impl Recall {
-    /// As of now.
-    pub fn memory(&self) -> Memory {
-        self.memory.clone()
-    }
-
+impl Memory {
     /// The assignment that is to be planned for, on this server: notes since when its commit rule is wanted.
     pub fn wants(&mut self, assignment: &Assignment, server: &Server) {
-        self.memory.routing.wants(assignment.goal);
+        self.routing.wants(assignment.goal);
         if self.rule.as_ref() != Some(&assignment.commit_rule) {
             self.rule = Some(assignment.commit_rule.clone());
-            self.memory.rule_wanted_since = None;
+            self.rule_wanted_since = None;
         }
-        if let (Server::Running(running), None) = (server, self.memory.rule_wanted_since) {
-            self.memory.rule_wanted_since = Some(running.lsn);
+        if let (Server::Running(running), None) = (server, self.rule_wanted_since) {
+            self.rule_wanted_since = Some(running.lsn);
         }
     }
 
@@ -44,51 +54,51 @@ impl Recall {
             self.forget_quorum();
             self.names.clone_from(&running.synchronous_standby_names);
         }
-        self.memory.names_in_force_since.get_or_insert(running.lsn);
+        self.names_in_force_since.get_or_insert(running.lsn);
     }
 
     /// The plan for this assignment found its goal reached.
     pub const fn reached(&mut self, assignment: &Assignment) {
         if assignment.goal.is_writer() && assignment.commit_rule.is_synchronous() {
-            self.memory.is_quorum_confirmed = true;
+            self.is_quorum_confirmed = true;
         }
     }
 
     /// What the peers are let in with may have changed.
     pub fn forget_admitted(&mut self) {
-        self.memory.admitted = None;
+        self.admitted = None;
     }
 
     /// The primary of the coordinator's group, for a node of a worker group.
     pub fn coordinator_is(&mut self, coordinator: Option<Peer>) {
-        self.memory.routing.coordinator = coordinator;
+        self.routing.coordinator = coordinator;
     }
 
     /// A coordinator that could not be told to send writes here is to be told again.
     pub fn route_again(&mut self) {
-        if matches!(self.memory.routing.route, Route::Failed(_)) {
-            self.memory.routing.route = Route::Unknown;
+        if matches!(self.routing.route, Route::Failed(_)) {
+            self.routing.route = Route::Unknown;
         }
     }
 
     /// A step failed.
     pub fn failed(&mut self, step: &Step) {
-        self.memory.routing.did(step, false);
+        self.routing.did(step, false);
     }
 
     /// A step ended well.
     pub fn did(&mut self, step: &Step) {
-        self.memory.routing.did(step, true);
+        self.routing.did(step, true);
         match step {
-            Step::AdmitStandbys { peers } => self.memory.admitted = Some(peers.clone()),
-            Step::BaseBackup { .. } | Step::Rewind { .. } => self.memory.admitted = None,
+            Step::AdmitStandbys { peers } => self.admitted = Some(peers.clone()),
+            Step::BaseBackup { .. } | Step::Rewind { .. } => self.admitted = None,
             _ => {}
         }
     }
 
     fn forget_quorum(&mut self) {
         self.names.clear();
-        self.memory.names_in_force_since = None;
-        self.memory.is_quorum_confirmed = false;
+        self.names_in_force_since = None;
+        self.is_quorum_confirmed = false;
     }
 }
