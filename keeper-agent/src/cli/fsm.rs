@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use pgaf_core::keeper::{DataDirectory, Memory, Plan, plan_unmonitored};
+use pgaf_core::keeper::{DataDirectory, ManualAssignment, Memory, Plan, plan_unmonitored};
 use pgaf_core::{Assignment, ReplicationState};
 use serde::Serialize;
 
@@ -16,7 +16,7 @@ use super::process::{self, is_postgres_running};
 use super::run::claim;
 use super::target::state_of;
 use crate::config::init_file::Before;
-use crate::config::orders::{self, Orders};
+use crate::config::manual;
 use crate::config::state::{self, KeeperState};
 use crate::config::{Config, NodeConfig};
 use crate::exit::Exit;
@@ -107,9 +107,9 @@ async fn assign(pgdata: &Path, goal: ReplicationState) -> CliResult {
         };
         make_primary(&instance, &config, before).await?;
     }
-    let mut orders = orders::load(&config.paths.orders())?;
-    orders.goal = Some(goal);
-    give(&config, &orders)?;
+    let mut manual = manual::load(&config.paths.orders())?;
+    manual.goal = Some(goal);
+    give(&config, &manual)?;
     if process::running(&config.paths)?.is_some() {
         await_reached(&config, goal).await?;
     }
@@ -118,7 +118,7 @@ async fn assign(pgdata: &Path, goal: ReplicationState) -> CliResult {
 
 async fn set_nodes(pgdata: &Path, file: &Path) -> CliResult {
     let (config, state) = unmonitored(pgdata)?;
-    let nodes = orders::load_nodes(file)?;
+    let nodes = manual::load_nodes(file)?;
     if !nodes.iter().any(|node| node.node_id == state.node) {
         return Err(CliError::bad_arguments(format!(
             "\"{}\" does not name this node, {} \"{}\"",
@@ -127,21 +127,21 @@ async fn set_nodes(pgdata: &Path, file: &Path) -> CliResult {
             config.name
         )));
     }
-    let mut orders = orders::load(&config.paths.orders())?;
-    orders.nodes = nodes;
-    give(&config, &orders)?;
+    let mut manual = manual::load(&config.paths.orders())?;
+    manual.nodes = nodes;
+    give(&config, &manual)?;
     show(&config)
 }
 
-/// Has the orders followed by the keeper; in the place of one that does not run, notes them in its state.
-fn give(config: &NodeConfig, orders: &Orders) -> CliResult {
-    orders::store(&config.paths.orders(), orders)?;
+/// Has the keeper follow what is assigned; in the place of one that does not run, notes them in its state.
+fn give(config: &NodeConfig, manual: &ManualAssignment) -> CliResult {
+    manual::store(&config.paths.orders(), manual)?;
     if let Some(pid) = process::running(&config.paths)? {
         return process::signal(pid, Signal::SIGHUP);
     }
     let _claim = claim(&config.paths, &config.postgres.pgdata)?;
     let mut state = state_of(config)?;
-    if let Some(assignment) = orders.assignment(&state, &config.postgres.dbname) {
+    if let Some(assignment) = manual.assignment(&state, &config.postgres.dbname) {
         state.assignment = Some(assignment);
         state::store(&config.paths.state, &state)?;
     }

@@ -12,6 +12,11 @@ impl Moment {
         Self(elapsed)
     }
 
+    /// How long after the clock began.
+    pub const fn since_boot(self) -> Duration {
+        self.0
+    }
+
     /// So much earlier; not before the clock began.
     #[must_use]
     pub const fn before(self, by: Duration) -> Self {

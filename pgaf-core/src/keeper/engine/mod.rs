@@ -30,9 +30,6 @@ mod settings;
 mod shutdown;
 mod work;
 
-#[cfg(test)]
-mod tests;
-
 pub use command::{Command, Ending};
 pub use event::{Event, LookId, Observation, Outcome, PostgresExit, SaveId, Signal, StepId};
 pub use notice::{Notice, Severity};
@@ -109,6 +106,14 @@ impl Engine {
         self.take(event);
         self.end_back_off();
         self.go_on_ending();
+        if self.shutdown != Shutdown::Over {
+            self.do_what_is_due();
+        }
+        std::mem::take(&mut self.outbox.commands)
+    }
+
+    /// In the order of its urgency.
+    fn do_what_is_due(&mut self) {
         self.look_if_due();
         self.fence_if_due();
         self.plan_if_due();
@@ -118,7 +123,6 @@ impl Engine {
         self.save_if_due();
         self.arm();
         self.ask_to_be_woken();
-        std::mem::take(&mut self.outbox.commands)
     }
 
     fn take(&mut self, event: Event) {

@@ -2,10 +2,10 @@
 
 use std::rc::Rc;
 
-use pgaf_core::{Answer, GroupId, NodeId, Report, TimelineHistory};
+use pgaf_core::{Answer, FormationNode, GroupId, NodeId, Report, ReportNumber, TimelineHistory};
 
 use crate::client::ConnectionString;
-use crate::monitor::{FormationNode, MonitorConnection, MonitorError, Notification, Notifications};
+use crate::monitor::{MonitorConnection, MonitorError, Notification, Notifications};
 use crate::postgres::BootTime;
 
 /// The connection to the monitor, kept between exchanges.
@@ -13,6 +13,8 @@ pub(super) struct Link {
     /// `None` while the monitor is disabled.
     target: Option<ConnectionString>,
     formation: String,
+    node: NodeId,
+    group: GroupId,
     /// All nodes of the formation are read with every report, and a change of any is a reason for one.
     reads_formation: bool,
     connection: Option<Rc<MonitorConnection>>,
@@ -26,8 +28,10 @@ pub(super) struct Exchange {
     /// When the request was sent; for a failed connection, when that was begun.
     pub(super) sent: BootTime,
     /// The report it was about.
-    pub(super) report: Report,
-    /// The monitor's word.
+    pub(super) number: ReportNumber,
+    /// The history that was told with it.
+    told: Option<TimelineHistory>,
+    /// What the monitor says.
     pub(super) result: Result<Answer, MonitorError>,
     /// The nodes of the formation, as they were right after that.
     pub(super) nodes: Option<Vec<FormationNode>>,
@@ -39,20 +43,27 @@ impl Link {
     pub(super) const fn new(
         target: Option<ConnectionString>,
         formation: String,
+        (node, group): (NodeId, GroupId),
         reads_formation: bool,
     ) -> Self {
-        Self { target, formation, reads_formation, connection: None, notifications: None, told: None }
+        Self {
+            target,
+            formation,
+            node,
+            group,
+            reads_formation,
+            connection: None,
+            notifications: None,
+            told: None,
+        }
     }
 
     /// The exchange, as a future that does not borrow the link; `None` without a monitor. The history is sent to whom
     /// it is news.
-    pub(super) fn exchange(
-        &self,
-        node: NodeId,
-        group: GroupId,
-        mut report: Report,
-    ) -> Option<impl Future<Output = Exchange> + 'static> {
+    pub(super) fn exchange(&self, mut report: Report) -> Option<impl Future<Output = Exchange> + 'static> {
         let (target, formation) = (self.target.clone()?, self.formation.clone());
+        let (node, group) = (self.node, self.group);
+        let number = report.detail.number.unwrap_or_default();
         let reads_formation = self.reads_formation;
         let connection = self.connection.clone().filter(|connection| !connection.is_closed());
         if connection.is_some() && self.told == report.detail.history {
@@ -68,7 +79,8 @@ impl Link {
                         (connection.clone(), Some((connection, notifications)))
                     }
                     Err(error) => {
-                        return Exchange { sent, report, result: Err(error), nodes: None, opened: None };
+                        let result = Err(error);
+                        return Exchange { sent, number, told: None, result, nodes: None, opened: None };
                     }
                 },
             };
@@ -79,7 +91,7 @@ impl Link {
             } else {
                 None
             };
-            Exchange { sent, report, result, nodes, opened }
+            Exchange { sent, number, told: report.detail.history, result, nodes, opened }
         })
     }
 
@@ -96,8 +108,8 @@ impl Link {
             self.notifications = Some(notifications);
         }
         let is_recorded = matches!(&exchange.result, Ok(answer) if answer.overtaken_by.is_none());
-        if is_recorded && exchange.report.detail.history.is_some() {
-            self.told.clone_from(&exchange.report.detail.history);
+        if is_recorded && exchange.told.is_some() {
+            self.told = exchange.told.take();
         }
     }
 
