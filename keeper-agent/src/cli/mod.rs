@@ -47,7 +47,7 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(exit) => return exit.into(),
     };
-    log::start(cli.verbose, cli.quiet);
+    log::start(cli.verbose, cli.quiet > 0);
     let exit = match run(cli) {
         Ok(exit) => exit,
         Err(error) => {
@@ -55,6 +55,7 @@ pub fn main() -> ExitCode {
             error.exit
         }
     };
+    log::flush();
     exit.into()
 }
 
