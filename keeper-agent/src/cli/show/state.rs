@@ -138,7 +138,7 @@ fn show_local(node: &NodeConfig, as_json: bool) -> CliResult {
 
 #[cfg(test)]
 mod tests {
-    use pgaf_core::{Lsn, NodeId, Timeline};
+    use pgaf_core::{Health, Lsn, NodeId, Timeline};
 
     use super::*;
 
