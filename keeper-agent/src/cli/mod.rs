@@ -25,6 +25,7 @@ mod switches;
 mod version;
 mod watch;
 
+mod access;
 mod checks;
 mod error;
 mod local_time;
