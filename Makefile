@@ -96,7 +96,9 @@ tutorial:
 fmt:
 	cargo fmt --all
 
+# Format, clippy, and how files import each other.
 lint:
+	.ci/rooms
 	cargo fmt --all -- --check
 	cargo clippy --locked --all-targets -p pgaf-core -p keeper-agent -- -D warnings
 	cargo clippy --locked -p keeper-agent --test e2e --test servers -- -D warnings

@@ -18,6 +18,7 @@ mod election;
 mod extension;
 mod group_of_four;
 mod group_of_three;
+mod held_up;
 mod keeper_process;
 mod lifecycle;
 mod maintenance;
@@ -75,6 +76,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         data_directory::scenarios(),
         repair::scenarios(),
         keeper_process::scenarios(),
+        held_up::scenarios(),
         clock::scenarios(),
         disk::scenarios(),
         extension::scenarios(),
