@@ -5,7 +5,7 @@
 
 pub mod atomic_file;
 pub mod init_file;
-pub mod orders;
+pub mod manual;
 pub mod pid_file;
 pub mod state;
 
@@ -13,7 +13,6 @@ mod error;
 mod file;
 #[cfg(test)]
 mod fuzz;
-mod instance;
 mod keys;
 mod node;
 mod paths;

@@ -17,7 +17,7 @@ pub fn epoch_to_report(state: ReplicationState, reached: Epoch, observed: &Obser
 /// What holds of a state that was reached under `reached`: only `wait_primary` while a primary's commits do not wait as
 /// its assignment says, because somebody has changed a setting. The monitor knows then that its standbys may lack what is
 /// acknowledged, until the rule is confirmed again.
-pub fn state_to_report(
+pub fn state_that_holds(
     state: ReplicationState,
     reached: Epoch,
     assignment: Option<&Assignment>,

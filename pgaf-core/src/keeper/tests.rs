@@ -478,10 +478,8 @@ fn a_quorum_is_confirmed_only_with_all_that_was_acknowledged_before() {
                 is_rewind_hopeless: false,
                 memory: Memory {
                     admitted: Some(vec![peer()]),
-                    rule_wanted_since: None,
                     names_in_force_since: since.map(Lsn),
-                    is_quorum_confirmed: false,
-                    routing: Routing::default(),
+                    ..Memory::default()
                 },
             },
         )
@@ -666,7 +664,7 @@ fn a_primary_whose_commits_wait_for_nobody_says_so() {
         ..assignment(State::Primary)
     };
     let said =
-        |reached, names: &str| state_to_report(State::Primary, reached, Some(&assignment), &writer(names));
+        |reached, names: &str| state_that_holds(State::Primary, reached, Some(&assignment), &writer(names));
     let rule = assignment.commit_rule.synchronous_standby_names();
     let now = assignment.epoch;
     assert_eq!(said(now, &rule), State::Primary);

@@ -1,0 +1,75 @@
+//! From the configuration to what `postgres` needs to know of the local server.
+
+use std::path::PathBuf;
+
+use pgaf_core::NodeId;
+
+use crate::citus;
+use crate::client::SslOptions;
+use crate::config::{MonitorConfig, NodeConfig, Paths, PostgresConfig, SslConfig};
+use crate::postgres::{InstanceConfig, ServerKind, ServerSsl, SocketDir};
+
+impl NodeConfig {
+    /// The local server; `node` is its id, once it is registered.
+    pub fn instance(&self, node: Option<NodeId>) -> InstanceConfig {
+        let monitor_host = self.monitor.as_ref().and_then(|monitor| monitor.hosts.first());
+        InstanceConfig {
+            dbname: self.postgres.dbname.clone(),
+            hostname: self.hostname.clone(),
+            node,
+            name: self.name.clone(),
+            client_ssl: self.ssl.client_options(),
+            monitor_host: monitor_host.map(|host| host.name.clone()),
+            replication_password: self.replication.password.clone(),
+            maximum_backup_rate: self.replication.maximum_backup_rate.clone(),
+            kind: ServerKind::DataNode,
+            extra_settings: citus::settings(self),
+            ..server(&self.postgres, &self.ssl, &self.paths)
+        }
+    }
+}
+
+impl MonitorConfig {
+    /// The monitor's server.
+    pub fn instance(&self) -> InstanceConfig {
+        InstanceConfig {
+            hostname: self.hostname.clone(),
+            name: "monitor".to_owned(),
+            kind: ServerKind::Monitor,
+            ..server(&self.postgres, &self.ssl, &self.paths)
+        }
+    }
+}
+
+/// What both kinds of servers have.
+fn server(postgres: &PostgresConfig, ssl: &SslConfig, paths: &Paths) -> InstanceConfig {
+    InstanceConfig {
+        pgdata: postgres.pgdata.clone(),
+        bin_dir: postgres.bin_dir().to_owned(),
+        state_dir: paths.state.parent().map_or_else(PathBuf::new, PathBuf::from),
+        port: postgres.port,
+        listen_addresses: postgres.listen_addresses.clone(),
+        socket_dir: SocketDir::from_env(),
+        superuser: postgres.username.clone(),
+        dbname: postgres.dbname.clone(),
+        hostname: String::new(),
+        node: None,
+        name: String::new(),
+        server_ssl: ServerSsl {
+            active: ssl.is_active,
+            cert_file: ssl.cert_file.clone(),
+            key_file: ssl.key_file.clone(),
+            ca_file: ssl.ca_file.clone(),
+            crl_file: ssl.crl_file.clone(),
+        },
+        client_ssl: SslOptions::default(),
+        auth: postgres.auth_method,
+        hba_level: postgres.hba_level,
+        formation_hosts: Vec::new(),
+        monitor_host: None,
+        replication_password: None,
+        maximum_backup_rate: String::new(),
+        kind: ServerKind::DataNode,
+        extra_settings: Vec::new(),
+    }
+}
