@@ -12,6 +12,8 @@ mod harness;
 mod node;
 mod port;
 
+mod fresh;
+mod sessions;
 mod settings;
 mod standby_numbers;
 
@@ -47,7 +49,10 @@ fn main() -> ExitCode {
 
 /// All of them.
 fn cases() -> Vec<Case> {
-    [settings::cases(), standby_numbers::cases()].into_iter().flatten().collect()
+    [fresh::cases(), sessions::cases(), settings::cases(), standby_numbers::cases()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// Why no server can be run on this machine, if so.

@@ -126,6 +126,32 @@ impl Node {
         Ok(said.trim_end().to_owned())
     }
 
+    /// Connects locally as a user of the machine and a role; an error when that is refused.
+    pub(crate) fn psql_of(&self, user: &str, role: &str, variables: &[(&str, &str)]) -> Result<String> {
+        let (socket, port) = (self.directory.join("s").display().to_string(), self.port.to_string());
+        let mut command = Command::new("setpriv");
+        command
+            .args(["--reuid", user, "--regid", "nogroup", "--clear-groups"])
+            .arg(self.tools.bin.join("psql"))
+            .args([
+                "-XAtqw",
+                "-h",
+                &socket,
+                "-p",
+                &port,
+                "-U",
+                role,
+                "-d",
+                "postgres",
+                "-c",
+                "select current_user",
+            ])
+            .current_dir("/")
+            .env_clear()
+            .envs(variables.iter().copied());
+        run_to_end(&mut command, COMMAND_DEADLINE)?.success()
+    }
+
     /// What `SHOW` says to a new session.
     pub(crate) fn setting(&self, name: &str) -> Result<String> {
         self.sql(&format!("show {name}"))

@@ -131,10 +131,10 @@ fn commits_are_made_asynchronous_for_everybody(bed: &mut Bed) -> Result<()> {
 fn a_role_commits_asynchronously(bed: &mut Bed) -> Result<()> {
     let n1 = bed.node("n1");
     n1.sql(
-        "create role app login; grant pg_write_all_data to app; alter role app set synchronous_commit = off",
+        "create role app login; grant pg_write_all_data to app; alter role app set synchronous_commit = local",
     )?;
     bed.wait_reported("n1", "wait_primary")?;
-    bed.wait_shown("role app has synchronous_commit = off: ALTER ROLE app RESET synchronous_commit")?;
+    bed.wait_shown("role app has synchronous_commit = local: ALTER ROLE app RESET synchronous_commit")?;
     // Its standby may lack what that role has committed.
     n1.sql_as("app", "postgres", "insert into ledger values (99, 1)")?;
     n1.kill_postmaster()?;
@@ -144,8 +144,8 @@ fn a_role_commits_asynchronously(bed: &mut Bed) -> Result<()> {
     ensure!(bed.node("n1").sql("select count(*) from ledger where writer = 99")? == "1", "a commit is lost");
     bed.node("n1").sql("alter role app reset synchronous_commit")?;
     bed.wait_whole()?;
-    bed.node("n1").sql("alter database postgres set synchronous_commit = local")?;
-    bed.wait_shown("database \"postgres\" has synchronous_commit = local")?;
+    bed.node("n1").sql("alter database postgres set synchronous_commit = off")?;
+    bed.wait_shown("database \"postgres\" has synchronous_commit = off")?;
     bed.node("n1").sql("alter database postgres reset synchronous_commit")?;
     bed.wait_whole()?;
     fail_over(bed)

@@ -76,7 +76,7 @@ async fn make(
     make_certificate(instance, &mut config.ssl).await.map_err(failed)?;
     config.store()?;
     instance.reconfigure(config.instance());
-    make_cluster(instance, plan.before).await?;
+    make_cluster(instance, plan.before, &plan.initdb_options).await?;
     monitor_server::apply(instance, config).await.map_err(failed)?;
     while_running(instance, keeps_running, complete(instance, config)).await?;
     init_file::remove(&config.paths.init).map_err(CliError::from)

@@ -3,7 +3,9 @@
 pub(super) mod conninfo;
 mod network;
 
+pub(super) mod fresh;
 pub(super) mod hba;
+mod ident;
 pub(super) mod settings;
 pub(super) mod written;
 

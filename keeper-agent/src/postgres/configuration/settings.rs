@@ -11,6 +11,7 @@ use crate::config::AuthMethod;
 use crate::postgres::server::{InstanceConfig, PostgresError, ServerKind, files, version};
 
 use super::conninfo;
+use super::fresh;
 use super::written::{self, Written};
 
 /// The included file with the settings of every server.
@@ -30,7 +31,7 @@ pub(crate) const LAST_WORDS: [&str; 4] =
 /// Those of them that are of an upstream.
 const OF_UPSTREAM: [&str; 2] = ["primary_conninfo", "primary_slot_name"];
 
-const HEADER: &str = "# Written by pg_autoctl, which overwrites what is changed here.\n";
+pub(super) const HEADER: &str = "# Written by pg_autoctl, which overwrites what is changed here.\n";
 
 /// The settings that change while the node lives.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -69,6 +70,7 @@ pub(crate) fn write(config: &InstanceConfig, changing: &Changing) -> Result<(), 
             main.display()
         )));
     };
+    fresh::write(config, &content)?;
     if let Some(content) = with_includes(&content) {
         files::replace(&main, content.as_bytes(), 0o600)?;
     }
@@ -248,10 +250,14 @@ fn slot_limit(config: &InstanceConfig) -> String {
 
 /// Lines of a configuration file.
 #[derive(Default)]
-struct Lines(String);
+pub(super) struct Lines(String);
 
 impl Lines {
-    fn set(&mut self, name: &str, value: &str) {
+    pub(super) fn text(&self) -> &str {
+        &self.0
+    }
+
+    pub(super) fn set(&mut self, name: &str, value: &str) {
         self.0.push_str(&format!("{name} = {}\n", quote(value)));
     }
 }

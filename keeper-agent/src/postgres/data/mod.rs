@@ -14,6 +14,7 @@ pub(super) mod checkpoint;
 mod command_line;
 mod configure;
 mod initdb;
+mod locale;
 pub(super) mod start;
 
 pub use control_data::{ClusterState, ControlData, RecoverySettings};
