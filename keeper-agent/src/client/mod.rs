@@ -11,8 +11,6 @@ mod parse;
 mod secret;
 mod ssl;
 mod tls;
-mod verifier;
-mod version1;
 
 pub use connect::{ConnectError, Session, connect, describe, within};
 pub use connection_string::{ConnectionString, Host, InvalidConnectionString};

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::connection_string::{ConnectionString, Host, InvalidConnectionString};
 use super::secret::Secret;
+use super::ssl::{SYSTEM_AUTHORITIES, SslMode};
 
 /// Postgres's own default.
 const DEFAULT_PORT: u16 = 5432;
@@ -102,6 +103,13 @@ impl ConnectionString {
         }
         if self.hosts.is_empty() {
             return invalid("a host is missing");
+        }
+        if self.ssl.root_cert.as_deref().is_some_and(|root| root.as_os_str() == SYSTEM_AUTHORITIES) {
+            match self.ssl.mode {
+                // Whoever trusts the world's authorities has to look at the name.
+                SslMode::Prefer | SslMode::VerifyFull => self.ssl.mode = SslMode::VerifyFull,
+                weak => return invalid(format!("sslrootcert=system needs sslmode verify-full, not {weak}")),
+            }
         }
         Ok(self)
     }
@@ -227,7 +235,6 @@ fn decode(text: &str) -> Result<String, InvalidConnectionString> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::SslMode;
     use super::*;
 
     fn parse(text: &str) -> ConnectionString {
@@ -255,6 +262,7 @@ mod tests {
         assert_eq!(uri.hosts.len(), 2);
         assert_eq!(uri.ssl.mode, SslMode::Prefer);
         assert_eq!(parse("host=a,b port=7").hosts[1].port, 7);
+        assert_eq!(parse("host=a sslrootcert=system").ssl.mode, SslMode::VerifyFull);
     }
 
     #[test]
@@ -273,6 +281,7 @@ mod tests {
             ("postgres://u:secret@h:0/d", "1 to 65535"),
             ("postgres://u:secret@h:70000/d", "1 to 65535"),
             ("postgres://u:secret@h/d?sslmode=on", "sslmode"),
+            ("postgres://u:secret@h/d?sslrootcert=system&sslmode=require", "verify-full, not require"),
             ("postgres://u:secret@h/d?colour=red", "no parameter \"colour\""),
             ("postgres://u:secret%zz@h/d", "hexadecimal"),
             ("postgres://u:secret@h/d%00", "code 0"),

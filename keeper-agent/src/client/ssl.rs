@@ -64,12 +64,16 @@ impl FromStr for SslMode {
     }
 }
 
+/// The value of `sslrootcert` that means the authorities which the system trusts.
+pub(super) const SYSTEM_AUTHORITIES: &str = "system";
+
 /// The TLS part of a connection string.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SslOptions {
     /// How much is asked for.
     pub mode: SslMode,
-    /// PEM file with the authorities that may have signed the server's certificate.
+    /// PEM file with the authorities that may have signed the server's certificate; `system` for those that the system
+    /// trusts.
     pub root_cert: Option<PathBuf>,
     /// PEM file with our own certificate.
     pub cert: Option<PathBuf>,
