@@ -48,7 +48,7 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(exit) => return exit.into(),
     };
-    log::start(cli.verbose, cli.quiet);
+    log::start(cli.verbose, cli.quiet > 0);
     let exit = match run(cli) {
         Ok(exit) => exit,
         Err(error) => {
@@ -56,6 +56,7 @@ pub fn main() -> ExitCode {
             error.exit
         }
     };
+    log::flush();
     exit.into()
 }
 
