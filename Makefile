@@ -98,12 +98,17 @@ build-extension:
 	PGRX_PG_CONFIG_PATH=$(pg_config_path) cargo build --locked --profile $(PROFILE) -p pgaf-extension \
 		--no-default-features --features pg$(pg_major)
 
-# Installs what was built: the library, the control file, the SQL.
+# Installs what was built: the library, the control file, the SQL. The name of the library is its own, because that of a
+# monitor of 2.x may run here; the old name leads to it where nobody else has it.
+install-extension: libraries = $(DESTDIR)$(shell $(PG_CONFIG) --pkglibdir)
+install-extension: extensions = $(DESTDIR)$(shell $(PG_CONFIG) --sharedir)/extension
 install-extension: build-extension
-	install -d "$(DESTDIR)$$($(PG_CONFIG) --pkglibdir)" "$(DESTDIR)$$($(PG_CONFIG) --sharedir)/extension"
-	install -m 755 $(built)/libpgautofailover.so "$(DESTDIR)$$($(PG_CONFIG) --pkglibdir)/pgautofailover.so"
-	install -m 644 pgaf-extension/pgautofailover.control sql/pgautofailover--*.sql \
-		"$(DESTDIR)$$($(PG_CONFIG) --sharedir)/extension/"
+	install -d "$(libraries)" "$(extensions)"
+	.ci/beside-2 before "$(extensions)" "$(libraries)"
+	install -m 755 $(built)/libpgautofailover.so "$(libraries)/pgautofailover3.so"
+	ln -sf pgautofailover3.so "$(libraries)/pgautofailover.so"
+	install -m 644 pgaf-extension/pgautofailover.control sql/pgautofailover--*.sql "$(extensions)/"
+	.ci/beside-2 after "$(extensions)" "$(libraries)"
 
 # The extension's SQL surface, in a temporary server.
 regress:

@@ -32,6 +32,7 @@ mod secrets;
 mod security;
 mod settings;
 mod standby_lost;
+mod upgrade;
 
 use std::time::Duration;
 
@@ -77,6 +78,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         clock::scenarios(),
         disk::scenarios(),
         extension::scenarios(),
+        upgrade::scenarios(),
         lifecycle::scenarios(),
         bad_input::scenarios(),
         citus_registration::scenarios(),
