@@ -4,9 +4,9 @@ use std::path::Path;
 
 use super::checks;
 use super::commands::Run;
+use super::create::current_user;
 use super::error::{CliError, CliResult};
 use super::properties::move_node;
-use super::create::current_user;
 use crate::agent;
 use crate::config::init_file;
 use crate::config::pid_file::{self, PidFile};
@@ -107,5 +107,7 @@ pub(super) async fn run_monitor(
     monitor: MonitorConfig,
     _claim: PidFile,
 ) -> CliResult<Exit> {
-    monitor_server::run(instance, monitor).await.map_err(|error| CliError::new(error.exit(), error.to_string()))
+    monitor_server::run(instance, monitor)
+        .await
+        .map_err(|error| CliError::new(error.exit(), error.to_string()))
 }

@@ -72,13 +72,15 @@ pub async fn check_node(config: &NodeConfig) -> Result<Option<KeeperState>, Upgr
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(UpgradeError::File { path: path.clone(), source }),
     };
-    let state = state_file::read(&content)
-        .map_err(|reason| UpgradeError::State { path: path.clone(), reason })?;
+    let state =
+        state_file::read(&content).map_err(|reason| UpgradeError::State { path: path.clone(), reason })?;
     if state.reported == ReplicationState::StopReplication {
         return Err(UpgradeError::InFailover(state.reported));
     }
     match &config.monitor {
-        Some(monitor) => MonitorConnection::connect(monitor).await.map(|_| Some(state)).map_err(UpgradeError::from),
+        Some(monitor) => {
+            MonitorConnection::connect(monitor).await.map(|_| Some(state)).map_err(UpgradeError::from)
+        }
         None => Ok(Some(KeeperState { has_left_monitor: true, ..state })),
     }
 }

@@ -26,7 +26,8 @@ pub struct Processes {
 impl Processes {
     /// Those that the pid files name, as far as they live.
     pub fn find(pid_file: &Path) -> Self {
-        let supervisor = first_line(pid_file).filter(|pid| is_pg_autoctl(*pid)).filter(|_| is_of_2x(pid_file));
+        let supervisor =
+            first_line(pid_file).filter(|pid| is_pg_autoctl(*pid)).filter(|_| is_of_2x(pid_file));
         let services = SERVICES
             .iter()
             .filter_map(|name| first_line(&service_file(pid_file, name)))
@@ -85,7 +86,8 @@ fn is_of_2x(pid_file: &Path) -> bool {
 /// It lives, and is that program.
 fn is_pg_autoctl(pid: i32) -> bool {
     let read = |file: &str| std::fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
-    let is_dead = read("stat").rsplit_once(')').is_none_or(|(_, rest)| rest.trim_start().starts_with(['Z', 'X']));
+    let is_dead =
+        read("stat").rsplit_once(')').is_none_or(|(_, rest)| rest.trim_start().starts_with(['Z', 'X']));
     read("comm").trim_end() == "pg_autoctl" && !is_dead
 }
 

@@ -87,7 +87,10 @@ mod tests {
         let content = file(7, 2, 9);
         assert!(is_of_2x(&content));
         let state = read(&content).expect("a state");
-        assert_eq!((state.node, state.group, state.reported), (NodeId(7), GroupId(2), ReplicationState::Secondary));
+        assert_eq!(
+            (state.node, state.group, state.reported),
+            (NodeId(7), GroupId(2), ReplicationState::Secondary)
+        );
         assert_eq!(state.assignment, None);
     }
 

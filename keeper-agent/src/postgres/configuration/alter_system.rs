@@ -35,8 +35,12 @@ impl LocalServer {
         let names: String = connection::row(&session, "read the settings", question, &[]).await?.get(0);
         files::blocking("moving synchronous_standby_names", move || set_names(&config, names)).await?;
         for name in SETTINGS {
-            connection::run(&session, "reset a setting of pg_autoctl 2.x", &format!("ALTER SYSTEM RESET {name}"))
-                .await?;
+            connection::run(
+                &session,
+                "reset a setting of pg_autoctl 2.x",
+                &format!("ALTER SYSTEM RESET {name}"),
+            )
+            .await?;
         }
         self.reload().await
     }

@@ -77,8 +77,11 @@ pub(crate) fn write(config: &InstanceConfig, changing: &Changing) -> Result<(), 
         )));
     };
     let has_others = pgdata.join(FILE_OF_2X).exists();
-    let included: Vec<&str> =
-        if has_others { vec![SETTINGS_FILE, FILE_OF_2X, STANDBY_FILE] } else { vec![SETTINGS_FILE, STANDBY_FILE] };
+    let included: Vec<&str> = if has_others {
+        vec![SETTINGS_FILE, FILE_OF_2X, STANDBY_FILE]
+    } else {
+        vec![SETTINGS_FILE, STANDBY_FILE]
+    };
     if let Some(content) = with_includes(&content, &included) {
         files::replace(&main, content.as_bytes(), 0o600)?;
     }
@@ -121,10 +124,16 @@ fn others_of_2x(present: &str, ours: &str) -> Option<String> {
     if present.starts_with(HEADER) {
         return None;
     }
-    let is_ours = |line: &str| name(line).is_some_and(|of_line| ours.lines().any(|our| name(our).is_some_and(|our| our == of_line)));
-    let others = present.lines().filter(|line| !line.trim_start().starts_with('#') && name(line).is_some() && !is_ours(line));
+    let is_ours = |line: &str| {
+        name(line).is_some_and(|of_line| ours.lines().any(|our| name(our).is_some_and(|our| our == of_line)))
+    };
+    let others = present
+        .lines()
+        .filter(|line| !line.trim_start().starts_with('#') && name(line).is_some() && !is_ours(line));
     let others: String = others.map(|line| format!("{line}\n")).collect();
-    (!others.is_empty()).then(|| format!("# Settings that pg_auto_failover 2.x made for this server. They are yours now.\n{others}"))
+    (!others.is_empty()).then(|| {
+        format!("# Settings that pg_auto_failover 2.x made for this server. They are yours now.\n{others}")
+    })
 }
 
 fn render(config: &InstanceConfig, changing: &Changing, major: Option<u32>) -> String {
@@ -290,7 +299,8 @@ mod tests {
     #[test]
     fn settings_of_2x_that_are_not_ours_stay() {
         let ours = format!("{HEADER}port = '5432'\nwal_level = 'replica'\n");
-        let theirs = "# Settings by pg_auto_failover\nport = 5432\nwal_level = 'logical'\nshared_buffers = '6 GB'\n";
+        let theirs =
+            "# Settings by pg_auto_failover\nport = 5432\nwal_level = 'logical'\nshared_buffers = '6 GB'\n";
         let kept = others_of_2x(theirs, &ours).expect("settings");
         assert!(kept.ends_with("now.\nshared_buffers = '6 GB'\n"), "{kept}");
         assert_eq!(others_of_2x(&ours, &ours), None);

@@ -62,9 +62,7 @@ impl Tools {
     /// Debian's pg_auto_failover, unpacked but not installed.
     pub(crate) fn peer() -> Result<Self> {
         static TREE: OnceLock<Result<Tools, String>> = OnceLock::new();
-        once(&TREE, || {
-            Self::assemble("peer", &peer::once()?, true, Citus::Installed)
-        })
+        once(&TREE, || Self::assemble("peer", &peer::once()?, true, Citus::Installed))
     }
 
     /// The same in a tree of its own, into which this build can be installed as its packages would be.

@@ -71,8 +71,9 @@ fn count(cluster: &Cluster, sql: &str) -> Result<i64> {
 fn the_older_monitor_goes_on(cluster: &Cluster) -> Result<()> {
     let since = "select clock_timestamp()";
     let since = cluster.monitor.psql("pg_auto_failover", since)?;
-    let behind =
-        format!("select count(*) from pgautofailover.node where reporttime <= '{since}'::timestamptz + interval '2 s'");
+    let behind = format!(
+        "select count(*) from pgautofailover.node where reporttime <= '{since}'::timestamptz + interval '2 s'"
+    );
     wait_for("reports to the monitor of 2.x", TAKEOVER, || Ok((count(cluster, &behind)? == 0).then_some(())))
 }
 
@@ -108,8 +109,12 @@ fn upgrade_keeper(cluster: &mut Cluster, name: &str) -> Result<()> {
     signal(host.keeper_pid()?, nix::sys::signal::Signal::SIGKILL)?;
     host.keeper_end(SOON)?;
     host.run()?;
-    let sql = format!("select count(*) from pgautofailover.node where nodename = '{name}' and reportdetail is not null");
-    wait_for("the keeper of this build to report", TAKEOVER, || Ok((count(cluster, &sql)? == 1).then_some(())))?;
+    let sql = format!(
+        "select count(*) from pgautofailover.node where nodename = '{name}' and reportdetail is not null"
+    );
+    wait_for("the keeper of this build to report", TAKEOVER, || {
+        Ok((count(cluster, &sql)? == 1).then_some(()))
+    })?;
     ensure!(is_process(server), "the server of {name} has ended");
     Ok(())
 }
