@@ -1,5 +1,12 @@
-# The commands of README.md. Variables that may be set: PG_CONFIG, DESTDIR, PROFILE (dev or release), CARGO_TARGET_DIR, DEB_DIR.
+# The commands of README.md. Variables that may be set: PG (a major version, 14 to 18) or PG_CONFIG, DESTDIR, PROFILE (dev or
+# release), CARGO_TARGET_DIR, DEB_DIR.
 
+ifdef PG
+export PG_CONFIG := $(shell .ci/postgres $(PG))
+ifeq ($(PG_CONFIG),)
+$(error Postgres $(PG) cannot be had)
+endif
+endif
 PG_CONFIG ?= pg_config
 PROFILE ?= release
 CARGO_TARGET_DIR ?= target
@@ -9,6 +16,8 @@ DEB_DIR ?= $(CARGO_TARGET_DIR)/deb
 pg_config_path := $(shell command -v $(PG_CONFIG))
 pg_major := $(shell $(PG_CONFIG) --version | sed -E 's/^PostgreSQL ([0-9]+).*/\1/')
 built := $(CARGO_TARGET_DIR)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
+# Each major version has a library of its own; cargo has one name for all.
+library := $(built)/pg$(pg_major)/libpgautofailover.so
 
 .PHONY: build install test simulate model mutants bench demo fmt lint build-extension install-extension regress fuzz-sql servers e2e chaos deb docker tutorial
 
@@ -20,7 +29,8 @@ install: build install-extension
 	install -d "$(DESTDIR)$$($(PG_CONFIG) --bindir)"
 	install -m 755 $(built)/pg_autoctl "$(DESTDIR)$$($(PG_CONFIG) --bindir)/pg_autoctl"
 
-# All tests, fast ones first; the last line adds them up. `.ci/test core` runs one tier.
+# All tests, fast ones first; the last line adds them up. `.ci/test core` runs one tier. `make test PG=17` runs all of them
+# with that version of Postgres.
 test:
 	.ci/test
 
@@ -86,7 +96,9 @@ tutorial:
 fmt:
 	cargo fmt --all
 
+# Format, clippy, and how files import each other.
 lint:
+	.ci/rooms
 	cargo fmt --all -- --check
 	cargo clippy --locked --all-targets -p pgaf-core -p keeper-agent -- -D warnings
 	cargo clippy --locked -p keeper-agent --test e2e --test servers -- -D warnings
@@ -97,15 +109,17 @@ lint:
 build-extension:
 	PGRX_PG_CONFIG_PATH=$(pg_config_path) cargo build --locked --profile $(PROFILE) -p pgaf-extension \
 		--no-default-features --features pg$(pg_major)
+	install -D -m 755 $(built)/libpgautofailover.so $(library)
 
 # Installs what was built: the library, the control file, the SQL. The name of the library is its own, because that of a
-# monitor of 2.x may run here; the old name leads to it where nobody else has it.
+# monitor of 2.x may run here; the old name leads to it where nobody else has it. EXTENSION_IS_BUILT=1 takes the library
+# as it is.
 install-extension: libraries = $(DESTDIR)$(shell $(PG_CONFIG) --pkglibdir)
 install-extension: extensions = $(DESTDIR)$(shell $(PG_CONFIG) --sharedir)/extension
-install-extension: build-extension
+install-extension: $(if $(EXTENSION_IS_BUILT),,build-extension)
 	install -d "$(libraries)" "$(extensions)"
 	.ci/beside-2 before "$(extensions)" "$(libraries)"
-	install -m 755 $(built)/libpgautofailover.so "$(libraries)/pgautofailover3.so"
+	install -m 755 $(library) "$(libraries)/pgautofailover3.so"
 	ln -sf pgautofailover3.so "$(libraries)/pgautofailover.so"
 	install -m 644 pgaf-extension/pgautofailover.control sql/pgautofailover--*.sql "$(extensions)/"
 	.ci/beside-2 after "$(extensions)" "$(libraries)"
