@@ -15,6 +15,7 @@ mod file;
 mod fuzz;
 mod instance;
 mod keys;
+mod limits;
 mod node;
 mod paths;
 mod values;
