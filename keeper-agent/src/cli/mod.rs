@@ -25,6 +25,7 @@ mod switches;
 mod version;
 mod watch;
 
+mod access;
 mod checks;
 mod error;
 mod local_time;
@@ -47,7 +48,7 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(exit) => return exit.into(),
     };
-    log::start(cli.verbose, cli.quiet);
+    log::start(cli.verbose, cli.quiet > 0);
     let exit = match run(cli) {
         Ok(exit) => exit,
         Err(error) => {
@@ -55,6 +56,7 @@ pub fn main() -> ExitCode {
             error.exit
         }
     };
+    log::flush();
     exit.into()
 }
 
