@@ -49,7 +49,7 @@ pub async fn addresses(host: &str, limit: Duration) -> Result<Vec<IpAddr>, Strin
 }
 
 /// This address of the host is tried first from now on.
-pub fn prefer(host: &str, address: IpAddr) {
+pub(super) fn prefer(host: &str, address: IpAddr) {
     if let Some(name) = names().get_mut(host) {
         name.known.sort_by_key(|known| *known != address);
     }
