@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use pgaf_core::id::NodeId;
+use pgaf_core::keeper::PostgresExit;
 use pgaf_core::lsn::Lsn;
 use tokio::sync::watch;
 
@@ -13,7 +14,7 @@ use crate::client::Secret;
 use super::config::InstanceConfig;
 use super::connection::{self, CONNECT_DEADLINE, LocalSession};
 use super::error::PostgresError;
-use super::postmaster::{Exit, Postmaster};
+use super::postmaster::Postmaster;
 use super::process;
 use super::progress::Gauge;
 
@@ -38,8 +39,6 @@ pub(in crate::postgres) struct Memory {
     pub(in crate::postgres) hopeless_rewind_to: Option<NodeId>,
     /// Where the log of a standby ends that receives nothing, nor will, in the life of this postmaster.
     pub(in crate::postgres) replay_over: Option<(i32, Lsn)>,
-    /// The nodes of the formation that were let in last.
-    pub(in crate::postgres) admitted_hosts: Vec<String>,
     /// The password that the replication role was given last.
     pub(in crate::postgres) replication_password: Option<Secret>,
 }
@@ -124,7 +123,7 @@ impl LocalServer {
 
     /// Waits for the end of the postmaster, unless `StopPostgres` asked for it. Never ends while there is none. May be
     /// dropped and called again: an end is reported once.
-    pub async fn exited(&self) -> Exit {
+    pub async fn exited(&self) -> PostgresExit {
         let mut changes = self.postmaster.subscribe();
         loop {
             let current = changes.borrow_and_update().clone();
