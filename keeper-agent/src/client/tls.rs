@@ -17,7 +17,7 @@ use openssl::x509::verify::X509VerifyFlags;
 use openssl::x509::{GeneralNameRef, X509, X509Ref, X509StoreContextRef, X509VerifyResult};
 use postgres_openssl::MakeTlsConnector;
 
-use super::ssl::{SYSTEM_AUTHORITIES, SslMode, SslOptions};
+use super::ssl::{SYSTEM_AUTHORITIES, SslMode, SslOptions, TlsProtocol};
 
 /// A TLS option that cannot be followed.
 #[derive(Debug, thiserror::Error)]
@@ -85,7 +85,8 @@ enum Authority {
 /// is used by the next connection.
 pub(super) fn connector(options: &SslOptions) -> Result<Connector, TlsError> {
     let mut builder = SslConnector::builder(SslMethod::tls_client())?;
-    builder.set_min_proto_version(Some(SslVersion::TLS1_2))?;
+    builder.set_min_proto_version(Some(options.min_protocol.map_or(SslVersion::TLS1_2, version)))?;
+    builder.set_max_proto_version(options.max_protocol.map(version))?;
     let authority = authority(options)?;
     match &authority {
         // The builder's own store is the system's.
@@ -96,17 +97,30 @@ pub(super) fn connector(options: &SslOptions) -> Result<Connector, TlsError> {
             builder.set_cert_store(trusted(root, crl.as_deref())?);
         }
     }
-    set_client_certificate(&mut builder, options)?;
+    if !options.keeps_certificate {
+        set_client_certificate(&mut builder, options)?;
+    }
+    let tells_name = !options.keeps_name;
     let is_verified = !matches!(authority, Authority::Any);
     let is_name_verified = is_verified && options.mode == SslMode::VerifyFull;
     let verdict = Verdict::default();
     let mut make = MakeTlsConnector::new(builder.build());
     let told = verdict.clone();
     make.set_callback(move |connection, host| {
+        connection.set_use_server_name_indication(tells_name);
         set_verification(connection, is_verified, is_name_verified.then_some(host), told.clone());
         Ok(())
     });
     Ok(Connector { make, verdict })
+}
+
+const fn version(protocol: TlsProtocol) -> SslVersion {
+    match protocol {
+        TlsProtocol::Tls1 => SslVersion::TLS1,
+        TlsProtocol::Tls11 => SslVersion::TLS1_1,
+        TlsProtocol::Tls12 => SslVersion::TLS1_2,
+        TlsProtocol::Tls13 => SslVersion::TLS1_3,
+    }
 }
 
 /// A given or a default file makes `require` mean `verify-ca`, as in libpq.
