@@ -6,6 +6,7 @@
 //! to do is decided by `pgaf_core::keeper`; nothing is decided here but when to ask.
 
 mod contact;
+mod hold;
 mod keeper;
 mod report;
 mod shutdown;

@@ -20,6 +20,7 @@ use tracing::{info, warn};
 
 use super::AgentError;
 use super::contact::{Exchange, Link};
+use super::hold::Hold;
 use super::shutdown::Shutdown;
 use super::signals::Signals;
 use super::slot::Slot;
@@ -70,6 +71,7 @@ pub(super) struct Keeper {
     waiting_since: Instant,
     quick_restart: Option<Instant>,
     is_ready: bool,
+    hold: Hold,
 }
 
 impl Keeper {
@@ -117,6 +119,7 @@ impl Keeper {
             waiting_since: now,
             quick_restart: None,
             is_ready: false,
+            hold: Hold::from_env(),
         })
     }
 
@@ -124,12 +127,14 @@ impl Keeper {
         info!("keeper of node {} \"{}\" starts", self.state.node, self.config.name);
         self.note_monitor();
         loop {
+            self.hold.wait();
             self.look();
             self.fence_if_due();
             self.consider();
             self.speak();
             self.tend();
             self.reconcile();
+            self.arm()?;
             if let Some(exit) = self.ended() {
                 info!("keeper ends");
                 return Ok(exit);

@@ -23,6 +23,17 @@ impl BootTime {
         Self::now().0.saturating_sub(self.0)
     }
 
+    /// How long after the boot that moment is.
+    pub(super) const fn since_boot(self) -> Duration {
+        self.0
+    }
+
+    /// The moment that is this much later.
+    #[must_use]
+    pub const fn after(self, delay: Duration) -> Self {
+        Self(self.0.saturating_add(delay))
+    }
+
     /// As the state machines know it.
     pub const fn moment(self) -> Moment {
         Moment::after_boot(self.0)
