@@ -33,6 +33,7 @@ mod secrets;
 mod security;
 mod settings;
 mod standby_lost;
+mod versions;
 
 use std::time::Duration;
 
@@ -81,6 +82,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         extension::scenarios(),
         lifecycle::scenarios(),
         bad_input::scenarios(),
+        versions::scenarios(),
         citus_registration::scenarios(),
         citus_switchover::scenarios(),
         citus_worker_lost::scenarios(),
