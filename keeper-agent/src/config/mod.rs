@@ -5,7 +5,7 @@
 
 pub mod atomic_file;
 pub mod init_file;
-pub mod orders;
+pub mod manual;
 pub mod pid_file;
 pub mod state;
 

@@ -27,9 +27,8 @@ pub use configuration::{
 };
 pub use data::{ClusterState, ControlData};
 pub use instance::Instance;
-pub use observe::Sight;
 pub(crate) use server::within;
 pub use server::{
-    BootTime, Exit, InstanceConfig, LocalServer, LocalSession, PostgresError, ServerKind, ServerSsl,
-    SocketDir, local_address,
+    BootTime, InstanceConfig, LocalServer, LocalSession, PostgresError, ServerKind, ServerSsl, SocketDir,
+    local_address,
 };

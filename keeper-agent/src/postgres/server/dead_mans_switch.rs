@@ -220,7 +220,8 @@ mod tests {
     }
 
     fn in_milliseconds(milliseconds: u64) -> Option<BootTime> {
-        Some(BootTime::now().after(Duration::from_millis(milliseconds)))
+        let since_boot = BootTime::now().since_boot() + Duration::from_millis(milliseconds);
+        Some(BootTime::from(pgaf_core::keeper::Moment::after_boot(since_boot)))
     }
 
     #[test]

@@ -33,6 +33,5 @@ pub use connection::{LocalSession, local_address};
 pub use error::PostgresError;
 pub(super) use error::says_disk_full;
 pub use local_server::LocalServer;
-pub use postmaster::Exit;
 pub(super) use postmaster::Postmaster;
 pub(super) use program::{Limit, Program};
