@@ -7,6 +7,7 @@
 
 mod groups;
 mod launcher;
+mod names;
 mod probe;
 mod prober;
 mod session;
