@@ -36,6 +36,14 @@ pub(super) fn role(path: &Path, ini: &Ini) -> Result<Role, ConfigError> {
         .map_err(|error| ConfigError::Syntax { path: path.to_owned(), reason: format!("{NAME}: {error}") })
 }
 
+/// Keys that 2.x writes and that have nothing to say here.
+const KEYS_OF_2X: [&str; 4] = [
+    "timeout.listen_notifications_timeout",
+    "timeout.citus_master_update_node_lock_cooldown",
+    "timeout.citus_coordinator_wait_max_retries",
+    "timeout.citus_coordinator_wait_timeout",
+];
+
 /// Takes every value of the file over. A key that is not known is an error: it is a misspelt one. So is one that must
 /// have a value and has none.
 pub(super) fn apply<C: HasKeys>(path: &Path, ini: &Ini, config: &mut C) -> Result<(), ConfigError> {
@@ -46,6 +54,9 @@ pub(super) fn apply<C: HasKeys>(path: &Path, ini: &Ini, config: &mut C) -> Resul
                 Some(section) => format!("{section}.{name}"),
                 None => name.to_owned(),
             };
+            if KEYS_OF_2X.contains(&full_name.as_str()) {
+                continue;
+            }
             find(&keys, &full_name)
                 .and_then(|key| (key.read)(config, value).map_err(|reason| invalid(&full_name, reason)))
                 .map_err(|error| ConfigError::Syntax { path: path.to_owned(), reason: error.to_string() })?;

@@ -8,7 +8,7 @@ use pgaf_core::GroupId;
 
 use super::limits::{self, Unworkable};
 use super::node::{MonitorConfig, NodeConfig, PostgresConfig, SslConfig};
-use super::values::{Role, parse_duration, print_duration};
+use super::values::{HbaLevel, Role, parse_duration, print_duration};
 use crate::client::{ConnectionString, MASK, Secret};
 
 /// In the place of the monitor's URI, when the node has no monitor.
@@ -203,7 +203,11 @@ fn postgres_keys<C: Server>() -> Vec<Key<C>> {
         key!(SECTION, "hba_level", Settable, |c| Some(c.postgres().hba_level.to_string()), |text| c
             .postgres_mut()
             .hba_level =
-            parse(text)?,),
+            match text {
+                "app" => HbaLevel::Lan,
+                "skip" => HbaLevel::None,
+                level => parse(level)?,
+            },),
     ]
 }
 
