@@ -1,8 +1,7 @@
 //! Our lines of pg_ident.conf: the user who runs Postgres may be the keeper's role, whatever that is called.
 
 use crate::postgres::server::{InstanceConfig, PostgresError, files};
-
-use super::network;
+use crate::user;
 
 /// The name of the map.
 pub(crate) const MAP: &str = "pg_autoctl";
@@ -11,7 +10,7 @@ const COMMENT: &str = "# written by pg_autoctl";
 
 /// Sees to it that the map has this user, and nobody else.
 pub(crate) fn update(config: &InstanceConfig) -> Result<(), PostgresError> {
-    let Some(user) = network::user_name() else {
+    let Some(user) = user::name() else {
         return Ok(());
     };
     let path = config.in_pgdata("pg_ident.conf");

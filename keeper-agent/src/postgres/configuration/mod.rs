@@ -12,6 +12,7 @@ pub(super) mod written;
 pub(super) mod opt_outs;
 pub(super) mod overruled;
 
+mod alter_system;
 mod certificate;
 mod roles;
 

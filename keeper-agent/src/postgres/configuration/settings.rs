@@ -19,6 +19,8 @@ pub const SETTINGS_FILE: &str = "postgresql-auto-failover.conf";
 /// The included file with what must not be overruled and changes while the server runs: what a standby receives from, and
 /// whom commits wait for.
 pub const STANDBY_FILE: &str = "postgresql-auto-failover-standby.conf";
+/// The included file with those settings of pg_auto_failover 2.x that are not ours.
+const FILE_OF_2X: &str = "postgresql-auto-failover-2.conf";
 
 /// Our own setting, by which a session sees that the server runs gated.
 pub(crate) const GATE_SETTING: &str = "pg_autoctl.gated";
@@ -30,6 +32,9 @@ pub(crate) const LAST_WORDS: [&str; 4] =
     ["primary_conninfo", "primary_slot_name", "synchronous_standby_names", "synchronous_commit"];
 /// Those of them that are of an upstream.
 const OF_UPSTREAM: [&str; 2] = ["primary_conninfo", "primary_slot_name"];
+
+/// The extension's library. Its name is not that of 2.x.
+const MONITOR_LIBRARY: &str = "pgautofailover3";
 
 pub(super) const HEADER: &str = "# Written by pg_autoctl, which overwrites what is changed here.\n";
 
@@ -59,7 +64,12 @@ impl Changing {
 pub(crate) fn write(config: &InstanceConfig, changing: &Changing) -> Result<(), PostgresError> {
     let pgdata = &config.pgdata;
     let major = version::of_data(pgdata)?;
-    files::replace(&pgdata.join(SETTINGS_FILE), render(config, changing, major).as_bytes(), 0o600)?;
+    let settings = render(config, changing, major);
+    let present = files::read_if_there(&pgdata.join(SETTINGS_FILE))?;
+    if let Some(others) = present.and_then(|present| others_of_2x(&present, &settings)) {
+        files::replace(&pgdata.join(FILE_OF_2X), others.as_bytes(), 0o600)?;
+    }
+    files::replace(&pgdata.join(SETTINGS_FILE), settings.as_bytes(), 0o600)?;
     let last = files::read_if_there(&pgdata.join(STANDBY_FILE))?.unwrap_or_default();
     let upstream = OF_UPSTREAM.iter().filter_map(|name| Some((*name, value(&last, name)?)));
     write_last(config, upstream.collect(), changing)?;
@@ -71,7 +81,9 @@ pub(crate) fn write(config: &InstanceConfig, changing: &Changing) -> Result<(), 
         )));
     };
     fresh::write(config, &content)?;
-    if let Some(content) = with_includes(&content) {
+    let has_others = pgdata.join(FILE_OF_2X).exists();
+    let first: &[&str] = if has_others { &[SETTINGS_FILE, FILE_OF_2X] } else { &[SETTINGS_FILE] };
+    if let Some(content) = with_includes(&content, first) {
         files::replace(&main, content.as_bytes(), 0o600)?;
     }
     Ok(())
@@ -131,21 +143,40 @@ pub(crate) fn own_files(pgdata: &Path) -> Vec<PathBuf> {
     [SETTINGS_FILE, STANDBY_FILE].map(|name| pgdata.join(name)).into()
 }
 
-/// The content with our include lines, one on top and one at the end; `None` when they are there.
-fn with_includes(content: &str) -> Option<String> {
+/// The content with our include lines, these on top and one at the end; `None` when they are there.
+fn with_includes(content: &str, on_top: &[&str]) -> Option<String> {
     let is_include = |line: &str, file: &str| {
         written::parse(line).is_some_and(|(name, value)| name.starts_with("include") && value == file)
     };
     let line_of = |file: &str| format!("include '{file}' # added by pg_autoctl\n");
     let says_something = |line: &&str| written::parse(line).is_some();
-    let has_first = content.lines().any(|line| is_include(line, SETTINGS_FILE));
+    let is_missing = |file: &&&str| !content.lines().any(|line| is_include(line, file));
+    let missing: String = on_top.iter().filter(is_missing).map(|file| line_of(file)).collect();
     let has_last = content.lines().rfind(says_something).is_some_and(|line| is_include(line, STANDBY_FILE));
-    if has_first && has_last {
+    if missing.is_empty() && has_last {
         return None;
     }
-    let first = if has_first { String::new() } else { line_of(SETTINGS_FILE) };
     let kept = content.lines().filter(|line| !is_include(line, STANDBY_FILE)).map(|line| format!("{line}\n"));
-    Some(first + &kept.collect::<String>() + &line_of(STANDBY_FILE))
+    Some(missing + &kept.collect::<String>() + &line_of(STANDBY_FILE))
+}
+
+/// What pg_auto_failover 2.x has set in the file of the same name and we do not set: memory that it has reckoned, for
+/// example, which a server must not lose when it starts again. `None` when the file is ours.
+fn others_of_2x(present: &str, ours: &str) -> Option<String> {
+    let name = |line: &str| line.split_once('=').map(|(name, _)| name.trim().to_owned());
+    if present.starts_with(HEADER) {
+        return None;
+    }
+    let is_ours = |line: &str| {
+        name(line).is_some_and(|of_line| ours.lines().any(|our| name(our).is_some_and(|our| our == of_line)))
+    };
+    let others = present
+        .lines()
+        .filter(|line| !line.trim_start().starts_with('#') && name(line).is_some() && !is_ours(line));
+    let others: String = others.map(|line| format!("{line}\n")).collect();
+    (!others.is_empty()).then(|| {
+        format!("# Settings that pg_auto_failover 2.x made for this server. They are yours now.\n{others}")
+    })
 }
 
 fn render(config: &InstanceConfig, changing: &Changing, major: Option<u32>) -> String {
@@ -160,7 +191,7 @@ fn render(config: &InstanceConfig, changing: &Changing, major: Option<u32>) -> S
             }
             lines.set(GATE_SETTING, if changing.is_gated { "on" } else { "off" });
         }
-        ServerKind::Monitor => lines.set("shared_preload_libraries", "pgautofailover"),
+        ServerKind::Monitor => lines.set("shared_preload_libraries", MONITOR_LIBRARY),
     }
     for (name, value) in &config.extra_settings {
         lines.set(name, value);
@@ -266,7 +297,7 @@ fn quote(value: &str) -> String {
     format!("'{}'", value.replace('\\', "\\\\").replace('\'', "''"))
 }
 
-fn unquote(value: &str) -> String {
+pub(super) fn unquote(value: &str) -> String {
     let inner = value.trim();
     let inner = inner.strip_prefix('\'').unwrap_or(inner);
     let inner = inner.strip_suffix('\'').unwrap_or(inner);
@@ -312,7 +343,18 @@ mod tests {
     }
 
     #[test]
+    fn settings_of_2x_that_are_not_ours_stay() {
+        let ours = format!("{HEADER}port = '5432'\nwal_level = 'replica'\n");
+        let theirs =
+            "# Settings by pg_auto_failover\nport = 5432\nwal_level = 'logical'\nshared_buffers = '6 GB'\n";
+        let kept = others_of_2x(theirs, &ours).expect("settings");
+        assert!(kept.ends_with("now.\nshared_buffers = '6 GB'\n"), "{kept}");
+        assert_eq!(others_of_2x(&ours, &ours), None);
+    }
+
+    #[test]
     fn one_include_comes_first_and_one_last() {
+        let with_includes = |content: &str| with_includes(content, &[SETTINGS_FILE]);
         let first = with_includes("port = 1\n").expect("missing");
         assert_eq!(
             first,

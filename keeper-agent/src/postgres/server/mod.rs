@@ -11,6 +11,7 @@ pub(super) mod process;
 pub(super) mod program;
 pub(super) mod progress;
 
+mod dead_mans_switch;
 mod postmaster;
 pub(super) mod startup_log;
 
