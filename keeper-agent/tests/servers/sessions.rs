@@ -87,12 +87,13 @@ fn odd_settings_of_roles_and_databases(bed: &mut Bed) -> Result<()> {
     let alter = |whom: &str| -> String {
         settings.iter().map(|(name, value)| format!("alter {whom} set {name} = {value};")).collect()
     };
+    // The last statement is the first that a session may not make any more.
     bed.node("n1").sql("create role other; grant other to postgres")?;
-    bed.node("n1").sql(&alter("database postgres"))?;
-    bed.node("n1").sql("alter role postgres set role = 'other'")?;
-    // Each session begins anew with what the last statement has set.
-    let writable = "set default_transaction_read_only = off; reset role; set statement_timeout = 0;";
-    bed.node("n1").sql(&format!("{writable} {}", alter("role postgres")))?;
+    bed.node("n1").sql(&format!(
+        "{} alter role postgres set role = 'other'; {}",
+        alter("role postgres"),
+        alter("database postgres")
+    ))?;
     bed.monitor.sql(&alter("database pg_auto_failover"))?;
     bed.monitor.sql(&alter("role autoctl_node"))?;
     join_and_fail_over(bed)

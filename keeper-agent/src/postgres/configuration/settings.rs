@@ -11,7 +11,7 @@ use crate::config::AuthMethod;
 use crate::postgres::server::{InstanceConfig, PostgresError, ServerKind, files, version};
 
 use super::conninfo;
-use super::fresh;
+use super::fresh::{self, FRESH_FILE};
 use super::written::{self, Written};
 
 /// The included file with the settings of every server.
@@ -140,7 +140,7 @@ fn value(content: &str, name: &str) -> Option<String> {
 
 /// Our files.
 pub(crate) fn own_files(pgdata: &Path) -> Vec<PathBuf> {
-    [SETTINGS_FILE, STANDBY_FILE].map(|name| pgdata.join(name)).into()
+    [SETTINGS_FILE, FILE_OF_2X, FRESH_FILE, STANDBY_FILE].map(|name| pgdata.join(name)).into()
 }
 
 /// The content with our include lines, these on top and one at the end; `None` when they are there.
