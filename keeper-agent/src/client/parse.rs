@@ -402,7 +402,6 @@ fn decode(text: &str) -> Result<String, InvalidConnectionString> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::SslMode;
     use super::*;
 
     fn parse(text: &str) -> ConnectionString {
@@ -430,6 +429,7 @@ mod tests {
         assert_eq!(uri.hosts.len(), 2);
         assert_eq!(uri.ssl.mode, SslMode::Prefer);
         assert_eq!(parse("host=a,b port=7").hosts[1].port, 7);
+        assert_eq!(parse("host=a sslrootcert=system").ssl.mode, SslMode::VerifyFull);
     }
 
     #[test]
@@ -448,6 +448,7 @@ mod tests {
             ("postgres://u:secret@h:0/d", "1 to 65535"),
             ("postgres://u:secret@h:70000/d", "1 to 65535"),
             ("postgres://u:secret@h/d?sslmode=on", "sslmode"),
+            ("postgres://u:secret@h/d?sslrootcert=system&sslmode=require", "verify-full, not require"),
             ("postgres://u:secret@h/d?colour=red", "no parameter \"colour\""),
             ("postgres://u:secret%zz@h/d", "hexadecimal"),
             ("postgres://u:secret@h/d%00", "code 0"),
