@@ -154,7 +154,7 @@ impl World {
         }
     }
 
-    /// Both lets in whom it is told, and keeps slots, which are not simulated.
+    /// Admits the peers; slots are not simulated.
     fn maintenance_goes_on(&mut self, index: usize) {
         let now = self.now;
         let host = &mut self.hosts[index];
