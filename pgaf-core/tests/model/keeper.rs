@@ -127,6 +127,7 @@ impl Keeper {
             sync_state: String::new(),
             shutdown_lsn: server.shutdown_lsn(),
             history: (server.data == Data::Whole).then(|| server.history()),
+            notice: None,
             copied_percent: None,
         }
     }

@@ -46,6 +46,7 @@ impl Keeper {
             sync_state: String::new(),
             shutdown_lsn: postgres.shutdown_lsn().filter(|_| is_stopped),
             history: history(postgres, archive),
+            notice: None,
             copied_percent: None,
         }
     }
