@@ -57,14 +57,14 @@ fn check_joined(bed: &mut Bed) -> Result<()> {
 }
 
 fn a_running_server_is_asked_for_its_port(bed: &mut Bed) -> Result<()> {
-    make(bed, "n1", "listen_addresses = 'localhost'\nwal_level = minimal\nmax_wal_senders = 0")?;
+    make(bed, "n1", "listen_addresses = 'localhost'")?;
     start(bed.node("n1"), "")?;
     let args = without_port(bed, "n1");
     let node = bed.node("n1");
     let created = node.same_postmaster(|| node.program("pg_autoctl", &args))?;
     ensure!(created.status.success(), "{}", created.stderr);
     let said = created.stderr;
-    ensure!(said.contains("next restart") && said.contains("wal_level"), "{said}");
+    ensure!(said.contains("next restart") && said.contains("wal_log_hints"), "{said}");
     let port = node.autoctl(&["config", "get", "postgresql.port"])?;
     ensure!(port.trim() == node.port.to_string(), "{port}");
     node.program("pg_ctl", &["-D", &node.pgdata().display().to_string(), "-w", "stop"])?.success()?;
@@ -73,7 +73,7 @@ fn a_running_server_is_asked_for_its_port(bed: &mut Bed) -> Result<()> {
 }
 
 fn a_server_that_only_its_machine_reaches_is_refused_or_restarted(bed: &mut Bed) -> Result<()> {
-    make(bed, "n1", "listen_addresses = ''\nwal_level = minimal\nmax_wal_senders = 0")?;
+    make(bed, "n1", "listen_addresses = ''")?;
     start(bed.node("n1"), "")?;
     let args = without_port(bed, "n1");
     let node = bed.node("n1");
@@ -83,8 +83,8 @@ fn a_server_that_only_its_machine_reaches_is_refused_or_restarted(bed: &mut Bed)
     ensure!(said.contains("listen_addresses = ''") && said.contains("--restart"), "{said}");
     let with_restart = [args.as_slice(), &["--restart".to_owned()]].concat();
     node.program("pg_autoctl", &with_restart)?.success()?;
-    let level = node.setting("wal_level")?;
-    ensure!(level == "replica", "wal_level is {level}");
+    let hints = node.setting("wal_log_hints")?;
+    ensure!(hints == "on", "wal_log_hints is {hints}");
     bed.node_mut("n1").run()?;
     check_joined(bed)
 }
