@@ -13,3 +13,4 @@ mod monitor_watch;
 pub mod postgres;
 pub mod supervisor;
 pub mod upgrade;
+mod user;

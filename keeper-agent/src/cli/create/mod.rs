@@ -11,7 +11,7 @@ mod node;
 mod server;
 
 pub(super) use adopt::checked_listen_addresses;
-pub(super) use server::{current_user, make_primary};
+pub(super) use server::make_primary;
 
 use super::commands::Create;
 use super::error::CliResult;
