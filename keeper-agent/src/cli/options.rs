@@ -161,6 +161,9 @@ pub(super) struct NewServer {
         default_value = ""
     )]
     pub(super) initdb_options: String,
+    /// Restart a Postgres that runs already, for settings that need it
+    #[arg(long)]
+    pub(super) restart: bool,
     /// Go on running the node
     #[arg(long)]
     pub(super) run: bool,

@@ -12,6 +12,7 @@ mod harness;
 mod node;
 mod port;
 
+mod adopted;
 mod fresh;
 mod sessions;
 mod settings;
@@ -49,7 +50,7 @@ fn main() -> ExitCode {
 
 /// All of them.
 fn cases() -> Vec<Case> {
-    [fresh::cases(), sessions::cases(), settings::cases(), standby_numbers::cases()]
+    [adopted::cases(), fresh::cases(), sessions::cases(), settings::cases(), standby_numbers::cases()]
         .into_iter()
         .flatten()
         .collect()

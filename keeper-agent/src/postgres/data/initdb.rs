@@ -70,6 +70,6 @@ impl LocalServer {
         })
         .await?;
         self.write_settings().await?;
-        self.write_hba(&[]).await
+        self.write_hba(&[]).await.map(|_| ())
     }
 }

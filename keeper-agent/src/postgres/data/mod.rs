@@ -14,7 +14,9 @@ pub(super) mod checkpoint;
 mod command_line;
 mod configure;
 mod initdb;
+mod layout;
 mod locale;
 pub(super) mod start;
 
 pub use control_data::{ClusterState, ControlData, RecoverySettings};
+pub use layout::Layout;
