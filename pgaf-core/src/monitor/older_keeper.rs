@@ -9,8 +9,7 @@ use crate::group::Node;
 use crate::state::ReplicationState as State;
 use crate::state::ReplicationState::{
     ApplySettings, CatchingUp, DemoteTimeout, Demoted, Draining, JoinPrimary, JoinSecondary,
-    PrepareMaintenance, PreparePromotion, Primary, ReportLsn, Secondary, Single, StopReplication, Unknown,
-    WaitPrimary,
+    PrepareMaintenance, Primary, ReportLsn, Secondary, Single, StopReplication, Unknown, WaitPrimary,
 };
 
 /// A primary of 2.x that is alone notices after 20 s, and has 30 s to stop: the times of its own monitor.
@@ -69,6 +68,7 @@ impl Node {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::state::ReplicationState::PreparePromotion;
 
     /// The ways between states that a keeper of 2.0 knows and our rules use.
     const WAYS: [(State, State); 18] = [
