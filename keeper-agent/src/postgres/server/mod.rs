@@ -10,6 +10,7 @@ pub(super) mod process;
 pub(super) mod program;
 pub(super) mod progress;
 
+mod dead_mans_switch;
 mod postmaster;
 pub(super) mod startup_log;
 
@@ -20,7 +21,7 @@ mod local_server;
 pub(super) mod stop;
 pub(super) mod version;
 
-mod sever;
+mod close_connections;
 
 #[cfg(test)]
 pub(super) mod testing;
