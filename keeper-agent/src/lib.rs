@@ -11,3 +11,4 @@ pub mod monitor;
 pub mod monitor_server;
 pub mod postgres;
 pub mod supervisor;
+pub mod upgrade;

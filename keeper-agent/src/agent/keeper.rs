@@ -9,6 +9,7 @@ use tracing::{info, warn};
 use super::AgentError;
 use super::citus::Formation;
 use super::executor::Executor;
+use super::hold::Hold;
 use super::link::{Exchange, Link};
 use super::log::log;
 use super::reading::{self, Reading};
@@ -35,6 +36,7 @@ pub(super) struct Keeper {
     /// What has happened, and the engine does not know yet.
     events: VecDeque<Event>,
     wakes_at: Option<BootTime>,
+    hold: Hold,
 }
 
 /// Operations that go on beside each other.
@@ -57,6 +59,7 @@ impl Keeper {
         }
         let instance = Rc::new(Instance::new(config.instance(Some(state.node))));
         let formation = Formation::new(&config, &state, &instance);
+        instance.set_up_switch()?;
         if instance.adopt()? {
             info!("adopted the Postgres that runs in {}", config.postgres.pgdata.display());
         }
@@ -89,6 +92,7 @@ impl Keeper {
             },
             events,
             wakes_at: None,
+            hold: Hold::from_env(),
         })
     }
 
@@ -102,6 +106,7 @@ impl Keeper {
                 }
             }
             self.await_event().await;
+            self.hold.wait();
         }
     }
 
@@ -185,7 +190,7 @@ impl Keeper {
                 let executor = self.executor.clone();
                 under_way.settings.start(async move { executor.apply_settings().await });
             }
-            Command::Arm(_) => {}
+            Command::Arm(deadline) => self.instance.arm(deadline.map(BootTime::from)),
             Command::WakeAt(moment) => self.wakes_at = Some(BootTime::from(moment)),
             Command::TellReady => supervisor::ready(),
             Command::TellStopping => supervisor::stopping(),

@@ -6,6 +6,7 @@
 
 mod citus;
 mod executor;
+mod hold;
 mod keeper;
 mod link;
 mod log;

@@ -6,8 +6,9 @@ use std::str::FromStr;
 
 use pgaf_core::GroupId;
 
+use super::limits::{self, Unworkable};
 use super::node::{MonitorConfig, NodeConfig, PostgresConfig, SslConfig};
-use super::values::{Role, parse_duration, print_duration};
+use super::values::{HbaLevel, Role, parse_duration, print_duration};
 use crate::client::{ConnectionString, MASK, Secret};
 
 /// In the place of the monitor's URI, when the node has no monitor.
@@ -60,6 +61,11 @@ impl<C> Key<C> {
 pub(super) trait HasKeys: Sized + 'static {
     /// Every key, in the order of the file.
     fn keys() -> Vec<Key<Self>>;
+
+    /// The keys whose values nothing works with.
+    fn unworkable(&self) -> Vec<Unworkable> {
+        Vec::new()
+    }
 }
 
 /// The parts that both configurations have.
@@ -145,12 +151,9 @@ fn absolute_file(text: &str) -> Result<Option<PathBuf>, String> {
 
 /// As pg_basebackup takes it: a number, with k or M.
 fn backup_rate(text: &str) -> Result<String, String> {
-    let digits = text.trim_end_matches(['k', 'M']);
-    let is_rate = digits.parse::<u32>().is_ok() && text.len() - digits.len() <= 1;
-    if is_rate {
-        Ok(text.to_owned())
-    } else {
-        Err(format!("\"{text}\" is not a rate per second like 100M or 512k"))
+    match limits::kilobytes(text) {
+        Some(_) => Ok(text.to_owned()),
+        None => Err(format!("\"{text}\" is not a rate per second like 100M or 512k")),
     }
 }
 
@@ -200,7 +203,11 @@ fn postgres_keys<C: Server>() -> Vec<Key<C>> {
         key!(SECTION, "hba_level", Settable, |c| Some(c.postgres().hba_level.to_string()), |text| c
             .postgres_mut()
             .hba_level =
-            parse(text)?,),
+            match text {
+                "app" => HbaLevel::Lan,
+                "skip" => HbaLevel::None,
+                level => parse(level)?,
+            },),
     ]
 }
 
@@ -381,6 +388,10 @@ impl HasKeys for NodeConfig {
         keys.extend(timeout_keys());
         keys.extend(citus_keys());
         keys
+    }
+
+    fn unworkable(&self) -> Vec<Unworkable> {
+        limits::unworkable(self)
     }
 }
 

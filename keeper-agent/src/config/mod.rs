@@ -14,6 +14,7 @@ mod file;
 #[cfg(test)]
 mod fuzz;
 mod keys;
+mod limits;
 mod node;
 mod paths;
 mod values;

@@ -124,6 +124,7 @@ impl SslConfig {
             cert: None,
             key: None,
             crl: self.crl_file.clone(),
+            ..SslOptions::default()
         }
     }
 }

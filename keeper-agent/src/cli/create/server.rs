@@ -100,7 +100,7 @@ impl Plan {
 }
 
 /// The user who makes a cluster is its superuser, as with initdb.
-fn current_user() -> String {
+pub(in crate::cli) fn current_user() -> String {
     User::from_uid(Uid::effective()).ok().flatten().map_or_else(|| "postgres".to_owned(), |user| user.name)
 }
 
@@ -215,7 +215,7 @@ pub(super) fn take_back(paths: &Paths, pgdata: &Path, before: Before) {
 /// An error of the local Postgres, as the command's.
 pub(super) fn failed(error: PostgresError) -> CliError {
     let message = error.to_string();
-    let is_library_missing = message.contains("could not access file \"pgautofailover\"");
+    let is_library_missing = message.contains("could not access file \"pgautofailover3\"");
     if is_library_missing {
         return CliError::new(
             Exit::ExtensionMissing,

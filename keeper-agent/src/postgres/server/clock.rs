@@ -28,6 +28,11 @@ impl BootTime {
         self.0.saturating_sub(earlier.0)
     }
 
+    /// How long after the boot that moment is.
+    pub(super) const fn since_boot(self) -> Duration {
+        self.0
+    }
+
     /// As the state machines know it.
     pub const fn moment(self) -> Moment {
         Moment::after_boot(self.0)

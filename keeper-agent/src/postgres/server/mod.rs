@@ -10,6 +10,7 @@ pub(super) mod process;
 pub(super) mod program;
 pub(super) mod progress;
 
+mod dead_mans_switch;
 mod postmaster;
 pub(super) mod startup_log;
 

@@ -2,7 +2,7 @@
 //! file descriptor of the process, which also cannot mean another process later.
 
 use std::fs::OpenOptions;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -106,6 +106,11 @@ impl Postmaster {
     /// Its process id.
     pub(crate) fn pid(&self) -> i32 {
         self.pid.as_raw_nonzero().get()
+    }
+
+    /// A descriptor that means this process, and never another one.
+    pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.get_ref().as_fd()
     }
 
     /// Waits for its end, however it comes. May be awaited by several at a time, and given up.
