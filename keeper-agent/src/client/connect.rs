@@ -6,13 +6,14 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use nix::unistd::{User, geteuid};
 use postgres_openssl::MakeTlsConnector;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_postgres::config::{SslMode as WireSslMode, TargetSessionAttrs};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{AsyncMessage, Client, Config, Connection, Notification, Socket};
+
+use crate::user;
 
 use super::connection_string::{ConnectionString, Host};
 use super::passfile::{self, Login};
@@ -313,15 +314,11 @@ fn configuration(target: &ConnectionString, host: &Host) -> Config {
 
 /// As libpq finds it when the connection string has none.
 fn stored_password(target: &ConnectionString, host: &Host) -> Option<Secret> {
-    let user = target.user.clone().or_else(user_name)?;
+    let user = target.user.clone().or_else(user::name)?;
     let dbname = target.dbname.as_deref().unwrap_or(&user);
     let name = if host.is_socket_directory() { "localhost" } else { &host.name };
     let login = Login { host: name, port: host.port, dbname, user: &user };
     passfile::password(target.passfile.as_deref(), &login)
-}
-
-fn user_name() -> Option<String> {
-    User::from_uid(geteuid()).ok().flatten().map(|user| user.name)
 }
 
 /// Moves the connection's bytes until either side ends it.

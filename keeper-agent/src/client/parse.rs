@@ -448,7 +448,6 @@ mod tests {
             ("postgres://u:secret@h:0/d", "1 to 65535"),
             ("postgres://u:secret@h:70000/d", "1 to 65535"),
             ("postgres://u:secret@h/d?sslmode=on", "sslmode"),
-            ("postgres://u:secret@h/d?sslrootcert=system&sslmode=require", "verify-full, not require"),
             ("postgres://u:secret@h/d?colour=red", "no parameter \"colour\""),
             ("postgres://u:secret%zz@h/d", "hexadecimal"),
             ("postgres://u:secret@h/d%00", "code 0"),

@@ -13,9 +13,11 @@ use pgaf_core::message::Peer;
 use crate::client;
 use crate::config::{AuthMethod, HbaLevel};
 use crate::postgres::server::{InstanceConfig, PostgresError, SocketDir, files};
+use crate::user;
 
 use super::conninfo::REPLICATION_ROLE;
 use super::network;
+use super::settings::Changing;
 
 /// The role that the monitor may connect as.
 pub const MONITOR_ROLE: &str = "pgautofailover_monitor";
@@ -137,7 +139,7 @@ fn keeper_entries(config: &InstanceConfig, is_gated: bool) -> Vec<String> {
     match config.socket_dir {
         SocketDir::Nowhere => vec![format!("host {database} {user} samehost trust")],
         _ => {
-            let is_same_name = network::user_name().is_some_and(|name| name == config.superuser);
+            let is_same_name = user::name().is_some_and(|name| name == config.superuser);
             let is_strict = is_same_name && config.auth != AuthMethod::Trust;
             let method = if is_strict { "peer" } else { "trust" };
             vec![format!("local {database} {user} {method}")]
@@ -323,18 +325,21 @@ fn quote(name: &str) -> String {
 /// A change that was given up goes on until its thread has ended, and must not overwrite a later one.
 static CHANGING: Mutex<()> = Mutex::new(());
 
-/// Changes our part of pg_hba.conf.
+/// Changes our part of pg_hba.conf; false when it was right already. Whether the gate is closed is not for the file to
+/// say, which others may have replaced.
 pub(crate) fn update(
     config: &InstanceConfig,
     change: impl FnOnce(&mut Managed),
-) -> Result<(), PostgresError> {
+) -> Result<bool, PostgresError> {
     let _one_at_a_time = CHANGING.lock().unwrap_or_else(PoisonError::into_inner);
     let path = config.in_pgdata("pg_hba.conf");
     let content = files::read_if_there(&path)?.unwrap_or_default();
     let mut managed = Managed::parse(&content);
+    managed.is_gated = Changing::read(&config.pgdata)?.is_gated;
     change(&mut managed);
     let wanted = managed.apply(config, &content);
-    files::replace(&path, wanted.as_bytes(), 0o600)
+    files::replace(&path, wanted.as_bytes(), 0o600)?;
+    Ok(wanted != content)
 }
 
 #[cfg(test)]
