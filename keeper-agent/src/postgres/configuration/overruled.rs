@@ -2,7 +2,9 @@
 //! taken back, and the log says so: a standby that follows nobody, or a commit that waits for nobody although the monitor
 //! counts on it, costs data.
 
-use crate::postgres::server::{InstanceConfig, LocalServer, PostgresError, ServerKind, connection, files};
+use crate::postgres::server::{
+    InstanceConfig, LocalServer, PostgresError, ServerKind, Session, connection, files,
+};
 
 use super::opt_outs;
 use super::settings::LAST_WORDS;
@@ -54,12 +56,20 @@ pub(crate) fn erase(config: &InstanceConfig) -> Result<(), PostgresError> {
 }
 
 /// Takes it back on a server that runs, which has to be told to reload afterwards.
-pub(crate) async fn reset(server: &LocalServer, name: &'static str) -> Result<(), PostgresError> {
+pub(crate) async fn reset(
+    server: &LocalServer,
+    borrowed: Option<&Session>,
+    name: &'static str,
+) -> Result<(), PostgresError> {
     let config = server.config();
     let found = files::blocking("reading postgresql.auto.conf", move || found(&config, &[name])).await?;
     for (name, entry) in found {
-        let session = server.any_session().await?;
-        connection::run(&session, "take back ALTER SYSTEM", &format!("ALTER SYSTEM RESET {name}")).await?;
+        let new = match borrowed {
+            None => Some(server.any_session().await?),
+            Some(_) => None,
+        };
+        let Some(session) = new.as_ref().or(borrowed) else { continue };
+        connection::run(session, "take back ALTER SYSTEM", &format!("ALTER SYSTEM RESET {name}")).await?;
         tell(&entry);
     }
     Ok(())

@@ -20,7 +20,7 @@ pub const SETTINGS_FILE: &str = "postgresql-auto-failover.conf";
 /// whom commits wait for.
 pub const STANDBY_FILE: &str = "postgresql-auto-failover-standby.conf";
 /// The included file with those settings of pg_auto_failover 2.x that are not ours.
-const FILE_OF_2X: &str = "postgresql-auto-failover-2.conf";
+pub(crate) const FILE_OF_2X: &str = "postgresql-auto-failover-2.conf";
 
 /// Our own setting, by which a session sees that the server runs gated.
 pub(crate) const GATE_SETTING: &str = "pg_autoctl.gated";
@@ -148,7 +148,9 @@ fn with_includes(content: &str, on_top: &[&str]) -> Option<String> {
     let is_include = |line: &str, file: &str| {
         written::parse(line).is_some_and(|(name, value)| name.starts_with("include") && value == file)
     };
-    let line_of = |file: &str| format!("include '{file}' # added by pg_autoctl\n");
+    // A copy of another node's data does not have that of 2.x.
+    let directive = |file: &str| if file == FILE_OF_2X { "include_if_exists" } else { "include" };
+    let line_of = |file: &str| format!("{} '{file}' # added by pg_autoctl\n", directive(file));
     let says_something = |line: &&str| written::parse(line).is_some();
     let is_missing = |file: &&&str| !content.lines().any(|line| is_include(line, file));
     let missing: String = on_top.iter().filter(is_missing).map(|file| line_of(file)).collect();

@@ -53,8 +53,8 @@ pub(crate) async fn run(server: &LocalServer, upstream: Option<&Peer>) -> Result
             conninfo::primary(&config, upstream, major)
         }
     };
-    overruled::reset(server, "primary_slot_name").await?;
-    reload::run_and_await(server, "primary_conninfo", &wanted).await?;
+    overruled::reset(server, Some(&session), "primary_slot_name").await?;
+    reload::run_and_await(server, "primary_conninfo", &wanted, Some(&session)).await?;
     if upstream.is_none() {
         let end = await_end(&session).await?;
         tracing::info!("nothing is received any more, and all is replayed: the log ends at {end}");
