@@ -5,15 +5,18 @@
 #[allow(dead_code, reason = "the words that cases are written with")]
 mod bed;
 mod case;
+mod denial;
 #[path = "../e2e/harness/mod.rs"]
 #[allow(dead_code, unused_imports, reason = "what hosts in network namespaces need is not needed here")]
 mod harness;
+mod kernel;
 #[allow(dead_code, reason = "the words that cases are written with")]
 mod node;
 mod port;
 
 mod adopted;
 mod settings;
+mod stop;
 
 use std::process::ExitCode;
 
@@ -47,7 +50,7 @@ fn main() -> ExitCode {
 
 /// All of them.
 fn cases() -> Vec<Case> {
-    [adopted::cases(), settings::cases()].into_iter().flatten().collect()
+    [adopted::cases(), settings::cases(), stop::cases(), kernel::cases()].into_iter().flatten().collect()
 }
 
 /// Why no server can be run on this machine, if so.
