@@ -15,6 +15,7 @@ mod node;
 mod port;
 
 mod adopted;
+mod refused;
 mod settings;
 mod stop;
 
@@ -50,7 +51,10 @@ fn main() -> ExitCode {
 
 /// All of them.
 fn cases() -> Vec<Case> {
-    [adopted::cases(), settings::cases(), stop::cases(), kernel::cases()].into_iter().flatten().collect()
+    [adopted::cases(), refused::cases(), settings::cases(), stop::cases(), kernel::cases()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// Why no server can be run on this machine, if so.
