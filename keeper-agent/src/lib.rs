@@ -12,3 +12,4 @@ pub mod monitor_server;
 pub mod postgres;
 pub mod supervisor;
 pub mod upgrade;
+mod user;

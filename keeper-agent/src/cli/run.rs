@@ -4,7 +4,6 @@ use std::path::Path;
 
 use super::checks;
 use super::commands::Run;
-use super::create::current_user;
 use super::error::{CliError, CliResult};
 use super::properties::move_node;
 use crate::agent;
@@ -16,6 +15,7 @@ use crate::exit::Exit;
 use crate::monitor_server::{self, NODE_ROLE};
 use crate::postgres::{Instance, PostgresError};
 use crate::upgrade::{self, Processes, UpgradeError};
+use crate::user;
 
 /// Runs it.
 pub(super) async fn run(options: &Run) -> CliResult<Exit> {
@@ -89,7 +89,7 @@ async fn monitor_as_asked(options: &Run, mut monitor: MonitorConfig, claim: PidF
     if monitor.postgres.username == NODE_ROLE {
         // 2.x connects as the role of the keepers there.
         upgrade::keep_copy(&monitor.paths.config)?;
-        monitor.postgres.username = current_user();
+        monitor.postgres.username = user::name().unwrap_or_else(|| "postgres".to_owned());
     }
     monitor.store()?;
     let instance = Instance::new(monitor.instance());

@@ -3,17 +3,17 @@
 use std::error::Error as _;
 use std::future::{Future, poll_fn};
 use std::hash::{BuildHasher as _, RandomState};
-use std::io;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use nix::unistd::{User, geteuid};
-use rustls::CertificateError;
+use postgres_openssl::MakeTlsConnector;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_postgres::config::{SslMode as WireSslMode, TargetSessionAttrs};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{AsyncMessage, Client, Config, Connection, Notification, Socket};
+
+use crate::user;
 
 use super::connection_string::{ConnectionString, Host};
 use super::passfile::{self, Login};
@@ -229,6 +229,8 @@ async fn connect_to(
 enum OpenError {
     Postgres(tokio_postgres::Error),
     Tls(tls::TlsError),
+    /// Why the server's certificate is not accepted.
+    Untrusted(String),
 }
 
 /// pg_hba.conf may allow with TLS what it refuses without, and the other way round.
@@ -243,6 +245,7 @@ fn explain(host: &Host, error: &OpenError) -> ConnectError {
     let server = host.to_string();
     match error {
         OpenError::Tls(error) => ConnectError::Options(error.to_string()),
+        OpenError::Untrusted(reason) => ConnectError::Untrusted { server, reason: reason.clone() },
         OpenError::Postgres(error) => match error.as_db_error() {
             Some(refusal) => ConnectError::Refused {
                 server,
@@ -252,42 +255,13 @@ fn explain(host: &Host, error: &OpenError) -> ConnectError {
             None if is_password_missing(error) => ConnectError::Options(format!(
                 "{server} asks for a password: give it in the URI, as in postgres://role:password@host, in PGPASSWORD, or in ~/.pgpass"
             )),
-            None => match certificate_problem(error) {
-                Some(reason) => ConnectError::Untrusted { server, reason },
-                None => ConnectError::Unreachable { server, reason: describe(error) },
-            },
+            None => ConnectError::Unreachable { server, reason: describe(error) },
         },
     }
 }
 
 fn is_password_missing(error: &tokio_postgres::Error) -> bool {
     error.source().is_some_and(|cause| cause.to_string() == "password missing")
-}
-
-/// What is wrong with the server's certificate, when that is why there is no connection.
-fn certificate_problem(error: &tokio_postgres::Error) -> Option<String> {
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let inner = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        let found = cause.downcast_ref().or_else(|| inner?.downcast_ref());
-        if let Some(rustls::Error::InvalidCertificate(problem)) = found {
-            return Some(match problem {
-                CertificateError::UnknownIssuer => {
-                    "no authority in the file of sslrootcert has signed it".to_owned()
-                }
-                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-                    "it is for another host name, and sslmode is verify-full".to_owned()
-                }
-                CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-                    "it has expired".to_owned()
-                }
-                CertificateError::Revoked => "it was revoked".to_owned(),
-                other => other.to_string(),
-            });
-        }
-        source = cause.source();
-    }
-    None
 }
 
 async fn open(
@@ -302,9 +276,11 @@ async fn open(
     }
     config.ssl_mode(mode);
     let connector = tls::connector(&target.ssl).map_err(OpenError::Tls)?;
-    let (client, connection) = config.connect(connector).await.map_err(OpenError::Postgres)?;
+    let (client, connection) = config.connect(connector.make).await.map_err(|error| {
+        connector.verdict.reason().map_or(OpenError::Postgres(error), OpenError::Untrusted)
+    })?;
     let (sender, notifications) = unbounded_channel();
-    tokio::spawn(drive::<tls::Connector>(connection, sender));
+    tokio::spawn(drive::<MakeTlsConnector>(connection, sender));
     Ok(Session { client, notifications })
 }
 
@@ -338,15 +314,11 @@ fn configuration(target: &ConnectionString, host: &Host) -> Config {
 
 /// As libpq finds it when the connection string has none.
 fn stored_password(target: &ConnectionString, host: &Host) -> Option<Secret> {
-    let user = target.user.clone().or_else(user_name)?;
+    let user = target.user.clone().or_else(user::name)?;
     let dbname = target.dbname.as_deref().unwrap_or(&user);
     let name = if host.is_socket_directory() { "localhost" } else { &host.name };
     let login = Login { host: name, port: host.port, dbname, user: &user };
     passfile::password(target.passfile.as_deref(), &login)
-}
-
-fn user_name() -> Option<String> {
-    User::from_uid(geteuid()).ok().flatten().map(|user| user.name)
 }
 
 /// Moves the connection's bytes until either side ends it.

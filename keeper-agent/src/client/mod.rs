@@ -14,8 +14,6 @@ mod secret;
 mod service;
 mod ssl;
 mod tls;
-mod verifier;
-mod version1;
 
 pub use connect::{ConnectError, Session, connect, describe, within};
 pub use connection_string::{ConnectionString, Host, InvalidConnectionString};

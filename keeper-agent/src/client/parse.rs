@@ -410,7 +410,6 @@ fn decode(text: &str) -> Result<String, InvalidConnectionString> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::SslMode;
     use super::*;
 
     fn parse(text: &str) -> ConnectionString {
@@ -438,6 +437,7 @@ mod tests {
         assert_eq!(uri.hosts.len(), 2);
         assert_eq!(uri.ssl.mode, SslMode::Prefer);
         assert_eq!(parse("host=a,b port=7").hosts[1].port, 7);
+        assert_eq!(parse("host=a sslrootcert=system").ssl.mode, SslMode::VerifyFull);
     }
 
     #[test]

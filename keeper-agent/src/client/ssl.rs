@@ -72,7 +72,8 @@ pub(super) const SYSTEM_AUTHORITIES: &str = "system";
 pub struct SslOptions {
     /// How much is asked for.
     pub mode: SslMode,
-    /// PEM file with the authorities that may have signed the server's certificate.
+    /// PEM file with the authorities that may have signed the server's certificate; `system` for those that the system
+    /// trusts.
     pub root_cert: Option<PathBuf>,
     /// PEM file with our own certificate.
     pub cert: Option<PathBuf>,

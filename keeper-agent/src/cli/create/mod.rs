@@ -9,7 +9,7 @@ mod monitor;
 mod node;
 mod server;
 
-pub(super) use server::{current_user, make_primary};
+pub(super) use server::make_primary;
 
 use super::commands::Create;
 use super::error::CliResult;

@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use nix::unistd::{Uid, User};
 use pgaf_core::keeper::{Step, StopMode};
 use tokio::time::{Instant, sleep};
 use tokio_postgres::error::SqlState;
@@ -19,6 +18,7 @@ use crate::config::{
 };
 use crate::exit::Exit;
 use crate::postgres::{Instance, PostgresError};
+use crate::user;
 
 /// How long a server that was started may take to accept connections.
 const STARTED_WITHIN: Duration = Duration::from_secs(60);
@@ -94,14 +94,10 @@ impl Plan {
         postgres.port = self.port;
         postgres.auth_method = self.auth_method;
         postgres.hba_level = self.hba_level;
-        postgres.username = current_user();
+        // The user who makes a cluster is its superuser, as with initdb.
+        postgres.username = user::name().unwrap_or_else(|| "postgres".to_owned());
         postgres.host = socket_directory();
     }
-}
-
-/// The user who makes a cluster is its superuser, as with initdb.
-pub(in crate::cli) fn current_user() -> String {
-    User::from_uid(Uid::effective()).ok().flatten().map_or_else(|| "postgres".to_owned(), |user| user.name)
 }
 
 fn socket_directory() -> Option<String> {

@@ -13,6 +13,7 @@ use pgaf_core::message::Peer;
 use crate::client;
 use crate::config::{AuthMethod, HbaLevel};
 use crate::postgres::server::{InstanceConfig, PostgresError, SocketDir, files};
+use crate::user;
 
 use super::conninfo::REPLICATION_ROLE;
 use super::network;
@@ -152,7 +153,7 @@ fn keeper_entries(config: &InstanceConfig, is_gated: bool) -> Vec<String> {
     match config.socket_dir {
         SocketDir::Nowhere => vec![format!("host {database} {user} samehost trust")],
         _ => {
-            let is_same_name = network::user_name().is_some_and(|name| name == config.superuser);
+            let is_same_name = user::name().is_some_and(|name| name == config.superuser);
             let is_strict = is_same_name && config.auth != AuthMethod::Trust;
             let method = if is_strict { "peer" } else { "trust" };
             vec![format!("local {database} {user} {method}")]
