@@ -150,7 +150,7 @@ fn remove_stale_locks(config: &InstanceConfig) -> Result<(), PostgresError> {
 fn set_gate(config: &InstanceConfig, gate: Gate) -> Result<(), PostgresError> {
     let is_gated = gate == Gate::Closed;
     settings::update(config, |changing| changing.is_gated = is_gated)?;
-    hba::update(config, |managed| managed.is_gated = is_gated)
+    hba::update(config, |managed| managed.is_gated = is_gated).map(|_| ())
 }
 
 async fn open_gate(server: &LocalServer, config: &Arc<InstanceConfig>) -> Result<(), PostgresError> {
