@@ -4,6 +4,7 @@ use std::io::BufRead;
 
 use super::checks;
 use super::commands;
+use super::create::checked_listen_addresses;
 use super::error::{CliError, CliResult};
 use super::print;
 use super::process;
@@ -37,6 +38,9 @@ fn set(pgdata: &std::path::Path, name: &str, value: &str, as_json: bool) -> CliR
         "-" => first_line_of_input()?,
         value => value.to_owned(),
     };
+    if let (Config::Node(node), "postgresql.listen_addresses") = (&config, name) {
+        checked_listen_addresses(&value, &node.hostname)?;
+    }
     config.set(name, &value)?;
     config.store()?;
     let shown = config.get(name)?.unwrap_or_default();

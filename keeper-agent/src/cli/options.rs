@@ -152,6 +152,9 @@ pub(super) struct NewServer {
     pub(super) skip_pg_hba: bool,
     #[command(flatten)]
     pub(super) ssl: Ssl,
+    /// Restart a Postgres that runs already, for settings that need it
+    #[arg(long)]
+    pub(super) restart: bool,
     /// Go on running the node
     #[arg(long)]
     pub(super) run: bool,

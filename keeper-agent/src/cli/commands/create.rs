@@ -28,9 +28,9 @@ pub(in crate::cli) struct NewNode {
     /// Socket directory or host that local connections use
     #[arg(long, env = "PGHOST", value_name = "HOST")]
     pub(in crate::cli) pghost: Option<String>,
-    /// Addresses to listen on
-    #[arg(long, value_name = "ADDRESSES", default_value = "*")]
-    pub(in crate::cli) listen: String,
+    /// Addresses to listen on; all, or those of the cluster that is in PGDATA already
+    #[arg(long, value_name = "ADDRESSES")]
+    pub(in crate::cli) listen: Option<String>,
     /// Superuser of the local Postgres
     #[arg(long, env = "PGUSER", value_name = "ROLE")]
     pub(in crate::cli) username: Option<String>,

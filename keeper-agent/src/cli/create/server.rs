@@ -65,7 +65,7 @@ impl Plan {
             Some(before) => before,
             None => checks::inspect_pgdata(pgdata)?,
         };
-        if crate::postgres::local_address(pgdata).is_none() {
+        if before == Before::Empty && crate::postgres::local_address(pgdata).is_none() {
             checks::port_is_free(port)?;
         }
         let given = options.hostname.as_deref();
