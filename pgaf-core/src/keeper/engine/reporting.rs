@@ -175,6 +175,7 @@ impl Engine {
                 history: seen.history.clone(),
                 progress: self.progress_to_report(seen),
                 number: None,
+                monitor: self.state.monitor.clone(),
             },
         }
     }
