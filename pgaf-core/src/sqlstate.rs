@@ -12,6 +12,8 @@ pub const INVALID_VALUE: &str = "22023";
 pub const NULL_VALUE: &str = "22004";
 /// It would be right at another time.
 pub const WRONG_STATE: &str = "55000";
+/// Roles of the group are changing: it would be right in a moment.
+pub const ROLE_CHANGE_UNDER_WAY: &str = "55006";
 /// Not in this version.
 pub const NOT_SUPPORTED: &str = "0A000";
 /// The monitor's server is not set up: the library is not preloaded.

@@ -15,6 +15,7 @@ mod config;
 mod debugging;
 mod drop;
 mod fsm;
+mod maintenance;
 mod monitor;
 mod perform;
 mod process;
@@ -27,6 +28,7 @@ mod watch;
 
 mod checks;
 mod error;
+mod follow;
 mod local_time;
 mod log;
 mod print;
@@ -35,6 +37,7 @@ mod target;
 
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches};
 use commands::{Cli, Command};
 use error::{CliError, CliResult};
@@ -64,6 +67,13 @@ fn parse() -> Result<Cli, Exit> {
     let command = Cli::command().mut_subcommand("do", |command| command.hide(!is_debugging));
     let parsed = command.try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
     parsed.map_err(|error| {
+        if error.kind() == ErrorKind::DisplayVersion {
+            let is_json = std::env::args_os().any(|argument| argument == "--json" || argument == "-J");
+            return match version::run(is_json) {
+                Ok(()) => Exit::Quit,
+                Err(error) => error.exit,
+            };
+        }
         // Nothing is left to do when even this cannot be printed.
         let _ = error.print();
         if error.use_stderr() { Exit::BadArgs } else { Exit::Quit }
@@ -71,9 +81,6 @@ fn parse() -> Result<Cli, Exit> {
 }
 
 fn run(cli: Cli) -> CliResult<Exit> {
-    if cli.version {
-        return version::run(false).map(|()| Exit::Quit);
-    }
     let command =
         cli.command.ok_or_else(|| CliError::bad_arguments("which command? see pg_autoctl --help"))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -95,7 +102,7 @@ async fn dispatch(command: &Command) -> CliResult<Exit> {
         Command::Drop(command) => drop::run(command).await,
         Command::Stop(options) => process::stop(options).await,
         Command::Reload(pgdata) => process::reload(pgdata),
-        Command::Config(command) => config::run(command),
+        Command::Config(command) => config::run(command).await,
         Command::Show(command) => show::run(command).await,
         Command::Enable(command) => switches::enable(command).await,
         Command::Disable(command) => switches::disable(command).await,

@@ -122,6 +122,14 @@ impl Config {
         }
     }
 
+    /// The keys that are set and change nothing, as they are 2.2's alone; each with the reason.
+    pub fn obsolete(&self) -> Vec<(String, &'static str)> {
+        match self {
+            Self::Node(config) => file::obsolete(config.as_ref()),
+            Self::Monitor(config) => file::obsolete(config.as_ref()),
+        }
+    }
+
     /// The value of `section.name`; `None` when it is not set.
     ///
     /// # Errors

@@ -96,6 +96,8 @@ pub enum RefusalKind {
     UndefinedObject,
     /// It would be right at another time.
     WrongState,
+    /// It would be right in a moment: something else is under way, and ends by itself.
+    Busy,
     /// A value that cannot be.
     InvalidValue,
     /// Not in this version.
@@ -114,10 +116,10 @@ impl Refusal {
             | Self::Waiting(_)
             | Self::PrimaryIsThere(_)
             | Self::SecondariesDisabled(_)
-            | Self::RoleChangeUnderWay { .. }
             | Self::NoCandidate { .. }
             | Self::NotPromotable { .. }
             | Self::WrongState { .. } => RefusalKind::WrongState,
+            Self::RoleChangeUnderWay { .. } => RefusalKind::Busy,
             Self::InvalidSetting(_) => RefusalKind::InvalidValue,
             Self::NotSupported(_) => RefusalKind::NotSupported,
             Self::RulesDoNotRest(_) => RefusalKind::Internal,

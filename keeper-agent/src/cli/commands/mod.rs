@@ -23,9 +23,11 @@ use super::options::{Json, Pgdata};
 #[derive(Parser, Debug)]
 #[command(
     name = "pg_autoctl",
+    version = "",
     disable_version_flag = true,
     subcommand_required = false,
     arg_required_else_help = true,
+    infer_long_args = true,
     max_term_width = 100
 )]
 pub(in crate::cli) struct Cli {
@@ -35,9 +37,12 @@ pub(in crate::cli) struct Cli {
     /// Fewer messages
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub(in crate::cli) quiet: u8,
+    /// Print JSON, where a command prints anything
+    #[arg(short = 'J', long, global = true)]
+    pub(in crate::cli) json: bool,
     /// Print the version
-    #[arg(short = 'V', long)]
-    pub(in crate::cli) version: bool,
+    #[arg(short = 'V', long, global = true, action = ArgAction::Version)]
+    pub(in crate::cli) version: Option<bool>,
     #[command(subcommand)]
     pub(in crate::cli) command: Option<Command>,
 }

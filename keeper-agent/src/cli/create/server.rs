@@ -50,6 +50,7 @@ pub(super) struct Plan {
     pub(super) ssl: SslConfig,
     pub(super) pg_ctl: PathBuf,
     pub(super) port: u16,
+    pub(super) listen_addresses: String,
     pub(super) auth_method: AuthMethod,
     pub(super) hba_level: HbaLevel,
 }
@@ -76,7 +77,8 @@ impl Plan {
         } else {
             HbaLevel::Minimal
         };
-        Ok(Self { before, hostname, ssl, pg_ctl, port, auth_method, hba_level })
+        let listen_addresses = options.listen.clone();
+        Ok(Self { before, hostname, ssl, pg_ctl, port, listen_addresses, auth_method, hba_level })
     }
 
     /// The address of this machine, as nodes and the monitor reach it.
@@ -92,6 +94,7 @@ impl Plan {
         pgdata.clone_into(&mut postgres.pgdata);
         self.pg_ctl.clone_into(&mut postgres.pg_ctl);
         postgres.port = self.port;
+        postgres.listen_addresses.clone_from(&self.listen_addresses);
         postgres.auth_method = self.auth_method;
         postgres.hba_level = self.hba_level;
         postgres.username = current_user();
