@@ -10,7 +10,7 @@ pg_config_path := $(shell command -v $(PG_CONFIG))
 pg_major := $(shell $(PG_CONFIG) --version | sed -E 's/^PostgreSQL ([0-9]+).*/\1/')
 built := $(CARGO_TARGET_DIR)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 
-.PHONY: build install test simulate model mutants bench demo fmt lint build-extension install-extension regress fuzz-sql e2e chaos deb docker tutorial
+.PHONY: build install test simulate model mutants bench demo fmt lint build-extension install-extension regress fuzz-sql servers e2e chaos deb docker tutorial
 
 build: build-extension
 	cargo build --locked --profile $(PROFILE) -p keeper-agent
@@ -48,6 +48,11 @@ bench:
 	$(MAKE) --no-print-directory build-extension PROFILE=release
 	cargo test --locked --release -p keeper-agent --test e2e -- bench $(BENCH)
 
+# Servers that are set up like those of other people. SERVERS="settings" runs the cases with that in their names.
+servers:
+	$(MAKE) --no-print-directory build-extension PROFILE=dev
+	cargo test --locked -p keeper-agent --test servers -- $(SERVERS)
+
 # Clusters in network namespaces. E2E="frozen" runs the scenarios with that in their names; PGAF_KEEP=1 keeps files.
 e2e:
 	$(MAKE) --no-print-directory build-extension PROFILE=dev
@@ -84,7 +89,7 @@ fmt:
 lint:
 	cargo fmt --all -- --check
 	cargo clippy --locked --all-targets -p pgaf-core -p keeper-agent -- -D warnings
-	cargo clippy --locked -p keeper-agent --test e2e -- -D warnings
+	cargo clippy --locked -p keeper-agent --test e2e --test servers -- -D warnings
 	PGRX_PG_CONFIG_PATH=$(pg_config_path) cargo clippy --locked -p pgaf-extension \
 		--no-default-features --features pg$(pg_major) -- -D warnings
 

@@ -9,10 +9,18 @@ use serde::{Deserialize, Serialize};
 #[serde(transparent)]
 pub struct NodeId(pub i64);
 
+/// How the names of the nodes' slots begin; all others are the user's.
+const SLOT_PREFIX: &str = "pgautofailover_standby_";
+
 impl NodeId {
     /// The name of this node's replication slot on every other node, and its `application_name`.
     pub fn slot_name(self) -> String {
-        format!("pgautofailover_standby_{self}")
+        format!("{SLOT_PREFIX}{self}")
+    }
+
+    /// The node a slot or an application name is for; `None` when it is not one of ours.
+    pub fn of_slot_name(name: &str) -> Option<Self> {
+        name.strip_prefix(SLOT_PREFIX)?.parse().ok().map(Self)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{Read, Write as _};
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -124,12 +125,7 @@ pub(crate) fn pids_in_namespace(name: &str) -> Vec<i32> {
     let Ok(namespace) = fs::metadata(namespace_path(name)) else {
         return Vec::new();
     };
-    let mut pids: Vec<i32> = fs::read_dir("/proc")
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .filter(|pid| *pid != std::process::id().cast_signed())
+    let mut pids: Vec<i32> = pids()
         .filter(|pid| {
             fs::metadata(format!("/proc/{pid}/ns/net"))
                 .is_ok_and(|found| found.ino() == namespace.ino() && found.dev() == namespace.dev())
@@ -137,6 +133,33 @@ pub(crate) fn pids_in_namespace(name: &str) -> Vec<i32> {
         .collect();
     pids.sort_unstable();
     pids
+}
+
+/// Kills every process that works in a directory or below it, and waits until they are gone: keepers, their servers and
+/// what these have started.
+pub(crate) fn kill_below(directory: &Path) -> Result<()> {
+    wait_for("the processes of a directory to be gone", Duration::from_secs(10), || {
+        let pids = pids_below(directory);
+        for pid in &pids {
+            signal(*pid, Signal::SIGKILL)?;
+        }
+        Ok(pids.is_empty().then_some(()))
+    })
+}
+
+fn pids_below(directory: &Path) -> Vec<i32> {
+    let works_there = |pid: &i32| {
+        fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|works_in| works_in.starts_with(directory))
+    };
+    pids().filter(works_there).collect()
+}
+
+/// All processes but the test itself.
+fn pids() -> impl Iterator<Item = i32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter(|pid| *pid != std::process::id().cast_signed())
 }
 
 /// Whether a process has that id; a zombie counts.

@@ -12,7 +12,7 @@ use signal_hook::iterator::Signals;
 
 use super::disk::unmount_below;
 use super::network::{NAME_PREFIX, delete_namespace};
-use super::process::kill_namespace;
+use super::process::{kill_below, kill_namespace};
 
 /// The directory of this run, below the system's temporary directory.
 pub(crate) fn run_directory() -> PathBuf {
@@ -58,7 +58,7 @@ pub(crate) fn clean_up_on_signals() -> Result<()> {
     Ok(())
 }
 
-/// Kills every process, and deletes every namespace and directory, of the run with that process id.
+/// Kills every process, also of hosts without a namespace, and deletes every namespace and directory, of the run with that process id.
 pub(crate) fn sweep(pid: u32) {
     for name in entries(Path::new("/run/netns")) {
         if pid_in(&name) == Some(pid) {
@@ -67,6 +67,9 @@ pub(crate) fn sweep(pid: u32) {
             }
             delete_namespace(&name);
         }
+    }
+    if let Err(error) = kill_below(&directory_of(pid)) {
+        eprintln!("{error:#}");
     }
     unmount_below(&directory_of(pid));
     if !is_kept() {

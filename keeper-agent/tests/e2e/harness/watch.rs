@@ -29,6 +29,15 @@ pub(crate) struct NodeRow {
 }
 
 impl NodeRow {
+    /// What the monitor says of its nodes, by id.
+    pub(crate) fn all(monitor: &Sql) -> Result<Vec<Self>> {
+        let sql = "select nodeid, nodename, goalstate, reportedstate, health, reportedtli, \
+                   now() - reporttime < interval '2500 ms' \
+                   and (reporttime > pg_postmaster_start_time() or now() < pg_postmaster_start_time()), \
+                   groupid, nodecluster from pgautofailover.node order by nodeid";
+        monitor.rows(sql)?.into_iter().map(node_row).collect()
+    }
+
     /// The state, when goal and report agree on it and the report is no old one.
     pub(crate) fn settled(&self) -> Option<&str> {
         (self.goal == self.reported && self.is_fresh).then_some(self.goal.as_str())
@@ -61,12 +70,7 @@ impl Cluster {
 
     /// What the monitor says of its nodes, by id.
     pub(crate) fn rows(&self) -> Result<Vec<NodeRow>> {
-        let sql = "select nodeid, nodename, goalstate, reportedstate, health, reportedtli, \
-                   now() - reporttime < interval '2500 ms' \
-                   and (reporttime > pg_postmaster_start_time() or now() < pg_postmaster_start_time()), \
-                   groupid, nodecluster from pgautofailover.node order by nodeid";
-        let rows = self.on_monitor(|monitor| monitor.rows(sql))?;
-        rows.into_iter().map(node_row).collect()
+        self.on_monitor(NodeRow::all)
     }
 
     /// Waits until goal and report of these nodes are these states.

@@ -1,0 +1,156 @@
+//! How this node connects to another for replication: the connection strings libpq gets, and its passfile.
+
+use pgaf_core::keeper::Following;
+use pgaf_core::message::Peer;
+
+use crate::client::SslMode;
+use crate::postgres::server::{InstanceConfig, PostgresError, files, version};
+
+/// The role that standbys replicate as.
+pub const REPLICATION_ROLE: &str = "pgautofailover_replicator";
+
+/// `primary_conninfo` for a standby of `upstream`. The application name is the slot's: synchronous_standby_names knows a
+/// standby by it. From version 17 on a database is named, where a standby reads which logical slots there are.
+pub(crate) fn primary(config: &InstanceConfig, upstream: &Peer, major: Option<u32>) -> String {
+    let mut pairs = to_peer(config, upstream);
+    if let Some(node) = config.node {
+        pairs.push(("application_name", node.slot_name()));
+    }
+    if major.is_some_and(|major| major >= version::SYNCS_SLOTS_SINCE) {
+        pairs.push(("dbname", config.dbname.clone()));
+    }
+    join(&pairs)
+}
+
+/// For a copy of `upstream`, which streams WAL as well: under a name that no commit waits for, as an incomplete copy
+/// must acknowledge none.
+pub(crate) fn copying(config: &InstanceConfig, upstream: &Peer) -> String {
+    let mut pairs = to_peer(config, upstream);
+    if let Some(node) = config.node {
+        pairs.push(("application_name", format!("pgautofailover_copy_{node}")));
+    }
+    join(&pairs)
+}
+
+/// For a program that connects to a database of `peer`.
+pub(crate) fn database(config: &InstanceConfig, peer: &Peer, dbname: &str) -> String {
+    let mut pairs = to_peer(config, peer);
+    pairs.push(("dbname", dbname.to_owned()));
+    join(&pairs)
+}
+
+fn to_peer(config: &InstanceConfig, peer: &Peer) -> Vec<(&'static str, String)> {
+    let mut pairs = vec![
+        ("host", peer.host.clone()),
+        ("port", peer.port.to_string()),
+        ("user", REPLICATION_ROLE.to_owned()),
+        ("connect_timeout", "3".to_owned()),
+        ("keepalives_idle", "3".to_owned()),
+        ("keepalives_interval", "1".to_owned()),
+        ("keepalives_count", "3".to_owned()),
+        ("tcp_user_timeout", "5000".to_owned()),
+        ("passfile", config.passfile().display().to_string()),
+        ("sslmode", config.client_ssl.mode.as_str().to_owned()),
+    ];
+    let ssl = &config.client_ssl;
+    let files =
+        [("sslrootcert", &ssl.root_cert), ("sslcrl", &ssl.crl), ("sslcert", &ssl.cert), ("sslkey", &ssl.key)];
+    for (key, file) in files.into_iter().filter(|_| ssl.mode != SslMode::Disable) {
+        if let Some(file) = file {
+            pairs.push((key, file.display().to_string()));
+        }
+    }
+    pairs
+}
+
+fn join(pairs: &[(&'static str, String)]) -> String {
+    let quote = |value: &str| format!("'{}'", value.replace('\\', "\\\\").replace('\'', "\\'"));
+    let words: Vec<String> = pairs.iter().map(|(key, value)| format!("{key}={}", quote(value))).collect();
+    words.join(" ")
+}
+
+/// Reads back whom a `primary_conninfo` of ours names; `None` for one that is empty, or was written by others.
+pub(crate) fn following(primary_conninfo: &str) -> Option<Following> {
+    let pairs = parse(primary_conninfo);
+    let get = |key: &str| pairs.iter().find(|(name, _)| name == key).map(|(_, value)| value.clone());
+    (get("user")? == REPLICATION_ROLE).then_some(())?;
+    Some(Following { host: get("host")?, port: get("port")?.parse().ok()? })
+}
+
+/// `key=value` pairs; values may be quoted, with backslashes.
+fn parse(conninfo: &str) -> Vec<(String, String)> {
+    let mut pairs = Vec::new();
+    let mut rest = conninfo.trim_start();
+    while let Some((key, after)) = rest.split_once('=') {
+        let mut value = String::new();
+        let mut characters = after.trim_start().chars();
+        let is_quoted = characters.as_str().starts_with('\'');
+        if is_quoted {
+            characters.next();
+        }
+        while let Some(character) = characters.next() {
+            match character {
+                '\\' => value.extend(characters.next()),
+                '\'' if is_quoted => break,
+                ' ' if !is_quoted => break,
+                other => value.push(other),
+            }
+        }
+        pairs.push((key.trim().to_owned(), value));
+        rest = characters.as_str().trim_start();
+    }
+    pairs
+}
+
+/// Writes the file that libpq takes the replication password from; removes it when there is no password.
+pub(crate) fn write_passfile(config: &InstanceConfig) -> Result<(), PostgresError> {
+    let path = config.passfile();
+    files::make_private_directory(&config.state_dir)?;
+    match &config.replication_password {
+        None => files::remove_if_there(&path),
+        Some(password) => {
+            let escaped = password.expose().replace('\\', "\\\\").replace(':', "\\:");
+            let line = format!("*:*:*:{REPLICATION_ROLE}:{escaped}\n");
+            files::replace(&path, line.as_bytes(), 0o600)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let pairs = [
+            ("host", "db one".to_owned()),
+            ("port", "5433".to_owned()),
+            ("user", REPLICATION_ROLE.to_owned()),
+            ("sslkey", "/it's \\ here".to_owned()),
+        ];
+        let text = join(&pairs);
+        let read = parse(&text);
+        let expected: Vec<(String, String)> =
+            pairs.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
+        assert_eq!(read, expected);
+        assert_eq!(following(&text), Some(Following { host: "db one".to_owned(), port: 5433 }));
+    }
+
+    #[test]
+    fn a_database_is_named_where_slots_are_kept_in_step() {
+        let config = crate::postgres::server::testing::config("/data".as_ref());
+        let upstream =
+            Peer { node: pgaf_core::NodeId(2), name: "b".to_owned(), host: "hostb".to_owned(), port: 5433 };
+        let of = |major| primary(&config, &upstream, major);
+        assert!(!of(Some(16)).contains("dbname"));
+        assert_eq!(of(None), of(Some(16)));
+        assert!(of(Some(17)).ends_with(" dbname='postgres'"));
+        assert_eq!(following(&of(Some(17))), following(&of(Some(15))));
+    }
+
+    #[test]
+    fn a_foreign_upstream_is_none_of_ours() {
+        assert_eq!(following(""), None);
+        assert_eq!(following("host=a port=5432 user=me"), None);
+    }
+}

@@ -1,0 +1,18 @@
+//! What a server is told: settings, pg_hba.conf, certificates, roles, and how it connects to the other nodes.
+
+pub(super) mod conninfo;
+mod network;
+
+pub(super) mod hba;
+pub(super) mod settings;
+
+mod certificate;
+mod roles;
+
+pub(super) mod reload;
+
+pub use conninfo::REPLICATION_ROLE;
+pub(crate) use hba::resolve;
+pub use hba::{HbaAddress, HbaEntry, MONITOR_ROLE};
+pub use roles::RoleAttributes;
+pub use settings::{SETTINGS_FILE, STANDBY_FILE};

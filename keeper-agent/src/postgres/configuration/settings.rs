@@ -1,0 +1,278 @@
+//! The settings we give a server, in two files of ours that postgresql.conf includes in its first lines: what its
+//! owner writes further down wins. Nothing else in postgresql.conf is touched.
+
+use std::path::Path;
+
+use pgaf_core::NodeId;
+use pgaf_core::message::Peer;
+
+use crate::config::AuthMethod;
+use crate::postgres::server::{InstanceConfig, PostgresError, ServerKind, files, version};
+
+use super::conninfo;
+
+/// The included file with the settings of every server.
+pub const SETTINGS_FILE: &str = "postgresql-auto-failover.conf";
+/// The included file with what a standby receives from.
+pub const STANDBY_FILE: &str = "postgresql-auto-failover-standby.conf";
+
+/// Our own setting, by which a session sees that the server runs gated.
+pub(crate) const GATE_SETTING: &str = "pg_autoctl.gated";
+
+const SYNC_SETTING: &str = "sync_replication_slots";
+
+const HEADER: &str = "# Written by pg_autoctl, which overwrites what is changed here.\n";
+
+/// The settings that change while the node lives.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Changing {
+    pub(crate) synchronous_standby_names: String,
+    pub(crate) is_gated: bool,
+    /// It may decode its log (`wal_level`), so that there can be slots for that, which its standbys keep in step with.
+    pub(crate) is_logical: bool,
+}
+
+impl Changing {
+    /// What the file says now; defaults when there is none.
+    pub(crate) fn read(pgdata: &Path) -> Result<Self, PostgresError> {
+        let content = files::read_if_there(&pgdata.join(SETTINGS_FILE))?.unwrap_or_default();
+        let value = |name: &str| {
+            content.lines().find_map(|line| {
+                let (key, value) = line.split_once(" = ")?;
+                (key == name).then(|| unquote(value))
+            })
+        };
+        Ok(Self {
+            synchronous_standby_names: value("synchronous_standby_names").unwrap_or_default(),
+            is_gated: value(GATE_SETTING).as_deref() == Some("on"),
+            is_logical: value(SYNC_SETTING).as_deref() == Some("on"),
+        })
+    }
+}
+
+/// Writes the settings file, and sees to it that both files are there and included.
+pub(crate) fn write(config: &InstanceConfig, changing: &Changing) -> Result<(), PostgresError> {
+    let pgdata = &config.pgdata;
+    let major = version::of_data(pgdata)?;
+    files::replace(&pgdata.join(SETTINGS_FILE), render(config, changing, major).as_bytes(), 0o600)?;
+    let standby = pgdata.join(STANDBY_FILE);
+    if files::read_if_there(&standby)?.is_none() {
+        files::replace(&standby, HEADER.as_bytes(), 0o600)?;
+    }
+    let main = pgdata.join("postgresql.conf");
+    let Some(content) = files::read_if_there(&main)? else {
+        return Err(PostgresError::Refused(format!(
+            "there is no \"{}\": move the configuration files of this cluster into its data directory",
+            main.display()
+        )));
+    };
+    if let Some(content) = with_includes(&content) {
+        files::replace(&main, content.as_bytes(), 0o600)?;
+    }
+    Ok(())
+}
+
+/// Writes what a standby receives from; `None` for nobody.
+pub(crate) fn write_standby(config: &InstanceConfig, upstream: Option<&Peer>) -> Result<(), PostgresError> {
+    let mut lines = Lines::default();
+    match upstream {
+        None => lines.set("primary_conninfo", ""),
+        Some(upstream) => {
+            let major = version::of_data(&config.pgdata)?;
+            lines.set("primary_conninfo", &conninfo::primary(config, upstream, major));
+            if let Some(node) = config.node {
+                lines.set("primary_slot_name", &node.slot_name());
+            }
+        }
+    }
+    lines.set("recovery_target_timeline", "latest");
+    let content = format!("{HEADER}{}", lines.0);
+    files::replace(&config.in_pgdata(STANDBY_FILE), content.as_bytes(), 0o600)
+}
+
+/// The content with our include lines on top; `None` when they are there.
+fn with_includes(content: &str) -> Option<String> {
+    let include = |file: &str| format!("include '{file}'");
+    let missing: Vec<String> = [SETTINGS_FILE, STANDBY_FILE]
+        .into_iter()
+        .map(include)
+        .filter(|line| !content.lines().any(|present| present.trim_start().starts_with(line.as_str())))
+        .map(|line| format!("{line} # added by pg_autoctl\n"))
+        .collect();
+    (!missing.is_empty()).then(|| missing.concat() + content)
+}
+
+fn render(config: &InstanceConfig, changing: &Changing, major: Option<u32>) -> String {
+    let mut lines = Lines::default();
+    listening(config, &mut lines);
+    logging(&mut lines);
+    match config.kind {
+        ServerKind::DataNode => {
+            replication(config, &mut lines);
+            lines.set("synchronous_standby_names", &changing.synchronous_standby_names);
+            if major.is_some_and(|major| major >= version::SYNCS_SLOTS_SINCE) {
+                logical_slots(changing, &mut lines);
+            }
+            lines.set(GATE_SETTING, if changing.is_gated { "on" } else { "off" });
+        }
+        ServerKind::Monitor => lines.set("shared_preload_libraries", "pgautofailover"),
+    }
+    for (name, value) in &config.extra_settings {
+        lines.set(name, value);
+    }
+    format!("{HEADER}{}", lines.0)
+}
+
+fn listening(config: &InstanceConfig, lines: &mut Lines) {
+    lines.set("listen_addresses", &config.listen_addresses);
+    lines.set("port", &config.port.to_string());
+    if !config.name.is_empty() {
+        lines.set("cluster_name", &config.name);
+    }
+    let ssl = &config.server_ssl;
+    lines.set("ssl", if ssl.active { "on" } else { "off" });
+    let files = [
+        ("ssl_cert_file", &ssl.cert_file),
+        ("ssl_key_file", &ssl.key_file),
+        ("ssl_ca_file", &ssl.ca_file),
+        ("ssl_crl_file", &ssl.crl_file),
+    ];
+    for (name, file) in files.into_iter().filter(|_| ssl.active) {
+        if let Some(file) = file {
+            lines.set(name, &file.to_string_lossy());
+        }
+    }
+    let encryption = match config.auth {
+        AuthMethod::Md5 => "md5",
+        _ => "scram-sha-256",
+    };
+    lines.set("password_encryption", encryption);
+    // Clients that vanished hold locks and, when they replicate, WAL.
+    lines.set("tcp_keepalives_idle", "10");
+    lines.set("tcp_keepalives_interval", "3");
+    lines.set("tcp_keepalives_count", "3");
+}
+
+fn logging(lines: &mut Lines) {
+    lines.set("logging_collector", "on");
+    lines.set("log_destination", "stderr");
+    lines.set("log_min_messages", "info");
+    lines.set("log_checkpoints", "on");
+    lines.set("log_lock_waits", "on");
+    lines.set("log_line_prefix", "%m [%p] %q%u@%d ");
+}
+
+fn replication(config: &InstanceConfig, lines: &mut Lines) {
+    lines.set("wal_level", "replica");
+    lines.set("wal_log_hints", "on");
+    lines.set("max_wal_senders", "12");
+    lines.set("max_replication_slots", "12");
+    lines.set("wal_keep_size", "512MB");
+    lines.set("max_slot_wal_keep_size", &slot_limit(config));
+    lines.set("hot_standby", "on");
+    lines.set("hot_standby_feedback", "on");
+    lines.set("synchronous_commit", "on");
+    // A commit that waits for a standby becomes visible when the server recovers by itself. So it ends instead, and
+    // the monitor says who goes on.
+    lines.set("restart_after_crash", "off");
+    lines.set("wal_sender_timeout", "5s");
+    lines.set("wal_receiver_timeout", "3s");
+    lines.set("wal_receiver_status_interval", "1s");
+    // At its default of 5 s, a promotion just after the upstream is lost waits for its end.
+    lines.set("wal_retrieve_retry_interval", "100ms");
+}
+
+/// A standby copies the logical slots that are made for that, and a primary lets nobody decode what the standbys of its
+/// quorum do not have yet: after a failover a subscriber would be ahead.
+fn logical_slots(changing: &Changing, lines: &mut Lines) {
+    // Where nothing can be decoded, the server complains about it again and again.
+    lines.set(SYNC_SETTING, if changing.is_logical { "on" } else { "off" });
+    let names = changing.synchronous_standby_names.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+    let slots: Vec<&str> = names.filter(|name| NodeId::of_slot_name(name).is_some()).collect();
+    lines.set("synchronized_standby_slots", &slots.join(", "));
+}
+
+/// A standby that is away for long must not fill the disk of the primary: its slot may hold back as much WAL as half
+/// of that disk.
+fn slot_limit(config: &InstanceConfig) -> String {
+    let size = rustix::fs::statvfs(config.in_pgdata("pg_wal"))
+        .map_or(0, |disk| disk.f_blocks.saturating_mul(disk.f_frsize));
+    match size / 2 / (1 << 20) {
+        0 => "-1".to_owned(),
+        megabytes => format!("{}MB", megabytes.min(i32::MAX as u64)),
+    }
+}
+
+/// Lines of a configuration file.
+#[derive(Default)]
+struct Lines(String);
+
+impl Lines {
+    fn set(&mut self, name: &str, value: &str) {
+        self.0.push_str(&format!("{name} = {}\n", quote(value)));
+    }
+}
+
+fn quote(value: &str) -> String {
+    format!("'{}'", value.replace('\\', "\\\\").replace('\'', "''"))
+}
+
+fn unquote(value: &str) -> String {
+    let inner = value.trim();
+    let inner = inner.strip_prefix('\'').unwrap_or(inner);
+    let inner = inner.strip_suffix('\'').unwrap_or(inner);
+    inner.replace("''", "'").replace("\\\\", "\\")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::postgres::server::testing;
+
+    #[test]
+    fn a_value_survives_quoting() {
+        for value in ["", "it's", "a\\b", "ANY 1 (x, y)"] {
+            assert_eq!(unquote(&quote(value)), value);
+        }
+    }
+
+    #[test]
+    fn logical_slots_are_kept_in_step_where_postgres_can() {
+        let config = testing::config("/data".as_ref());
+        let changing = Changing {
+            synchronous_standby_names: "ANY 1 (pgautofailover_standby_2, pgautofailover_standby_13)"
+                .to_owned(),
+            is_gated: false,
+            is_logical: true,
+        };
+        let lines = |changing: &Changing, major| -> Vec<String> {
+            let text = render(&config, changing, major);
+            let is_meant = |line: &&str| line.contains("sync_replication") || line.contains("standby_slots");
+            text.lines().filter(is_meant).map(str::to_owned).collect()
+        };
+        assert_eq!(lines(&changing, Some(16)), [""; 0], "settings that it does not know");
+        assert_eq!(lines(&changing, None), [""; 0]);
+        let quorum =
+            "synchronized_standby_slots = 'pgautofailover_standby_2, pgautofailover_standby_13'".to_owned();
+        let sync = |value: &str| format!("sync_replication_slots = '{value}'");
+        assert_eq!(lines(&changing, Some(17)), [sync("on"), quorum]);
+        let alone = Changing::default();
+        let nobody = "synchronized_standby_slots = ''".to_owned();
+        assert_eq!(lines(&alone, Some(18)), [sync("off"), nobody]);
+        assert!(render(&config, &alone, Some(17)).contains("hot_standby_feedback = 'on'"));
+    }
+
+    #[test]
+    fn includes_come_first_and_once() {
+        let first = with_includes("port = 1\n").expect("missing");
+        assert_eq!(
+            first,
+            "include 'postgresql-auto-failover.conf' # added by pg_autoctl\n\
+             include 'postgresql-auto-failover-standby.conf' # added by pg_autoctl\n\
+             port = 1\n"
+        );
+        assert_eq!(with_includes(&first), None);
+        let commented = with_includes("# include 'postgresql-auto-failover.conf'\n");
+        assert!(commented.is_some_and(|content| content.lines().count() == 3));
+    }
+}

@@ -1,0 +1,18 @@
+//! The data directory: what is in it, how one is made, and how a server is started on it.
+
+pub(super) mod control_data;
+pub(super) mod history;
+pub(super) mod wal;
+
+pub(super) mod marker;
+
+pub(super) mod assemble;
+pub(super) mod kept;
+pub(super) mod tablespaces;
+
+pub(super) mod checkpoint;
+mod configure;
+mod initdb;
+pub(super) mod start;
+
+pub use control_data::{ClusterState, ControlData};

@@ -1,0 +1,132 @@
+//! Since when the standbys and the upstream are silent, on the boot-time clock. What they send has times of its own in
+//! it, which are only compared for change.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use crate::postgres::server::BootTime;
+
+use super::running::{Answer, ReceiverRow, StandbyRow};
+
+/// A standby that streams replies every second.
+const FRESH: Duration = Duration::from_secs(2);
+
+/// A stream that has lasted for so long goes on.
+const STEADY: Duration = Duration::from_millis(1500);
+
+/// Something that changes when somebody is heard, and when it last did.
+#[derive(Clone, Debug)]
+struct Heard {
+    what: String,
+    at: BootTime,
+}
+
+/// Who was heard when.
+#[derive(Debug)]
+pub(crate) struct Contacts {
+    standbys: HashMap<i32, Heard>,
+    quorum: Option<BootTime>,
+    upstream: Option<Heard>,
+    streaming: Option<BootTime>,
+    /// Nobody can have been heard before.
+    since: BootTime,
+}
+
+impl Default for Contacts {
+    fn default() -> Self {
+        Self {
+            standbys: HashMap::new(),
+            quorum: None,
+            upstream: None,
+            streaming: None,
+            since: BootTime::now(),
+        }
+    }
+}
+
+impl Contacts {
+    /// Takes note of what was answered to a question that was asked then.
+    ///
+    /// The answer may have waited for us: a process that was frozen reads it when it is thawed. So a standby counts as
+    /// heard when the question was asked, and an upstream now: both err on the side that promotes later and fences
+    /// earlier.
+    pub(crate) fn note(&mut self, answer: &Answer, asked: BootTime) {
+        let now = BootTime::now();
+        let rows = &answer.standbys;
+        self.standbys.retain(|pid, _| rows.iter().any(|row| row.pid == *pid));
+        for row in rows {
+            self.note_standby(row, asked);
+        }
+        self.note_quorum(answer);
+        let is_streaming = answer.receiver.as_ref().is_some_and(ReceiverRow::is_streaming);
+        self.streaming = self.streaming.or(Some(now)).filter(|_| is_streaming);
+        if !answer.is_in_recovery {
+            self.upstream = None;
+            self.since = now;
+        } else if let Some(what) = answer.receiver.as_ref().and_then(|row| row.heard.clone()) {
+            let is_new = self.upstream.as_ref().is_none_or(|heard| heard.what != what);
+            if is_new {
+                self.upstream = Some(Heard { what, at: now });
+            }
+        }
+    }
+
+    fn note_standby(&mut self, row: &StandbyRow, asked: BootTime) {
+        let Some(what) = row.replied.clone() else {
+            return;
+        };
+        let known = self.standbys.get(&row.pid);
+        if known.is_none_or(|heard| heard.what != what) {
+            self.standbys.insert(row.pid, Heard { what, at: asked });
+        }
+    }
+
+    /// Fewer standbys than a commit waits for prove nothing: the others may have elected somebody.
+    fn note_quorum(&mut self, answer: &Answer) {
+        let synchronous = answer.standbys.iter().filter(|row| row.is_synchronous());
+        let mut heard: Vec<BootTime> =
+            synchronous.filter_map(|row| self.standbys.get(&row.pid)).map(|heard| heard.at).collect();
+        heard.sort_unstable();
+        let acks = acks_of(&answer.synchronous_standby_names);
+        let latest = heard.len().checked_sub(acks).and_then(|index| heard.get(index)).copied();
+        self.quorum = self.quorum.max(latest);
+    }
+
+    /// The standby of this walsender has replied lately.
+    pub(crate) fn is_fresh(&self, walsender: i32) -> bool {
+        self.standbys.get(&walsender).is_some_and(|heard| heard.at.elapsed() < FRESH)
+    }
+
+    /// How long ago as many standbys as a commit waits for had replied.
+    pub(crate) fn quorum_silence(&self) -> Option<Duration> {
+        self.quorum.map(BootTime::elapsed)
+    }
+
+    /// It has streamed at every look for a while. A node whose history is another's streams for moments, too.
+    pub(crate) fn is_stream_steady(&self) -> bool {
+        self.streaming.is_some_and(|since| since.elapsed() >= STEADY)
+    }
+
+    /// How long the upstream has been silent.
+    pub(crate) fn upstream_silence(&self) -> Duration {
+        self.upstream.as_ref().map_or(self.since, |heard| heard.at).elapsed()
+    }
+}
+
+/// How many acknowledgements a value of `synchronous_standby_names` asks for; at least one.
+fn acks_of(names: &str) -> usize {
+    let number = names.split_whitespace().find_map(|word| word.parse().ok());
+    number.unwrap_or(1).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::acks_of;
+
+    #[test]
+    fn a_quorum_is_as_many_as_the_setting_says() {
+        assert_eq!(acks_of("ANY 2 (pgautofailover_standby_2, pgautofailover_standby_3)"), 2);
+        assert_eq!(acks_of("ANY 1 (pgautofailover_standby_2)"), 1);
+        assert_eq!(acks_of("somebody"), 1);
+    }
+}

@@ -1,0 +1,316 @@
+//! Looks at the local Postgres: its files, its processes, and what it says. Never fails: what cannot be seen is part
+//! of what is observed. Each look has a deadline, so that a hung server or file system does not hang the keeper.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pgaf_core::keeper::{Cluster, DataDirectory, Observed, Server};
+use pgaf_core::lsn::{Lsn, Timeline, TimelineHistory};
+use pgaf_core::message::{Peer, Upstream};
+
+use crate::postgres::data::{
+    ControlData, assemble, control_data::CONTROL_FILE, history, marker, start::STANDBY_SIGNAL, wal,
+};
+use crate::postgres::server::{BootTime, InstanceConfig, LocalServer, Postmaster, files};
+
+use super::contact::Contacts;
+use super::lineage::{self, Question};
+use super::listening::{Listening, Reply};
+use super::running::{Answer, Context};
+
+/// While the server runs, its control file changes often, and little of it is needed.
+const CONTROL_REFRESH: Duration = Duration::from_secs(10);
+
+/// Everything that is seen at one moment.
+#[derive(Clone, Debug)]
+pub struct Sight {
+    /// What a plan depends on.
+    pub observed: Observed,
+    /// What a standby knows of its upstream; `None` for one that is not in recovery.
+    pub upstream: Option<Upstream>,
+    /// How long ago a standby that commits wait for has replied; `None` when none has since this keeper started.
+    pub quorum_contact: Option<Duration>,
+    /// How the standbys are replicated to, for people to read; may be empty.
+    pub sync_state: String,
+    /// Where the last record begins of a primary that was shut down cleanly and does not run.
+    pub shutdown_lsn: Option<Lsn>,
+    /// The history of the timeline it is on, as far as its files tell.
+    pub history: Option<TimelineHistory>,
+}
+
+/// What is kept between two looks.
+#[derive(Default)]
+pub(crate) struct Observer {
+    control: Option<KnownControl>,
+    listening: Listening,
+    contacts: Contacts,
+    /// The highest timeline that this postmaster was seen to receive.
+    received: Option<(i32, Timeline)>,
+}
+
+struct KnownControl {
+    file: Fingerprint,
+    read_at: BootTime,
+    data: ControlData,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Fingerprint {
+    inode: u64,
+    bytes: u64,
+    modified: (i64, i64),
+}
+
+/// What the files say, before the control file is read.
+enum Files {
+    Missing,
+    Incomplete,
+    Damaged,
+    Cluster { control: Fingerprint, is_standby: bool },
+}
+
+impl Observer {
+    pub(crate) async fn observe(&mut self, instance: &LocalServer, upstream: Option<&Peer>) -> Sight {
+        let config = instance.config();
+        let postmaster = instance.postmaster().unwrap_or_else(|error| {
+            tracing::error!("{error}");
+            None
+        });
+        let (server, answer) = self.server(instance, &config, postmaster.as_deref()).await;
+        let (data, control) = self.data(&config, &server).await;
+        let history = history_of(&config, &server, &data).await;
+        let found = match (upstream, &control) {
+            (Some(upstream), Some(control)) => {
+                let question = Question {
+                    upstream,
+                    control,
+                    server: &server,
+                    is_stream_steady: self.contacts.is_stream_steady(),
+                    is_waiting: answer.as_ref().is_some_and(Answer::is_waiting),
+                    awaited_segment: self.listening.awaited_segment(),
+                };
+                lineage::find(&config, &question).await
+            }
+            _ => lineage::Answer::default(),
+        };
+        let is_rewind_hopeless = found.needs_copy
+            || upstream.is_some_and(|peer| instance.memory().hopeless_rewind_to == Some(peer.node));
+        let is_shut_down = server == Server::Stopped && matches!(data, DataDirectory::Present(_));
+        Sight {
+            shutdown_lsn: control.and_then(|control| control.end_of_primary()).filter(|_| is_shut_down),
+            history,
+            observed: Observed {
+                data,
+                server,
+                lineage: found.lineage,
+                is_rewind_hopeless,
+                memory: Default::default(),
+            },
+            upstream: answer
+                .as_ref()
+                .filter(|answer| answer.is_in_recovery)
+                .map(|answer| self.upstream(answer)),
+            quorum_contact: self.contacts.quorum_silence(),
+            sync_state: answer.map(|answer| answer.sync_state()).unwrap_or_default(),
+        }
+    }
+
+    fn upstream(&self, answer: &Answer) -> Upstream {
+        let silent = self.contacts.upstream_silence().as_millis();
+        Upstream {
+            is_streaming: answer.receiver.as_ref().is_some_and(|row| row.is_streaming()),
+            silent_ms: u64::try_from(silent).unwrap_or(u64::MAX),
+        }
+    }
+
+    async fn server(
+        &mut self,
+        instance: &LocalServer,
+        config: &Arc<InstanceConfig>,
+        postmaster: Option<&Postmaster>,
+    ) -> (Server, Option<Answer>) {
+        let Some(postmaster) = postmaster else {
+            self.listening.forget();
+            return (Server::Stopped, None);
+        };
+        let asked = BootTime::now();
+        let answer = match self.listening.ask(config, postmaster.pid()).await {
+            Reply::Answer(answer) => answer,
+            Reply::Starting => return (Server::Starting, None),
+            Reply::Nothing if postmaster.exit_if_over().is_some() => {
+                return (Server::Stopped, None);
+            }
+            Reply::Nothing => return (Server::Unresponsive, None),
+        };
+        self.contacts.note(&answer, asked);
+        let timeline = self.standby_timeline(config, postmaster.pid(), &answer).await;
+        let (followed, replay_over) = {
+            let memory = instance.memory();
+            (memory.followed_names.clone(), memory.replay_over)
+        };
+        let running = answer.running(&Context {
+            timeline,
+            followed_names: followed
+                .as_ref()
+                .filter(|(pid, _)| *pid == postmaster.pid())
+                .map(|(_, names)| names.as_str()),
+            replay_over_at: replay_over.filter(|(pid, _)| *pid == postmaster.pid()).map(|(_, end)| end),
+            is_fresh: &|walsender| self.contacts.is_fresh(walsender),
+        });
+        (Server::Running(running), Some(answer))
+    }
+
+    /// The timeline a standby replays. SQL does not tell it; a walreceiver does, while there is one, the control file,
+    /// some time after, and the segments it has.
+    async fn standby_timeline(
+        &mut self,
+        config: &Arc<InstanceConfig>,
+        postmaster: i32,
+        answer: &Answer,
+    ) -> Timeline {
+        let row = answer.receiver.as_ref();
+        if let Some(timeline) = row.and_then(|row| row.timeline).map(Timeline) {
+            let known = self.received.filter(|(pid, _)| *pid == postmaster);
+            let highest = known.map_or(timeline, |(_, known)| known.max(timeline));
+            self.received = Some((postmaster, highest));
+            return highest;
+        }
+        let known = self
+            .received
+            .filter(|(pid, _)| *pid == postmaster)
+            .map_or(Timeline::FIRST, |(_, timeline)| timeline);
+        if !answer.is_in_recovery {
+            return known;
+        }
+        let control = fingerprint(config);
+        let control = match control {
+            Some(file) => self.control(config, file, Duration::ZERO).await,
+            None => None,
+        };
+        let Some(control) = control else { return known };
+        let (of, end) = (Arc::clone(config), answer.replayed.unwrap_or_default());
+        let look = move || Ok(wal::timeline_before(&of.pgdata, end, control.wal_segment_bytes));
+        let received = files::blocking("looking at the local WAL", look).await.ok().flatten();
+        control.timeline.max(known).max(received.unwrap_or(Timeline::FIRST))
+    }
+
+    async fn data(
+        &mut self,
+        config: &Arc<InstanceConfig>,
+        server: &Server,
+    ) -> (DataDirectory, Option<ControlData>) {
+        let files_of = Arc::clone(config);
+        let looked = files::blocking("looking at the data directory", move || Ok(look(&files_of))).await;
+        let (file, is_standby) = match looked {
+            Ok(Files::Missing) => return (DataDirectory::Missing, None),
+            Ok(Files::Incomplete) => return (DataDirectory::Incomplete, None),
+            Ok(Files::Damaged) => return (DataDirectory::Damaged, None),
+            Ok(Files::Cluster { control, is_standby }) => (control, is_standby),
+            Err(error) => {
+                tracing::error!("{error}");
+                return (self.last_known(), None);
+            }
+        };
+        let patience = match server {
+            Server::Running(_) => CONTROL_REFRESH,
+            _ => Duration::ZERO,
+        };
+        let Some(control) = self.control(config, file, patience).await else {
+            return (DataDirectory::Damaged, None);
+        };
+        let is_up = *server != Server::Stopped;
+        let cluster = Cluster {
+            system_identifier: control.system_identifier,
+            timeline: control.timeline,
+            checkpoint: control.checkpoint,
+            is_clean: control.is_clean() && !is_up,
+            is_standby: is_standby || (control.was_in_recovery() && !is_up),
+        };
+        (DataDirectory::Present(cluster), Some(control))
+    }
+
+    /// A file system that hangs says nothing new.
+    fn last_known(&self) -> DataDirectory {
+        self.control.as_ref().map_or(DataDirectory::Damaged, |known| {
+            DataDirectory::Present(Cluster {
+                system_identifier: known.data.system_identifier,
+                timeline: known.data.timeline,
+                checkpoint: known.data.checkpoint,
+                is_clean: false,
+                is_standby: known.data.was_in_recovery(),
+            })
+        })
+    }
+
+    /// The control data, read again when the file has changed, but not more often than `patience` says.
+    async fn control(
+        &mut self,
+        config: &InstanceConfig,
+        file: Fingerprint,
+        patience: Duration,
+    ) -> Option<ControlData> {
+        if let Some(known) = &self.control {
+            let is_recent = !patience.is_zero() && known.read_at.elapsed() < patience;
+            if known.file == file || is_recent {
+                return Some(known.data);
+            }
+        }
+        // The server may be writing it: once more, then.
+        let mut read = ControlData::read(config).await;
+        if read.is_err() {
+            read = ControlData::read(config).await;
+        }
+        match read {
+            Ok(data) => {
+                self.control = Some(KnownControl { file, read_at: BootTime::now(), data });
+                Some(data)
+            }
+            Err(error) => {
+                tracing::error!("{error}");
+                self.control = None;
+                None
+            }
+        }
+    }
+}
+
+async fn history_of(
+    config: &Arc<InstanceConfig>,
+    server: &Server,
+    data: &DataDirectory,
+) -> Option<TimelineHistory> {
+    let timeline = match (server, data) {
+        (Server::Running(running), DataDirectory::Present(_)) => running.timeline,
+        (_, DataDirectory::Present(cluster)) => cluster.timeline,
+        _ => return None,
+    };
+    let config = Arc::clone(config);
+    files::blocking("reading the timeline history", move || Ok(history::read(&config.pgdata, timeline)))
+        .await
+        .ok()
+        .flatten()
+}
+
+fn look(config: &InstanceConfig) -> Files {
+    if assemble::is_empty(&config.pgdata).unwrap_or(true) {
+        return Files::Missing;
+    }
+    if marker::is_set(config) {
+        return Files::Incomplete;
+    }
+    match fingerprint(config) {
+        None => Files::Damaged,
+        Some(control) => Files::Cluster { control, is_standby: config.in_pgdata(STANDBY_SIGNAL).exists() },
+    }
+}
+
+fn fingerprint(config: &InstanceConfig) -> Option<Fingerprint> {
+    let metadata = fs::metadata(config.in_pgdata(CONTROL_FILE)).ok()?;
+    Some(Fingerprint {
+        inode: metadata.ino(),
+        bytes: metadata.len(),
+        modified: (metadata.mtime(), metadata.mtime_nsec()),
+    })
+}

@@ -1,0 +1,251 @@
+//! What a server that answers says of itself, asked in one round trip.
+
+use pgaf_core::NodeId;
+use pgaf_core::keeper::{Receiver, Running, StreamingStandby};
+use pgaf_core::lsn::{Lsn, Timeline};
+use serde::Deserialize;
+
+use crate::postgres::configuration::conninfo;
+
+/// One row with one JSON text.
+pub(crate) const QUESTION: &str = "\
+SELECT json_build_object(
+  'is_in_recovery', r,
+  'is_in_template', current_database() = 'template1',
+  'is_gated', coalesce(current_setting('pg_autoctl.gated', true), '') = 'on',
+  'lsn', CASE WHEN r THEN greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())
+         ELSE pg_current_wal_flush_lsn() END,
+  'replayed', CASE WHEN r THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END,
+  'timeline', CASE WHEN r THEN NULL
+              ELSE ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int END,
+  'synchronous_standby_names', current_setting('synchronous_standby_names'),
+  'primary_conninfo', CASE WHEN r THEN current_setting('primary_conninfo') ELSE '' END,
+  'has_archive', current_setting('restore_command') <> '',
+  'is_replay_idle', r AND EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'startup'
+                                  AND wait_event = 'RecoveryRetrieveRetryInterval'),
+  'has_receiver', r AND EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'walreceiver'),
+  'receiver', (SELECT json_build_object('status', status, 'timeline', received_tli,
+                                        'heard', last_msg_receipt_time)
+               FROM pg_stat_wal_receiver WHERE r),
+  'standbys', (SELECT coalesce(json_agg(json_build_object(
+                   'pid', pid, 'name', application_name, 'state', state, 'sync_state', sync_state,
+                   'flushed', flush_lsn, 'replied', reply_time)), '[]')
+               FROM pg_stat_replication WHERE application_name LIKE 'pgautofailover\\_standby\\_%'),
+  'slots', (SELECT coalesce(json_agg(slot_name), '[]') FROM pg_replication_slots
+            WHERE slot_type = 'physical' AND slot_name LIKE 'pgautofailover\\_standby\\_%')
+)::text FROM pg_is_in_recovery() r";
+
+/// The answer.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Answer {
+    pub(crate) is_in_recovery: bool,
+    pub(crate) is_in_template: bool,
+    pub(crate) is_gated: bool,
+    lsn: Option<Lsn>,
+    pub(crate) replayed: Option<Lsn>,
+    timeline: Option<u32>,
+    pub(crate) synchronous_standby_names: String,
+    primary_conninfo: String,
+    has_archive: bool,
+    is_replay_idle: bool,
+    has_receiver: bool,
+    pub(crate) receiver: Option<ReceiverRow>,
+    pub(crate) standbys: Vec<StandbyRow>,
+    slots: Vec<String>,
+}
+
+/// The row of pg_stat_wal_receiver.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct ReceiverRow {
+    status: Option<String>,
+    pub(crate) timeline: Option<u32>,
+    /// When the upstream was last heard; only whether it changes is looked at.
+    pub(crate) heard: Option<String>,
+}
+
+/// A row of pg_stat_replication.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct StandbyRow {
+    pub(crate) pid: i32,
+    name: String,
+    state: Option<String>,
+    pub(crate) sync_state: Option<String>,
+    flushed: Option<Lsn>,
+    /// When the standby last replied, on its own clock; only whether it changes is looked at.
+    pub(crate) replied: Option<String>,
+}
+
+impl ReceiverRow {
+    pub(crate) fn is_streaming(&self) -> bool {
+        self.status.as_deref() == Some("streaming")
+    }
+}
+
+impl StandbyRow {
+    pub(crate) fn is_synchronous(&self) -> bool {
+        matches!(self.sync_state.as_deref(), Some("quorum" | "sync"))
+    }
+}
+
+/// What has to be known besides the answer.
+pub(crate) struct Context<'a> {
+    /// The timeline, where the server cannot say it.
+    pub(crate) timeline: Timeline,
+    /// The value of synchronous_standby_names that all processes are known to follow.
+    pub(crate) followed_names: Option<&'a str>,
+    /// Where replay has ended, as a step has proved for this server.
+    pub(crate) replay_over_at: Option<Lsn>,
+    /// A walsender's standby has replied lately.
+    pub(crate) is_fresh: &'a dyn Fn(i32) -> bool,
+}
+
+impl Answer {
+    /// The answer as a plan sees it.
+    pub(crate) fn running(&self, context: &Context<'_>) -> Running {
+        let is_replay_over = self.is_replay_over(context);
+        Running {
+            is_in_recovery: self.is_in_recovery,
+            is_gated: self.is_gated,
+            timeline: self.timeline.map_or(context.timeline, Timeline),
+            // The last record may have come in part only: such a part is no reason to wait, and no vote.
+            lsn: if is_replay_over { self.replayed } else { self.lsn }.unwrap_or_default(),
+            replayed: self.replayed.unwrap_or_default(),
+            synchronous_standby_names: self.names_in_force(context),
+            follows: conninfo::following(&self.primary_conninfo),
+            receiver: self.receiver(),
+            is_replay_over,
+            standbys: self.standbys(context),
+            slots: self.slots.iter().filter_map(|name| NodeId::of_slot_name(name)).collect(),
+        }
+    }
+
+    /// The value that all follow. One that perhaps not all follow yet equals no value that could be wanted, so that it
+    /// is set again, which proves it. An empty one needs no proof: who does not follow it waits, and loses nothing.
+    fn names_in_force(&self, context: &Context<'_>) -> String {
+        let names = &self.synchronous_standby_names;
+        if names.is_empty() || context.followed_names == Some(names.as_str()) {
+            return names.clone();
+        }
+        format!("{names} (perhaps not yet in force)")
+    }
+
+    /// It was proved, and nothing has changed since.
+    fn is_replay_over(&self, context: &Context<'_>) -> bool {
+        let is_cut = !self.has_receiver && self.primary_conninfo.is_empty();
+        self.is_in_recovery && is_cut && self.replayed.is_some() && self.replayed == context.replay_over_at
+    }
+
+    /// It has replayed what it has, and can get more from its upstream only.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.is_replay_idle && !self.has_archive
+    }
+
+    fn receiver(&self) -> Receiver {
+        match &self.receiver {
+            Some(row) if row.is_streaming() => Receiver::Streaming,
+            _ if self.has_receiver => Receiver::Idle,
+            _ => Receiver::Absent,
+        }
+    }
+
+    /// One entry for a node: after a reconnect, the walsender of before may still be there.
+    fn standbys(&self, context: &Context<'_>) -> Vec<StreamingStandby> {
+        let mut found: Vec<StreamingStandby> = Vec::new();
+        for row in &self.standbys {
+            let Some(node) = NodeId::of_slot_name(&row.name) else {
+                continue;
+            };
+            let is_streaming = row.state.as_deref() == Some("streaming") && (context.is_fresh)(row.pid);
+            let standby = StreamingStandby {
+                node,
+                is_streaming,
+                is_synchronous: row.is_synchronous(),
+                flushed: row.flushed.unwrap_or_default(),
+            };
+            match found.iter_mut().find(|other| other.node == node) {
+                None => found.push(standby),
+                Some(other) if !other.is_streaming && is_streaming => *other = standby,
+                Some(_) => {}
+            }
+        }
+        found.sort_by_key(|standby| standby.node);
+        found
+    }
+
+    /// For people: how the standbys are replicated to.
+    pub(crate) fn sync_state(&self) -> String {
+        ["quorum", "sync", "potential", "async"]
+            .into_iter()
+            .find(|word| self.standbys.iter().any(|row| row.sync_state.as_deref() == Some(word)))
+            .unwrap_or_default()
+            .to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pgaf_core::id::NodeId;
+
+    use super::*;
+
+    fn answer(standbys: &str) -> Answer {
+        let text = format!(
+            r#"{{"is_in_recovery":false,"is_in_template":false,"is_gated":false,"lsn":"0/3000060","replayed":"0/3000060",
+                "timeline":2,"synchronous_standby_names":"ANY 1 (x)","primary_conninfo":"",
+                "has_archive":false,"is_replay_idle":false,"has_receiver":false,"receiver":null,"standbys":[{standbys}],
+                "slots":["pgautofailover_standby_2"]}}"#
+        );
+        serde_json::from_str(&text).expect("an answer")
+    }
+
+    fn row(pid: i32, state: &str) -> String {
+        format!(
+            r#"{{"pid":{pid},"name":"pgautofailover_standby_2","state":"{state}",
+                "sync_state":"quorum","flushed":"0/3000000","replied":"x"}}"#
+        )
+    }
+
+    fn context<'a>(is_fresh: &'a dyn Fn(i32) -> bool, names: Option<&'a str>) -> Context<'a> {
+        Context { timeline: Timeline(9), followed_names: names, replay_over_at: None, is_fresh }
+    }
+
+    #[test]
+    fn a_value_that_not_all_follow_is_not_in_force() {
+        let names = |followed| {
+            let running = answer("").running(&context(&|_| true, followed));
+            running.synchronous_standby_names
+        };
+        for unproven in [names(None), names(Some("ANY 1 (y)"))] {
+            assert!(unproven != "ANY 1 (x)" && !unproven.is_empty(), "{unproven}");
+        }
+        assert_eq!(names(Some("ANY 1 (x)")), "ANY 1 (x)");
+    }
+
+    #[test]
+    fn the_end_of_replay_is_proved_for_one_place_and_one_standby_that_is_cut() {
+        let at = |lsn| Some(Lsn(lsn));
+        let mut standby = Answer { is_in_recovery: true, lsn: at(0x300_0080), ..answer("") };
+        let seen = |standby: &Answer, replay_over_at| {
+            let running = standby.running(&Context { replay_over_at, ..context(&|_| true, None) });
+            (running.is_replay_over, running.lsn)
+        };
+        assert_eq!(seen(&standby, at(0x300_0060)), (true, Lsn(0x300_0060)), "half a record is no vote");
+        assert_eq!(seen(&standby, None), (false, Lsn(0x300_0080)));
+        assert!(!seen(&standby, at(0x300_0050)).0, "it has gone on");
+        standby.has_receiver = true;
+        assert!(!seen(&standby, at(0x300_0060)).0, "it receives");
+    }
+
+    #[test]
+    fn a_silent_walsender_does_not_stream() {
+        let rows = [row(7, "streaming"), row(8, "streaming")].join(",");
+        let standbys =
+            |is_fresh: &dyn Fn(i32) -> bool| answer(&rows).running(&context(is_fresh, None)).standbys;
+        let streaming: Vec<bool> =
+            standbys(&|pid| pid == 8).iter().map(|standby| standby.is_streaming).collect();
+        assert_eq!(streaming, [true], "the newer one counts");
+        let running = standbys(&|_| false);
+        assert!(running.iter().all(|standby| !standby.is_streaming));
+        assert_eq!(running.first().map(|standby| standby.node), Some(NodeId(2)));
+    }
+}

@@ -1,0 +1,58 @@
+//! Lets the other nodes of the group connect, and keeps a replication slot for each.
+
+use std::sync::Arc;
+
+use pgaf_core::message::{Peer, Position};
+
+use crate::postgres::configuration::{conninfo, hba};
+use crate::postgres::server::{LocalServer, LocalSession, PostgresError, connection, files};
+
+use super::{logical_slots, slots};
+
+/// Writes the entries of pg_hba.conf; on a running server, makes and drops slots.
+pub(crate) async fn run(server: &LocalServer, peers: &[Peer]) -> Result<(), PostgresError> {
+    let config = server.config();
+    let entries = hba::peer_entries(&config, peers).await;
+    let files_of = Arc::clone(&config);
+    files::blocking("writing pg_hba.conf", move || {
+        conninfo::write_passfile(&files_of)?;
+        hba::update(&files_of, |managed| entries.apply(managed))
+    })
+    .await?;
+    let is_running = server.postmaster()?.is_some();
+    if is_running {
+        // Even when the file was right already: who wrote it may have been interrupted before the server was told.
+        server.reload().await?;
+    }
+    server.memory().admitted_hosts.clone_from(&config.formation_hosts);
+    if !is_running {
+        return Ok(());
+    }
+    tend(server, peers, &[]).await
+}
+
+/// Slots and password, on a running server.
+pub(crate) async fn tend(
+    server: &LocalServer,
+    peers: &[Peer],
+    positions: &[Position],
+) -> Result<(), PostgresError> {
+    let session = server.any_session().await?;
+    slots::keep(&session, peers, positions).await?;
+    logical_slots::make_room(&server.config(), &session, peers).await?;
+    keep_password(server, &session).await
+}
+
+/// Gives the replication role the password that is configured now. A standby receives the role from its primary.
+async fn keep_password(server: &LocalServer, session: &LocalSession) -> Result<(), PostgresError> {
+    let password = server.config().replication_password.clone();
+    if password.is_none() || server.memory().replication_password == password {
+        return Ok(());
+    }
+    let row = connection::row(session, "ask for recovery", "SELECT pg_is_in_recovery()", &[]).await?;
+    if !row.get::<_, bool>(0) {
+        server.ensure_replication_roles().await?;
+        server.memory().replication_password = password;
+    }
+    Ok(())
+}

@@ -1,0 +1,120 @@
+//! Sets which standbys a commit waits for, and proves that every process of the server follows.
+//!
+//! A commit waits only when a flag in shared memory says that standbys are configured, and only the checkpointer sets
+//! that flag, when it reads the configuration. Until it has, commits are acknowledged without a standby although every
+//! session shows the new value. Which standbys count is up to the walsenders, each of which reads the configuration
+//! for itself.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use crate::postgres::configuration::{reload, settings, settings::Changing};
+use crate::postgres::server::{LocalServer, LocalSession, PostgresError, connection, files, process};
+
+/// How long the slowest process may take.
+const DEADLINE: Duration = Duration::from_secs(10);
+const LOOK_INTERVAL: Duration = Duration::from_millis(10);
+/// The checkpointer sleeps for at most 100 ms at a time while it spreads writes: seen asleep twice at this distance, it
+/// has gone through its loop, where it reads the configuration.
+const ROUND: Duration = Duration::from_millis(150);
+
+/// Sets it and waits until all follow.
+pub(crate) async fn run(server: &LocalServer, names: &str) -> Result<(), PostgresError> {
+    server.memory().followed_names = None;
+    let config = server.config();
+    let wanted = names.to_owned();
+    files::blocking("writing synchronous_standby_names", move || {
+        let mut changing = Changing::read(&config.pgdata)?;
+        changing.synchronous_standby_names = wanted;
+        settings::write(&config, &changing)
+    })
+    .await?;
+    let Some(postmaster) = server.postmaster()? else {
+        // Every process of the next postmaster reads it when it starts.
+        return Ok(());
+    };
+    let session = server.any_session().await?;
+    let checkpointer = Checkpointer::look(&session).await?;
+    reload::run_and_await(server, "synchronous_standby_names", names).await?;
+    let give_up = Instant::now() + DEADLINE;
+    await_walsenders(&session, give_up).await?;
+    if !names.is_empty() {
+        await_checkpointer(&session, checkpointer, give_up).await?;
+    }
+    server.memory().followed_names = Some((postmaster.pid(), names.to_owned()));
+    Ok(())
+}
+
+fn too_late(who: &str) -> PostgresError {
+    PostgresError::TimedOut { what: format!("synchronous_standby_names: {who}"), after: DEADLINE }
+}
+
+/// Each walsender has the priority that the new value gives it. A value that names nobody of them is followed when
+/// none has a priority.
+async fn await_walsenders(session: &LocalSession, give_up: Instant) -> Result<(), PostgresError> {
+    loop {
+        let row = connection::row(
+            session,
+            "look at the walsenders",
+            "SELECT count(*) FROM pg_stat_replication \
+             WHERE flush_lsn IS NOT NULL AND state = 'streaming' \
+             AND (sync_priority > 0) <> (current_setting('synchronous_standby_names') \
+                 ~ ('\\m' || application_name || '\\M'))",
+            &[],
+        )
+        .await?;
+        if row.get::<_, i64>(0) == 0 {
+            return Ok(());
+        }
+        if Instant::now() >= give_up {
+            return Err(too_late("a walsender does not follow"));
+        }
+        sleep(LOOK_INTERVAL).await;
+    }
+}
+
+/// It has slept since `before`, that is, it was woken by the reload; and it was seen asleep twice since.
+async fn await_checkpointer(
+    session: &LocalSession,
+    before: Checkpointer,
+    give_up: Instant,
+) -> Result<(), PostgresError> {
+    let mut looks = 0;
+    while looks < 2 {
+        let now = Checkpointer::look(session).await?;
+        let has_slept = now.pid != before.pid || now.sleeps > before.sleeps;
+        looks = if has_slept && now.is_at_ease { looks + 1 } else { 0 };
+        if Instant::now() >= give_up {
+            return Err(too_late("the checkpointer is busy"));
+        }
+        if looks < 2 {
+            sleep(ROUND).await;
+        }
+    }
+    Ok(())
+}
+
+/// The checkpointer at one moment.
+struct Checkpointer {
+    pid: i32,
+    /// It waits at a place it reaches only after it has looked at its signals.
+    is_at_ease: bool,
+    /// How often it has gone to sleep in its life.
+    sleeps: u64,
+}
+
+impl Checkpointer {
+    async fn look(session: &LocalSession) -> Result<Self, PostgresError> {
+        let row = connection::row(
+            session,
+            "look at the checkpointer",
+            "SELECT pid, coalesce(wait_event IN ('CheckpointerMain', 'CheckpointWriteDelay'), false) \
+             FROM pg_stat_activity WHERE backend_type = 'checkpointer'",
+            &[],
+        )
+        .await?;
+        let pid = row.get(0);
+        Ok(Self { pid, is_at_ease: row.get(1), sleeps: process::sleeps(pid).unwrap_or_default() })
+    }
+}

@@ -1,0 +1,173 @@
+//! The local Postgres server: its configuration, its process, sessions with it, and what is known of it and cannot be
+//! seen. Everything that is done to it is done by others, which are given this.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
+
+use pgaf_core::id::NodeId;
+use pgaf_core::lsn::Lsn;
+use tokio::sync::watch;
+
+use crate::client::Secret;
+
+use super::config::InstanceConfig;
+use super::connection::{self, CONNECT_DEADLINE, LocalSession};
+use super::error::PostgresError;
+use super::postmaster::{Exit, Postmaster};
+use super::process;
+use super::progress::Gauge;
+
+/// How long a patient caller waits for a session: a busy machine may need some seconds for one.
+const PATIENT_CONNECT_DEADLINE: Duration = Duration::from_secs(30);
+
+/// A server. All methods take `&self`: its end can be awaited while something is done to it.
+pub struct LocalServer {
+    config: RwLock<Arc<InstanceConfig>>,
+    postmaster: watch::Sender<Option<Arc<Postmaster>>>,
+    memory: Mutex<Memory>,
+    gauge: Gauge,
+    session_deadline: Duration,
+}
+
+/// What is known and cannot be seen.
+#[derive(Debug, Default)]
+pub(in crate::postgres) struct Memory {
+    /// The value of synchronous_standby_names that all processes of this postmaster are known to follow.
+    pub(in crate::postgres) followed_names: Option<(i32, String)>,
+    /// The upstream to whose history pg_rewind cannot bring this data.
+    pub(in crate::postgres) hopeless_rewind_to: Option<NodeId>,
+    /// Where the log of a standby ends that receives nothing, nor will, in the life of this postmaster.
+    pub(in crate::postgres) replay_over: Option<(i32, Lsn)>,
+    /// The nodes of the formation that were let in last.
+    pub(in crate::postgres) admitted_hosts: Vec<String>,
+    /// The password that the replication role was given last.
+    pub(in crate::postgres) replication_password: Option<Secret>,
+}
+
+impl LocalServer {
+    /// Nothing is started or touched.
+    pub fn new(config: InstanceConfig) -> Self {
+        Self {
+            config: RwLock::new(Arc::new(config)),
+            postmaster: watch::Sender::new(None),
+            memory: Mutex::default(),
+            gauge: Gauge::default(),
+            session_deadline: CONNECT_DEADLINE,
+        }
+    }
+
+    /// The same, for a caller that has nothing better to do than to wait for a session.
+    #[must_use]
+    pub fn patient(self) -> Self {
+        Self { session_deadline: PATIENT_CONNECT_DEADLINE, ..self }
+    }
+
+    /// The configuration in force.
+    pub fn config(&self) -> Arc<InstanceConfig> {
+        Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Takes a changed configuration for everything that is done from now on.
+    pub fn reconfigure(&self, config: InstanceConfig) {
+        *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+    }
+
+    pub(in crate::postgres) fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(in crate::postgres) const fn gauge(&self) -> &Gauge {
+        &self.gauge
+    }
+
+    /// How many percent of the data have been copied, while that goes on.
+    pub fn progress(&self) -> Option<u8> {
+        self.gauge.percent()
+    }
+
+    /// Takes over a postmaster that already runs on this data directory; false when there is none.
+    ///
+    /// # Errors
+    /// It runs, but cannot be watched.
+    pub fn adopt(&self) -> Result<bool, PostgresError> {
+        self.postmaster().map(|found| found.is_some())
+    }
+
+    /// A postmaster runs.
+    pub fn is_postmaster_running(&self) -> bool {
+        self.postmaster().is_ok_and(|found| found.is_some())
+    }
+
+    /// The live postmaster, ours or one that was started by others.
+    pub(in crate::postgres) fn postmaster(&self) -> Result<Option<Arc<Postmaster>>, PostgresError> {
+        if let Some(known) = self.postmaster.borrow().as_ref() {
+            match known.exit_if_over() {
+                None => return Ok(Some(Arc::clone(known))),
+                // `exited` has to report it first.
+                Some(_) if process::postmaster_of(&self.config().pgdata).is_none() => {
+                    return Ok(None);
+                }
+                Some(_) => {}
+            }
+        }
+        let found = Postmaster::adopt(&self.config().pgdata)?.map(Arc::new);
+        if let Some(found) = &found {
+            tracing::info!("Postgres runs already, as process {}", found.pid());
+            self.supervise(Arc::clone(found));
+        }
+        Ok(found)
+    }
+
+    pub(in crate::postgres) fn supervise(&self, postmaster: Arc<Postmaster>) {
+        self.postmaster.send_replace(Some(postmaster));
+    }
+
+    /// Waits for the end of the postmaster, unless `StopPostgres` asked for it. Never ends while there is none. May be
+    /// dropped and called again: an end is reported once.
+    pub async fn exited(&self) -> Exit {
+        let mut changes = self.postmaster.subscribe();
+        loop {
+            let current = changes.borrow_and_update().clone();
+            let ended = async {
+                match &current {
+                    Some(postmaster) => (postmaster.exited().await, postmaster),
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                (exit, postmaster) = ended => {
+                    let is_asked_for = postmaster.is_asked_to_stop();
+                    self.forget(postmaster);
+                    if !is_asked_for {
+                        return exit;
+                    }
+                }
+                // The sender lives as long as this instance.
+                _ = changes.changed() => {}
+            }
+        }
+    }
+
+    pub(in crate::postgres) fn forget(&self, ended: &Arc<Postmaster>) {
+        self.postmaster.send_if_modified(|current| {
+            let is_same = current.as_ref().is_some_and(|current| Arc::ptr_eq(current, ended));
+            if is_same {
+                *current = None;
+            }
+            is_same
+        });
+    }
+
+    /// A session with the local server as its superuser.
+    ///
+    /// # Errors
+    /// The server does not run, or does not let us in.
+    pub async fn session(&self, dbname: &str) -> Result<LocalSession, PostgresError> {
+        connection::connect(&self.config(), dbname, self.session_deadline).await
+    }
+
+    /// A session in any database.
+    pub(in crate::postgres) async fn any_session(&self) -> Result<LocalSession, PostgresError> {
+        connection::connect_anywhere(&self.config(), self.session_deadline).await
+    }
+}

@@ -1,0 +1,37 @@
+//! The local server as a process: how it is configured, reached, run and stopped; files, programs, clock and errors.
+//! What it is told, and what is in its files, is for the rooms above.
+
+mod clock;
+mod config;
+mod error;
+
+pub(super) mod files;
+pub(super) mod process;
+pub(super) mod program;
+pub(super) mod progress;
+
+mod postmaster;
+pub(super) mod startup_log;
+
+pub(super) mod connection;
+
+mod local_server;
+
+pub(super) mod stop;
+pub(super) mod version;
+
+mod sever;
+
+#[cfg(test)]
+pub(super) mod testing;
+
+pub use clock::BootTime;
+pub use config::{InstanceConfig, ServerKind, ServerSsl, SocketDir};
+pub(crate) use connection::within;
+pub use connection::{LocalSession, local_address};
+pub use error::PostgresError;
+pub(super) use error::says_disk_full;
+pub use local_server::LocalServer;
+pub use postmaster::Exit;
+pub(super) use postmaster::Postmaster;
+pub(super) use program::{Limit, Program};

@@ -1,0 +1,194 @@
+//! A running postmaster, our child or one that was found running. Either way its death is noticed at once, through a
+//! file descriptor of the process, which also cannot mean another process later.
+
+use std::fs::OpenOptions;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid,
+};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+use super::config::{InstanceConfig, SocketDir};
+use super::error::PostgresError;
+use super::process;
+
+/// How a postmaster ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// It was asked to, and shut down.
+    Clean,
+    /// It died, or gave up.
+    Crashed,
+}
+
+/// Above this size the log of the start is begun anew.
+const STARTUP_LOG_BYTES: u64 = 8 << 20;
+
+/// A postmaster.
+pub(crate) struct Postmaster {
+    pid: Pid,
+    fd: AsyncFd<OwnedFd>,
+    is_child: bool,
+    pgdata: PathBuf,
+    exit: Mutex<Option<Exit>>,
+    is_asked_to_stop: AtomicBool,
+}
+
+impl Postmaster {
+    /// Starts one, and does not wait for it.
+    pub(crate) fn spawn(config: &InstanceConfig) -> Result<Self, PostgresError> {
+        let program = config.program("postgres");
+        let log_path = config.startup_log();
+        let is_long = std::fs::metadata(&log_path).is_ok_and(|log| log.len() > STARTUP_LOG_BYTES);
+        let log = OpenOptions::new()
+            .create(true)
+            .write(true)
+            .append(!is_long)
+            .truncate(is_long)
+            .open(&log_path)
+            .map_err(PostgresError::file("open", &log_path))?;
+        let errors = log.try_clone().map_err(PostgresError::file("open", &log_path))?;
+        let child = Command::new(&program)
+            .arg("-D")
+            .arg(&config.pgdata)
+            .arg("-p")
+            .arg(config.port.to_string())
+            .arg("-h")
+            .arg(&config.listen_addresses)
+            .args(socket_arguments(&config.socket_dir))
+            .current_dir(&config.pgdata)
+            .stdin(Stdio::null())
+            .stdout(log)
+            .stderr(errors)
+            // Signals of the terminal are for the keeper.
+            .process_group(0)
+            .env_remove("PGPASSWORD")
+            .env_remove("NOTIFY_SOCKET")
+            .spawn()
+            .map_err(PostgresError::file("run", &program))?;
+        let pid = i32::try_from(child.id()).unwrap_or_default();
+        Self::open(pid, true, &config.pgdata)
+    }
+
+    /// Takes over one that runs already; `None` when there is none.
+    pub(crate) fn adopt(pgdata: &Path) -> Result<Option<Self>, PostgresError> {
+        let Some(pid) = process::postmaster_of(pgdata) else {
+            return Ok(None);
+        };
+        match Self::open(pid, false, pgdata) {
+            // Between the look and the descriptor the number could have changed hands.
+            Ok(found) if process::postmaster_of(pgdata) == Some(pid) => Ok(Some(found)),
+            Ok(_) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn open(pid: i32, is_child: bool, pgdata: &Path) -> Result<Self, PostgresError> {
+        let failed = |error: &dyn std::fmt::Display| {
+            PostgresError::Refused(format!("cannot watch the postmaster {pid}: {error}"))
+        };
+        let pid = Pid::from_raw(pid).ok_or_else(|| failed(&"not a process id"))?;
+        let fd = pidfd_open(pid, PidfdFlags::NONBLOCK).map_err(|error| failed(&error))?;
+        // SAFETY: an `OwnedFd` refers to the same open file until it is dropped, which the `AsyncFd` does.
+        #[allow(unsafe_code)]
+        let fd = unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) }
+            .map_err(|error| failed(&error))?;
+        Ok(Self {
+            pid,
+            fd,
+            is_child,
+            pgdata: pgdata.to_owned(),
+            exit: Mutex::new(None),
+            is_asked_to_stop: AtomicBool::new(false),
+        })
+    }
+
+    /// Its process id.
+    pub(crate) fn pid(&self) -> i32 {
+        self.pid.as_raw_nonzero().get()
+    }
+
+    /// Waits for its end, however it comes. May be awaited by several at a time, and given up.
+    pub(crate) async fn exited(&self) -> Exit {
+        loop {
+            if let Some(exit) = self.exit_if_over() {
+                return exit;
+            }
+            match self.fd.readable().await {
+                Ok(mut ready) => {
+                    if let Some(exit) = self.exit_if_over() {
+                        return exit;
+                    }
+                    ready.clear_ready();
+                }
+                // The runtime shuts down.
+                Err(_) => return Exit::Crashed,
+            }
+        }
+    }
+
+    /// How it ended; `None` while it lives.
+    pub(crate) fn exit_if_over(&self) -> Option<Exit> {
+        let mut known = self.exit.lock().unwrap_or_else(|poison| poison.into_inner());
+        if known.is_none() {
+            *known = if self.is_child { self.reap() } else { self.look() };
+        }
+        *known
+    }
+
+    fn reap(&self) -> Option<Exit> {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
+        match waitid(WaitId::PidFd(self.fd.as_fd()), options) {
+            Ok(None) => None,
+            Ok(Some(status)) if status.exit_status() == Some(0) => Some(Exit::Clean),
+            Ok(Some(_)) => Some(Exit::Crashed),
+            // Somebody else reaped it.
+            Err(_) => self.look(),
+        }
+    }
+
+    /// Whose child it is gets its status; what we can see is that a postmaster that was killed leaves its pid file.
+    fn look(&self) -> Option<Exit> {
+        let mut fds = [PollFd::new(&self.fd, PollFlags::IN)];
+        // A process file descriptor becomes readable when the process ends.
+        let has_ended = poll(&mut fds, Some(&Timespec::default())).is_ok_and(|ready| ready > 0);
+        if !has_ended {
+            return None;
+        }
+        let is_left = self.pgdata.join("postmaster.pid").exists();
+        Some(if is_left { Exit::Crashed } else { Exit::Clean })
+    }
+
+    /// Its end is our wish: nobody has to react to it.
+    pub(crate) fn is_asked_to_stop(&self) -> bool {
+        self.is_asked_to_stop.load(Ordering::Relaxed)
+    }
+
+    /// Notes that its end is our wish, or is not any more.
+    pub(crate) fn ask_to_stop(&self, is_asked: bool) {
+        self.is_asked_to_stop.store(is_asked, Ordering::Relaxed);
+    }
+
+    /// Sends a signal; to one that is gone, none.
+    pub(crate) fn signal(&self, signal: Signal) {
+        if let Err(error) = pidfd_send_signal(self.fd.as_fd(), signal) {
+            tracing::debug!("postmaster {} gets no signal: {error}", self.pid());
+        }
+    }
+}
+
+fn socket_arguments(directory: &SocketDir) -> Vec<std::ffi::OsString> {
+    match directory {
+        SocketDir::Default => Vec::new(),
+        SocketDir::Directory(path) => vec!["-k".into(), path.into()],
+        SocketDir::Nowhere => vec!["-k".into(), "".into()],
+    }
+}

@@ -1,0 +1,140 @@
+//! Which processes belong to a data directory, as /proc says. A pid file alone proves nothing: it may be stale, its
+//! number may be another program's by now, and a zombie is not alive.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// What is used of /proc/PID/stat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct ProcessStat {
+    parent: i32,
+    is_dead: bool,
+    cpu_ticks: u64,
+}
+
+fn stat(pid: i32) -> Option<ProcessStat> {
+    parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// The name, in parentheses, may hold anything, even parentheses: the fields begin after the last one.
+fn parse_stat(line: &str) -> Option<ProcessStat> {
+    let fields: Vec<&str> = line.rsplit_once(')')?.1.split_whitespace().collect();
+    let number = |index: usize| fields.get(index).and_then(|field| field.parse::<u64>().ok());
+    Some(ProcessStat {
+        is_dead: matches!(*fields.first()?, "Z" | "X" | "x"),
+        parent: fields.get(1)?.parse().ok()?,
+        cpu_ticks: number(11)?.saturating_add(number(12)?),
+    })
+}
+
+/// CPU time a process has used, in clock ticks; a measure of progress.
+pub(crate) fn cpu_ticks(pid: i32) -> Option<u64> {
+    stat(pid).map(|stat| stat.cpu_ticks)
+}
+
+/// How often a process has given up the CPU by itself, to wait for something.
+pub(crate) fn sleeps(pid: i32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let value = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?;
+    value.trim().parse().ok()
+}
+
+/// Bytes a process has sent to storage.
+pub(crate) fn written_bytes(pid: i32) -> Option<u64> {
+    let io = fs::read_to_string(format!("/proc/{pid}/io")).ok()?;
+    let value = io.lines().find_map(|line| line.strip_prefix("write_bytes: "))?;
+    value.trim().parse().ok()
+}
+
+/// The title a process shows, like `postgres: n1: startup recovering 000000010000000000000003`.
+pub(crate) fn title(pid: i32) -> Option<String> {
+    let bytes = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    let text: String = String::from_utf8_lossy(&bytes).replace('\0', " ");
+    Some(text.trim_end().to_owned())
+}
+
+/// The processes that a process has started.
+pub(crate) fn children(pid: i32) -> Vec<i32> {
+    fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))
+        .map(|text| text.split_whitespace().filter_map(|word| word.parse().ok()).collect())
+        .unwrap_or_default()
+}
+
+/// A live process of Postgres that works in this data directory: the postmaster, or one of its children.
+pub(crate) fn is_postgres_of(pid: i32, pgdata: &Path) -> bool {
+    let proc = format!("/proc/{pid}");
+    let same_directory = || {
+        let here = fs::metadata(pgdata).ok()?;
+        let there = fs::metadata(format!("{proc}/cwd")).ok()?;
+        Some(here.dev() == there.dev() && here.ino() == there.ino())
+    };
+    let is_postgres = || {
+        let exe = fs::read_link(format!("{proc}/exe")).ok()?;
+        let name = exe.file_name()?.to_string_lossy().into_owned();
+        // A package upgrade leaves "postgres (deleted)".
+        Some(name.starts_with("postgres") || name.starts_with("postmaster"))
+    };
+    stat(pid).is_some_and(|stat| !stat.is_dead)
+        && is_postgres().unwrap_or(false)
+        && same_directory().unwrap_or(false)
+}
+
+/// The postmaster of this data directory, found by its pid file and verified.
+pub(crate) fn postmaster_of(pgdata: &Path) -> Option<i32> {
+    let content = fs::read_to_string(pgdata.join("postmaster.pid")).ok()?;
+    let pid: i32 = content.lines().next()?.trim().parse().ok()?;
+    let is_postmaster = pid > 0
+        && is_postgres_of(pid, pgdata)
+        && stat(pid).is_some_and(|stat| !is_postgres_of(stat.parent, pgdata));
+    is_postmaster.then_some(pid)
+}
+
+/// Every process of Postgres in this data directory; after the death of a postmaster, those it left behind.
+pub(crate) fn processes_of(pgdata: &Path) -> Vec<i32> {
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    entries
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter(|pid| is_postgres_of(*pid, pgdata))
+        .collect()
+}
+
+/// Sends SIGKILL to each; one that is gone already is no error.
+pub(crate) fn kill_all(pids: &[i32]) {
+    for pid in pids.iter().filter_map(|pid| Pid::from_raw(*pid)) {
+        if let Err(error) = kill_process(pid, Signal::KILL) {
+            tracing::debug!("process {pid} cannot be killed: {error}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_parentheses_is_read() {
+        let line = "12 (a) b) Z 7 1 1 0 -1 4 1 0 0 0 30 12 0 0 20 0 1 0 99 0 0";
+        assert_eq!(parse_stat(line), Some(ProcessStat { parent: 7, is_dead: true, cpu_ticks: 42 }));
+        assert_eq!(parse_stat("12 (a"), None);
+    }
+
+    #[test]
+    fn another_program_is_no_postgres() {
+        let own = i32::try_from(std::process::id()).expect("a pid");
+        let here = std::env::current_dir().expect("a directory");
+        assert!(!is_postgres_of(own, &here));
+    }
+
+    #[test]
+    fn a_pid_file_of_another_program_is_stale() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let content = format!("{}\n/data\n", std::process::id());
+        fs::write(directory.path().join("postmaster.pid"), content).expect("written");
+        assert_eq!(postmaster_of(directory.path()), None);
+    }
+}

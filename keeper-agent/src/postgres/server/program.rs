@@ -1,0 +1,342 @@
+//! The one place that runs Postgres's programs: with a clean environment, a deadline, and no way to outlive the keeper.
+
+use std::borrow::Cow;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::process::Command;
+use tokio::time::{Instant, timeout_at};
+
+use super::error::{PostgresError, says_disk_full};
+
+/// Variables a program of ours may see; everything else could change what it does.
+const KEPT_VARIABLES: [&str; 6] = ["PATH", "HOME", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "ASAN_OPTIONS"];
+/// Of what a program prints, this much is kept.
+const KEPT_OUTPUT_BYTES: usize = 1 << 20;
+
+/// Of that, a watcher sees this much.
+const WATCHED_BYTES: usize = 512;
+
+/// How long a program may run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Limit {
+    /// This long in all.
+    Within(Duration),
+    /// As long as it likes, if it prints something that often.
+    Silence(Duration),
+}
+
+/// Looks at output.
+type Watcher = Box<dyn Fn(&str)>;
+
+/// A program about to run.
+pub(crate) struct Program {
+    name: String,
+    path: PathBuf,
+    /// Where it writes, if that is known.
+    target: PathBuf,
+    command: Command,
+    /// Gets the last of its error output whenever there is more.
+    watcher: Option<Watcher>,
+}
+
+/// What a program that ended well has printed.
+#[derive(Debug, Default)]
+pub(crate) struct Printed {
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// How a program ended.
+pub(crate) struct Ended {
+    pub(crate) status: ExitStatus,
+    pub(crate) printed: Printed,
+}
+
+impl Program {
+    /// A program of Postgres in `bin_dir`.
+    pub(crate) fn new(bin_dir: &Path, name: &str) -> Self {
+        let path = bin_dir.join(name);
+        let mut command = Command::new(&path);
+        command.env_clear();
+        for name in KEPT_VARIABLES {
+            if let Some(value) = std::env::var_os(name) {
+                command.env(name, value);
+            }
+        }
+        command
+            .env("LC_ALL", "C")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .kill_on_drop(true);
+        die_with_the_keeper(&mut command);
+        Self { name: name.to_owned(), target: path.clone(), path, command, watcher: None }
+    }
+
+    /// Says where it writes, for the error when that is full.
+    pub(crate) fn writes_to(mut self, target: &Path) -> Self {
+        target.clone_into(&mut self.target);
+        self
+    }
+
+    /// Has `watcher` called with the last of what it has printed, whenever it prints more to its error output.
+    pub(crate) fn watch(mut self, watcher: impl Fn(&str) + 'static) -> Self {
+        self.watcher = Some(Box::new(watcher));
+        self
+    }
+
+    /// Adds an argument. Never a password: everybody on this machine can read it.
+    pub(crate) fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
+        self.command.arg(argument);
+        self
+    }
+
+    /// Adds arguments.
+    pub(crate) fn args<S: AsRef<OsStr>>(mut self, arguments: impl IntoIterator<Item = S>) -> Self {
+        self.command.args(arguments);
+        self
+    }
+
+    /// Runs it to a good end. Dropping the future kills it and all it has started.
+    ///
+    /// # Errors
+    /// It cannot be started, ends with an error, or exceeds the limit.
+    pub(crate) async fn run(self, limit: Limit) -> Result<Printed, PostgresError> {
+        let (name, target) = (self.name.clone(), self.target.clone());
+        let ended = self.finish(limit).await?;
+        if ended.status.success() {
+            return Ok(ended.printed);
+        }
+        Err(failure(&name, &target, &ended))
+    }
+
+    /// Runs it to any end.
+    ///
+    /// # Errors
+    /// It cannot be started, or exceeds the limit.
+    pub(crate) async fn finish(mut self, limit: Limit) -> Result<Ended, PostgresError> {
+        tracing::debug!("running {:?}", self.command.as_std());
+        let mut child = self.command.spawn().map_err(PostgresError::file("run", &self.path))?;
+        let mut group = Group::of(child.id());
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        let mut ends = Ends { out: stdout.map(Capture::new), err: stderr.map(Capture::new) };
+        let (allowed, renews) = match limit {
+            Limit::Within(allowed) => (allowed, false),
+            Limit::Silence(allowed) => (allowed, true),
+        };
+        let timed_out = || PostgresError::TimedOut { what: self.name.clone(), after: allowed };
+        let mut deadline = Instant::now() + allowed;
+        while timeout_at(deadline, ends.read_more()).await.map_err(|_| timed_out())? {
+            if renews {
+                deadline = Instant::now() + allowed;
+            }
+            if let (Some(watcher), Some(err)) = (&self.watcher, &ends.err) {
+                watcher(&err.last());
+            }
+        }
+        let status = timeout_at(deadline, child.wait())
+            .await
+            .map_err(|_| timed_out())?
+            .map_err(PostgresError::file("wait for", &self.path))?;
+        group.disarm();
+        let printed = ends.into_printed();
+        for line in printed.stderr.lines().chain(printed.stdout.lines()) {
+            tracing::debug!("{}: {line}", self.name);
+        }
+        Ok(Ended { status, printed })
+    }
+}
+
+/// The error for a program that ended badly; `target` is where it writes.
+pub(crate) fn failure(name: &str, target: &Path, ended: &Ended) -> PostgresError {
+    let stderr = &ended.printed.stderr;
+    if says_disk_full(stderr) {
+        return PostgresError::DiskFull { path: target.to_owned() };
+    }
+    let message = match last_messages(stderr) {
+        message if message.is_empty() => ended.status.to_string(),
+        message => message,
+    };
+    PostgresError::Program { program: name.to_owned(), message }
+}
+
+/// The last lines that say something, in one line.
+pub(crate) fn last_messages(output: &str) -> String {
+    let mut lines: Vec<&str> =
+        output.split(['\n', '\r']).map(str::trim).filter(|line| !line.is_empty()).rev().take(3).collect();
+    lines.reverse();
+    lines.join("; ")
+}
+
+/// Asks the kernel to kill the program when the keeper dies, even by SIGKILL: another one may soon work in the same
+/// directory.
+fn die_with_the_keeper(command: &mut Command) {
+    // SAFETY: prctl is a plain system call, allowed between fork and exec; the closure touches no memory.
+    #[allow(unsafe_code)]
+    unsafe {
+        command.pre_exec(|| {
+            if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) == 0 {
+                Ok(())
+            } else {
+                Err(std::io::Error::last_os_error())
+            }
+        });
+    }
+}
+
+/// Kills a process group when it is dropped before it was disarmed.
+struct Group(Option<Pid>);
+
+impl Group {
+    fn of(pid: Option<u32>) -> Self {
+        Self(pid.and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw))
+    }
+
+    fn disarm(&mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(group) = self.0
+            && let Err(error) = kill_process_group(group, Signal::KILL)
+        {
+            tracing::debug!("process group {group} cannot be killed: {error}");
+        }
+    }
+}
+
+/// The pipes of a program.
+struct Ends<O, E> {
+    out: Option<Capture<O>>,
+    err: Option<Capture<E>>,
+}
+
+impl<O: AsyncRead + Unpin, E: AsyncRead + Unpin> Ends<O, E> {
+    /// Waits for more output; false when both pipes are closed.
+    async fn read_more(&mut self) -> bool {
+        let has_out = self.out.as_ref().is_some_and(|capture| !capture.is_at_end);
+        let has_err = self.err.as_ref().is_some_and(|capture| !capture.is_at_end);
+        tokio::select! {
+            () = Capture::read(&mut self.out), if has_out => true,
+            () = Capture::read(&mut self.err), if has_err => true,
+            else => false,
+        }
+    }
+
+    fn into_printed(self) -> Printed {
+        Printed {
+            stdout: self.out.map(Capture::into_text).unwrap_or_default(),
+            stderr: self.err.map(Capture::into_text).unwrap_or_default(),
+        }
+    }
+}
+
+/// One pipe and what came out of it.
+struct Capture<R> {
+    pipe: R,
+    bytes: Vec<u8>,
+    is_at_end: bool,
+}
+
+impl<R: AsyncRead + Unpin> Capture<R> {
+    const fn new(pipe: R) -> Self {
+        Self { pipe, bytes: Vec::new(), is_at_end: false }
+    }
+
+    async fn read(capture: &mut Option<Self>) {
+        let Some(capture) = capture else { return };
+        let mut chunk = [0; 4096];
+        match capture.pipe.read(&mut chunk).await {
+            Ok(count) if count > 0 => {
+                capture.bytes.extend_from_slice(&chunk[..count]);
+                if capture.bytes.len() > KEPT_OUTPUT_BYTES {
+                    let excess = capture.bytes.len() - KEPT_OUTPUT_BYTES / 2;
+                    capture.bytes.drain(..excess);
+                }
+            }
+            _ => capture.is_at_end = true,
+        }
+    }
+
+    fn last(&self) -> Cow<'_, str> {
+        let start = self.bytes.len().saturating_sub(WATCHED_BYTES);
+        String::from_utf8_lossy(&self.bytes[start..])
+    }
+
+    fn into_text(self) -> String {
+        String::from_utf8_lossy(&self.bytes).into_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Program {
+        Program::new(Path::new("/bin"), "sh").arg("-c").arg(script)
+    }
+
+    #[tokio::test]
+    async fn output_of_both_pipes_is_kept() {
+        let limit = Limit::Within(Duration::from_secs(10));
+        let printed = shell("echo one; echo two >&2").run(limit).await.expect("runs");
+        assert_eq!((printed.stdout.as_str(), printed.stderr.as_str()), ("one\n", "two\n"));
+    }
+
+    #[tokio::test]
+    async fn an_error_has_the_last_words() {
+        let limit = Limit::Within(Duration::from_secs(10));
+        let error =
+            shell("echo first >&2; echo 'error: wrong' >&2; exit 3").run(limit).await.expect_err("fails");
+        assert_eq!(error.to_string(), "sh failed: first; error: wrong");
+        let error =
+            shell("echo 'x: No space left on device' >&2; exit 1").run(limit).await.expect_err("fails");
+        assert!(error.is_disk_full());
+    }
+
+    #[tokio::test]
+    async fn silence_ends_it_and_output_does_not() {
+        let limit = Limit::Silence(Duration::from_millis(400));
+        shell("for i in 1 2 3 4 5 6; do echo $i; sleep 0.1; done")
+            .run(limit)
+            .await
+            .expect("never silent for long");
+        let error = shell("echo 1; sleep 20").run(limit).await.expect_err("silent");
+        assert!(matches!(error, PostgresError::TimedOut { .. }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn what_it_started_dies_with_it() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let file = directory.path().join("pid");
+        let script = format!("sleep 60 & echo $! > {0}.new; mv {0}.new {0}; wait", file.display());
+        let limit = Limit::Within(Duration::from_secs(10));
+        let run = shell(&script).run(limit);
+        let pid = tokio::select! {
+            _ = run => panic!("it sleeps"),
+            pid = async {
+                loop {
+                    if let Ok(text) = std::fs::read_to_string(&file) {
+                        break text;
+                    }
+                    tokio::task::yield_now().await;
+                }
+            } => pid.trim().to_owned(),
+        };
+        let stat = format!("/proc/{pid}/stat");
+        let is_gone = || std::fs::read_to_string(&stat).map_or(true, |text| text.contains(") Z "));
+        let deadline = std::time::Instant::now() + Duration::from_secs(10);
+        while !is_gone() {
+            assert!(std::time::Instant::now() < deadline, "still there");
+            tokio::task::yield_now().await;
+        }
+    }
+}

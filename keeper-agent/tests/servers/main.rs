@@ -1,0 +1,59 @@
+//! Servers that are set up like those of other people: odd settings, roles that cannot log in, layouts of packages.
+//! Each case has a monitor and a few nodes on loopback ports of this machine, up in a few seconds. One file is a kind
+//! of server, one function a case; `docs/testing.md` says how to add one.
+
+#[allow(dead_code, reason = "the words that cases are written with")]
+mod bed;
+mod case;
+#[path = "../e2e/harness/mod.rs"]
+#[allow(dead_code, unused_imports, reason = "what hosts in network namespaces need is not needed here")]
+mod harness;
+#[allow(dead_code, reason = "the words that cases are written with")]
+mod node;
+mod port;
+
+mod settings;
+
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Completion, Trial};
+
+use case::Case;
+
+/// Cases at a time, unless `--test-threads` says otherwise.
+const CASES_AT_A_TIME: usize = 3;
+
+fn main() -> ExitCode {
+    harness::sweep_dead_runs();
+    if let Err(error) = harness::clean_up_on_signals() {
+        eprintln!("{error:#}");
+        return ExitCode::FAILURE;
+    }
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert(CASES_AT_A_TIME);
+    let reason = unavailable();
+    let trial = |case: Case| {
+        let reason = reason.clone();
+        Trial::ignorable_test(case.name, move || match reason {
+            Some(reason) => Ok(Completion::ignored_with(reason)),
+            None => case.play().map(|()| Completion::Completed),
+        })
+    };
+    let code = libtest_mimic::run(&arguments, cases().into_iter().map(trial).collect()).exit_code();
+    harness::sweep(std::process::id());
+    code
+}
+
+/// All of them.
+fn cases() -> Vec<Case> {
+    [settings::cases()].into_iter().flatten().collect()
+}
+
+/// Why no server can be run on this machine, if so.
+fn unavailable() -> Option<String> {
+    let is_there = |name| matches!(nix::unistd::User::from_name(name), Ok(Some(_)));
+    if !nix::unistd::geteuid().is_root() {
+        return Some("not root: servers cannot be run as user postgres".to_owned());
+    }
+    (!is_there("postgres")).then(|| "there is no user postgres to run servers as".to_owned())
+}

@@ -1,0 +1,275 @@
+//! One server and its keeper, in a directory and on a port of its own.
+
+use std::ffi::OsStr;
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::net::Ipv4Addr;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use nix::sys::signal::Signal;
+
+use crate::harness::{
+    Ended, Target, Tools, give_to_postgres, is_process, run_to_end, signal, wait_child, wait_for,
+};
+use crate::port;
+
+/// The longest that a command may take.
+const COMMAND_DEADLINE: Duration = Duration::from_secs(60);
+/// The longest that a server may take to stop.
+const STOP_DEADLINE: Duration = Duration::from_secs(60);
+
+/// A monitor or a data node.
+pub(crate) struct Node {
+    /// Its name at the monitor.
+    pub(crate) name: String,
+    /// Where its server listens, on 127.0.0.1.
+    pub(crate) port: u16,
+    /// Everything it has on disk.
+    pub(crate) directory: PathBuf,
+    /// Variables that its programs get beyond the usual ones.
+    pub(crate) environment: Vec<(String, String)>,
+    /// The superuser that `sql` connects as.
+    pub(crate) superuser: String,
+    tools: Tools,
+    keeper: Option<Child>,
+}
+
+impl Node {
+    /// Directories for one; nothing runs yet.
+    pub(crate) fn new(tools: &Tools, root: &Path, name: &str) -> Result<Self> {
+        let directory = root.join(name);
+        for part in ["", "home", "run", "s"] {
+            let path = directory.join(part);
+            fs::create_dir_all(&path)?;
+            give_to_postgres(&path)?;
+            fs::set_permissions(&path, Permissions::from_mode(0o755))?;
+        }
+        Ok(Self {
+            name: name.to_owned(),
+            port: port::free()?,
+            directory,
+            environment: Vec::new(),
+            superuser: "postgres".to_owned(),
+            tools: tools.clone(),
+            keeper: None,
+        })
+    }
+
+    /// Its PGDATA.
+    pub(crate) fn pgdata(&self) -> PathBuf {
+        self.directory.join("data")
+    }
+
+    /// Gives its programs a variable from now on.
+    pub(crate) fn set_environment(&mut self, name: &str, value: &str) {
+        self.environment.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// A program of the tools or of the system, run as user postgres with the environment of this node.
+    pub(crate) fn command<S: AsRef<OsStr>>(&self, program: &str, args: &[S]) -> Command {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid", "postgres", "--regid", "postgres", "--init-groups"]);
+        let in_tools = self.tools.bin.join(program);
+        let program = if in_tools.exists() { in_tools } else { PathBuf::from(program) };
+        let home = self.directory.join("home");
+        command
+            .arg(program)
+            .args(args)
+            .current_dir(&self.directory)
+            .env_clear()
+            .env("PATH", format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", self.tools.bin.display()))
+            .env("LC_ALL", "C.UTF-8")
+            .env("HOME", &home)
+            .env("PGDATA", self.pgdata())
+            .env("XDG_CONFIG_HOME", home.join(".config"))
+            .env("XDG_DATA_HOME", home.join(".local/share"))
+            .env("XDG_RUNTIME_DIR", self.directory.join("run"))
+            .env("PG_REGRESS_SOCK_DIR", self.directory.join("s"))
+            .envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    /// Runs a program to its end.
+    pub(crate) fn program<S: AsRef<OsStr>>(&self, program: &str, args: &[S]) -> Result<Ended> {
+        run_to_end(&mut self.command(program, args), COMMAND_DEADLINE)
+    }
+
+    /// Runs `pg_autoctl` to its end, which must be a success; returns what it printed.
+    pub(crate) fn autoctl<S: AsRef<OsStr>>(&self, args: &[S]) -> Result<String> {
+        self.program("pg_autoctl", args)?.success().with_context(|| format!("pg_autoctl on {}", self.name))
+    }
+
+    /// Runs a line of shell.
+    pub(crate) fn shell(&self, line: &str) -> Result<String> {
+        self.program("sh", &["-ec", line])?.success()
+    }
+
+    /// Runs SQL over the socket as superuser; all statements in one session, each in its own transaction.
+    pub(crate) fn sql(&self, sql: &str) -> Result<String> {
+        self.sql_as(&self.superuser, "postgres", sql)
+    }
+
+    /// The same as any role in any database.
+    pub(crate) fn sql_as(&self, user: &str, dbname: &str, sql: &str) -> Result<String> {
+        let (socket, port) = (self.directory.join("s").display().to_string(), self.port.to_string());
+        let mut args =
+            vec!["-XAtq", "-v", "ON_ERROR_STOP=1", "-h", &socket, "-p", &port, "-U", user, "-d", dbname];
+        for statement in sql.split(';').map(str::trim).filter(|statement| !statement.is_empty()) {
+            args.extend(["-c", statement]);
+        }
+        let said =
+            self.program("psql", &args)?.success().with_context(|| format!("on {}: {sql}", self.name))?;
+        Ok(said.trim_end().to_owned())
+    }
+
+    /// What `SHOW` says to a new session.
+    pub(crate) fn setting(&self, name: &str) -> Result<String> {
+        self.sql(&format!("show {name}"))
+    }
+
+    /// `ALTER SYSTEM SET`; the server is not told.
+    pub(crate) fn alter_system(&self, name: &str, value: &str) -> Result<()> {
+        self.sql(&format!("alter system set {name} = {value}")).map(drop)
+    }
+
+    /// Appends lines to postgresql.conf; the server is not told.
+    pub(crate) fn append_to_configuration(&self, lines: &str) -> Result<()> {
+        let path = self.pgdata().join("postgresql.conf");
+        let content = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+        Ok(fs::write(path, format!("{content}\n{lines}\n"))?)
+    }
+
+    /// Sends SIGHUP to the server.
+    pub(crate) fn reload(&self) -> Result<()> {
+        signal(self.postmaster_pid()?, Signal::SIGHUP)
+    }
+
+    /// Where a client of the test's own connects to.
+    pub(crate) fn target(&self, user: &'static str, dbname: &'static str) -> Target {
+        Target { host: Ipv4Addr::LOCALHOST, port: self.port, user, dbname, password: None, tls: None }
+    }
+
+    /// Starts `pg_autoctl` with these arguments in the background; what it says is appended to keeper.log.
+    pub(crate) fn start<S: AsRef<OsStr>>(&mut self, args: &[S]) -> Result<()> {
+        let log = self.open_log()?;
+        let mut command = self.command("pg_autoctl", args);
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0);
+        self.keeper = Some(command.spawn()?);
+        Ok(())
+    }
+
+    /// Starts the keeper of a node that exists.
+    pub(crate) fn run(&mut self) -> Result<()> {
+        self.start(&["run"])
+    }
+
+    fn open_log(&self) -> Result<File> {
+        Ok(OpenOptions::new().create(true).append(true).open(self.keeper_log())?)
+    }
+
+    fn keeper_log(&self) -> PathBuf {
+        self.directory.join("keeper.log")
+    }
+
+    /// What the keeper has said so far.
+    pub(crate) fn said(&self) -> Result<String> {
+        let bytes = fs::read(self.keeper_log())?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// Waits until the keeper has said these words.
+    pub(crate) fn wait_said(&self, words: &str, within: Duration) -> Result<()> {
+        wait_for(&format!("{} to say \"{words}\"", self.name), within, || {
+            Ok(self.said()?.contains(words).then_some(()))
+        })
+    }
+
+    /// The process id of the keeper.
+    pub(crate) fn keeper_pid(&self) -> Result<i32> {
+        let keeper =
+            self.keeper.as_ref().with_context(|| format!("no keeper was started on {}", self.name))?;
+        Ok(i32::try_from(keeper.id())?)
+    }
+
+    /// How the keeper ended, if it did.
+    pub(crate) fn keeper_ended(&mut self) -> Result<Option<ExitStatus>> {
+        Ok(match &mut self.keeper {
+            Some(keeper) => keeper.try_wait()?,
+            None => None,
+        })
+    }
+
+    /// Stops keeper and server with SIGINT: at once and in good order, without a hand-over.
+    pub(crate) fn stop(&mut self) -> Result<ExitStatus> {
+        self.end(Signal::SIGINT)
+    }
+
+    /// Stops both, hands over what is theirs to others if there are any, and starts them again.
+    pub(crate) fn restart(&mut self) -> Result<()> {
+        self.end(Signal::SIGTERM)?;
+        self.run()
+    }
+
+    /// Kills the keeper alone; the server runs on.
+    pub(crate) fn kill_keeper(&mut self) -> Result<()> {
+        self.end(Signal::SIGKILL).map(drop)
+    }
+
+    fn end(&mut self, with: Signal) -> Result<ExitStatus> {
+        signal(self.keeper_pid()?, with)?;
+        let mut keeper = self.keeper.take().context("no keeper was started")?;
+        match wait_child(&mut keeper, STOP_DEADLINE)? {
+            Some(status) => Ok(status),
+            None => {
+                self.keeper = Some(keeper);
+                bail!("the keeper of {} still runs {STOP_DEADLINE:?} after {with}", self.name)
+            }
+        }
+    }
+
+    /// The process id in `postmaster.pid`.
+    pub(crate) fn postmaster_pid(&self) -> Result<i32> {
+        let path = self.pgdata().join("postmaster.pid");
+        let content = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+        let line = content.lines().next().unwrap_or_default();
+        line.parse().with_context(|| format!("{}: {line:?}", path.display()))
+    }
+
+    /// Kills the postmaster with SIGKILL and waits for its end.
+    pub(crate) fn kill_postmaster(&self) -> Result<()> {
+        let pid = self.postmaster_pid()?;
+        signal(pid, Signal::SIGKILL)?;
+        wait_for("the postmaster to be gone", STOP_DEADLINE, || Ok((!is_process(pid)).then_some(())))
+    }
+
+    /// Kills keeper and server.
+    pub(crate) fn kill_both(&mut self) -> Result<()> {
+        let pid = self.postmaster_pid()?;
+        signal(self.keeper_pid()?, Signal::SIGKILL)?;
+        signal(pid, Signal::SIGKILL)?;
+        self.kill_keeper()
+    }
+
+    /// Runs something, and sees to it that the postmaster is the same afterwards.
+    pub(crate) fn same_postmaster<T>(&self, during: impl FnOnce() -> Result<T>) -> Result<T> {
+        let before = self.postmaster_pid()?;
+        let result = during()?;
+        let after = self.postmaster_pid()?;
+        ensure!(before == after, "{} was restarted: process {before} is now {after}", self.name);
+        Ok(result)
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        if let Some(mut keeper) = self.keeper.take() {
+            // It may have ended by itself; the bed ends its server.
+            let _ended = keeper.kill();
+            let _reaped = keeper.wait();
+        }
+    }
+}
