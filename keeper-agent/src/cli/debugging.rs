@@ -13,7 +13,7 @@ use crate::exit::Exit;
 use crate::postgres::Instance;
 
 /// Postgres is waited for at most this long.
-const WAIT_LIMIT: Duration = Duration::from_secs(60);
+const WAIT_LIMIT: Duration = Duration::from_secs(30);
 /// Between two tries to connect.
 const RETRY_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -24,7 +24,7 @@ pub(super) async fn run(command: &Debugging) -> CliResult<Exit> {
     }
     match command {
         Debugging::Pgsetup(Pgsetup::Ready(pgdata)) => {
-            Ok(if accepts_connections(&instance(pgdata)?).await { Exit::Quit } else { Exit::PgCtl })
+            Ok(if accepts_connections(&instance(pgdata)?).await { Exit::Quit } else { Exit::Sql })
         }
         Debugging::Pgsetup(Pgsetup::Wait(pgdata)) => wait(pgdata).await,
         Debugging::Fsm(command) => fsm::run(command).await.map(|()| Exit::Quit),
@@ -56,7 +56,7 @@ async fn wait(pgdata: &Pgdata) -> CliResult<Exit> {
     while !accepts_connections(&instance).await {
         if begin.elapsed() > WAIT_LIMIT {
             return Err(CliError::new(
-                Exit::PgCtl,
+                Exit::Sql,
                 format!("Postgres has not accepted connections within {} s", WAIT_LIMIT.as_secs()),
             ));
         }

@@ -181,3 +181,23 @@ fn cells(
         goal.to_owned(),
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changes_show_as_people_know_them() {
+        let table =
+            Table::new(&COLUMNS, &[cells("", "worker2b", GroupId(2), NodeId(7), "worker2b", 5432, ["", ""])]);
+        let expected = "    Time |     Name |  Node |     Host:Port |       Current State |      Assigned State\n\
+                        ---------+----------+-------+---------------+---------------------+--------------------";
+        assert_eq!(table.header(), expected);
+        let row =
+            cells("22:58:42", "worker2b", GroupId(2), NodeId(7), "worker2b", 5432, ["primary", "draining"]);
+        assert_eq!(
+            table.row(&row),
+            "22:58:42 | worker2b |   2/7 | worker2b:5432 |             primary |            draining"
+        );
+    }
+}

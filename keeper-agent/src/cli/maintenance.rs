@@ -23,8 +23,7 @@ pub(super) async fn start(pgdata: &Pgdata, allow_failover: bool) -> CliResult {
     let config = NodeConfig::load(&pgdata.required()?)?;
     let (node, group) = registered(&config)?;
     let (monitor, notifications) = MonitorConnection::connect(&monitor_of(&config)?).await?;
-    let follower =
-        Follower::begin(&monitor, notifications, &config.formation, group, Display::Table).await?;
+    let follower = Follower::begin(&monitor, notifications, &config.formation, group, Display::Table).await?;
     let known = follower.before.iter().find(|known| known.node == node).ok_or_else(|| unknown(node))?;
     if is_at(known, &[ReplicationState::Maintenance]) {
         tracing::info!("node {node} \"{}\" is in maintenance already", known.name);
@@ -45,8 +44,7 @@ pub(super) async fn stop(pgdata: &Pgdata) -> CliResult {
     let config = NodeConfig::load(&pgdata.required()?)?;
     let (node, group) = registered(&config)?;
     let (monitor, notifications) = MonitorConnection::connect(&monitor_of(&config)?).await?;
-    let follower =
-        Follower::begin(&monitor, notifications, &config.formation, group, Display::Table).await?;
+    let follower = Follower::begin(&monitor, notifications, &config.formation, group, Display::Table).await?;
     patiently(async || monitor.stop_maintenance(node).await).await?;
     reach(follower, node, &[Secondary, Primary, WaitPrimary, Single], limit(&config)).await
 }

@@ -32,6 +32,7 @@ mod follow;
 mod local_time;
 mod log;
 mod print;
+mod setup;
 mod table;
 mod target;
 
@@ -97,7 +98,7 @@ async fn dispatch(command: &Command) -> CliResult<Exit> {
     let done = match command {
         Command::Create(command) => return create::run(command).await,
         Command::Run(options) => return run::run(options).await,
-        Command::Status(options) => return process::status(options),
+        Command::Status(options) => return process::status(options).await,
         Command::Do(command) => return debugging::run(command).await,
         Command::Drop(command) => drop::run(command).await,
         Command::Stop(options) => process::stop(options).await,

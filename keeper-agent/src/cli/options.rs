@@ -99,9 +99,8 @@ pub(super) struct Wait {
 impl Wait {
     /// As a duration; what the node of this machine is configured with unless given.
     pub(super) fn duration(self, node: Option<&NodeConfig>) -> Duration {
-        let configured = || {
-            node.map_or_else(TimeoutConfig::default, |node| node.timeout.clone()).listen_notifications
-        };
+        let configured =
+            || node.map_or_else(TimeoutConfig::default, |node| node.timeout.clone()).listen_notifications;
         self.wait.map_or_else(configured, Duration::from_secs)
     }
 }

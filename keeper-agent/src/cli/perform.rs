@@ -50,12 +50,7 @@ const fn display(json: Json) -> Display {
     if json.json { Display::Nothing } else { Display::Table }
 }
 
-async fn show_group(
-    monitor: &MonitorConnection,
-    formation: &str,
-    group: GroupId,
-    json: Json,
-) -> CliResult {
+async fn show_group(monitor: &MonitorConnection, formation: &str, group: GroupId, json: Json) -> CliResult {
     if !json.json {
         return Ok(());
     }
@@ -264,21 +259,6 @@ mod tests {
         assert_eq!(
             awaited(&nodes, &[]),
             Some(vec!["node 1 \"n1\" is draining and should become demoted".to_owned()])
-        );
-    }
-
-    #[test]
-    fn changes_show_as_people_know_them() {
-        let table =
-            Table::new(&COLUMNS, &[cells("", "worker2b", GroupId(2), NodeId(7), "worker2b", 5432, ["", ""])]);
-        let expected = "    Time |     Name |  Node |     Host:Port |       Current State |      Assigned State\n\
-                        ---------+----------+-------+---------------+---------------------+--------------------";
-        assert_eq!(table.header(), expected);
-        let row =
-            cells("22:58:42", "worker2b", GroupId(2), NodeId(7), "worker2b", 5432, ["primary", "draining"]);
-        assert_eq!(
-            table.row(&row),
-            "22:58:42 | worker2b |   2/7 | worker2b:5432 |             primary |            draining"
         );
     }
 }

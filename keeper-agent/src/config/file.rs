@@ -46,7 +46,10 @@ pub(super) fn apply<C: HasKeys>(path: &Path, ini: &Ini, config: &mut C) -> Resul
                 None => name.to_owned(),
             };
             let Ok(key) = find(&keys, &full_name) else {
-                tracing::warn!("{}: setting \"{full_name}\" is not known and changes nothing", place(path, name));
+                tracing::warn!(
+                    "{}: setting \"{full_name}\" is not known and changes nothing",
+                    place(path, name)
+                );
                 continue;
             };
             (key.read)(config, value)

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use pgaf_core::NodeId;
 
-use super::{MonitorConfig, NodeConfig, Paths, PostgresConfig, SslConfig};
+use super::{Config, MonitorConfig, NodeConfig, Paths, PostgresConfig, SslConfig};
 use crate::citus;
 use crate::client::SslOptions;
 use crate::postgres::{InstanceConfig, ServerKind, ServerSsl, SocketDir};
@@ -25,6 +25,16 @@ impl NodeConfig {
             kind: ServerKind::DataNode,
             extra_settings: citus::settings(self),
             ..server(&self.postgres, &self.ssl, &self.paths)
+        }
+    }
+}
+
+impl Config {
+    /// The local server, whatever it is for.
+    pub fn instance(&self) -> InstanceConfig {
+        match self {
+            Self::Node(config) => config.instance(None),
+            Self::Monitor(config) => config.instance(),
         }
     }
 }

@@ -208,13 +208,10 @@ fn postgres_keys<C: Server>() -> Vec<Key<C>> {
             required(text)?,),
         key!(SECTION, "host", Settable, |c| c.postgres().host.clone(), |text| c.postgres_mut().host =
             optional(text),),
-        key!(
-            SECTION,
-            "port",
-            Settable,
-            |c| Some(c.postgres().port.to_string()),
-            |text| c.postgres_mut().port = port(text)?,
-        ),
+        key!(SECTION, "port", Settable, |c| Some(c.postgres().port.to_string()), |text| c
+            .postgres_mut()
+            .port =
+            port(text)?,),
         key!(SECTION, "proxyport", Settable, |c| Some(c.postgres().proxy_port.to_string()), |text| c
             .postgres_mut()
             .proxy_port =
@@ -287,6 +284,10 @@ fn role_key<C>(print: Print<C>) -> Key<C> {
 /// What 1.3 and before call the host name.
 const OLD_HOSTNAME: Access = Obsolete("its name is pg_autoctl.hostname now");
 
+fn not_written<C>(_config: &C) -> Option<String> {
+    None
+}
+
 fn identity_keys() -> Vec<Key<NodeConfig>> {
     const SECTION: &str = "pg_autoctl";
     vec![
@@ -318,7 +319,7 @@ fn identity_keys() -> Vec<Key<NodeConfig>> {
         key!(SECTION, "hostname", Settable, |c| Some(c.hostname.clone()), |text| c.hostname =
             required(text)?,),
         key!(SECTION, "nodekind", Fixed, |c| Some(c.kind.to_string()), |text| c.kind = parse(text)?,),
-        key!(SECTION, "nodename", OLD_HOSTNAME, |_| None, |text| c.hostname = required(text)?,),
+        key!(SECTION, "nodename", OLD_HOSTNAME, |c| not_written(c), |text| c.hostname = required(text)?,),
     ]
 }
 
@@ -425,8 +426,7 @@ fn time_of(text: &str) -> Result<std::time::Duration, String> {
 fn citus_keys() -> Vec<Key<NodeConfig>> {
     const SECTION: &str = "citus";
     vec![
-        key!(SECTION, "role", Fixed, |c| Some(c.citus.role.to_string()), |text| c.citus.role =
-            parse(text)?,),
+        key!(SECTION, "role", Fixed, |c| Some(c.citus.role.to_string()), |text| c.citus.role = parse(text)?,),
         key!(SECTION, "cluster_name", Fixed, |c| Some(c.citus.cluster_name.clone()), |text| c
             .citus
             .cluster_name =
@@ -453,7 +453,7 @@ impl HasKeys for MonitorConfig {
             role_key(|_| Some(Role::Monitor.to_string())),
             key!(SECTION, "hostname", Settable, |c| Some(c.hostname.clone()), |text| c.hostname =
                 required(text)?,),
-            key!(SECTION, "nodename", OLD_HOSTNAME, |_| None, |text| c.hostname = required(text)?,),
+            key!(SECTION, "nodename", OLD_HOSTNAME, |c| not_written(c), |text| c.hostname = required(text)?,),
         ];
         keys.extend(postgres_keys());
         keys.extend(ssl_keys());

@@ -37,6 +37,12 @@ pub enum Config {
     Monitor(Box<MonitorConfig>),
 }
 
+impl From<NodeConfig> for Config {
+    fn from(config: NodeConfig) -> Self {
+        Self::Node(Box::new(config))
+    }
+}
+
 impl Config {
     /// Reads the configuration of this PGDATA.
     ///

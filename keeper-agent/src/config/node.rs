@@ -151,10 +151,7 @@ pub struct TimeoutConfig {
 
 impl Default for TimeoutConfig {
     fn default() -> Self {
-        Self {
-            network_partition: Duration::from_secs(4),
-            listen_notifications: Duration::from_secs(60),
-        }
+        Self { network_partition: Duration::from_secs(4), listen_notifications: Duration::from_secs(60) }
     }
 }
 
@@ -202,10 +199,7 @@ impl NodeConfig {
             kind: NodeKind::Standalone,
             postgres: PostgresConfig::empty(),
             ssl: SslConfig::inactive(),
-            replication: ReplicationConfig {
-                maximum_backup_rate: "100M".to_owned(),
-                password: None,
-            },
+            replication: ReplicationConfig { maximum_backup_rate: "100M".to_owned(), password: None },
             timeout: TimeoutConfig::default(),
             citus: CitusConfig::default(),
             obsolete: BTreeMap::new(),

@@ -30,6 +30,6 @@ pub use instance::Instance;
 pub use observe::Sight;
 pub(crate) use server::within;
 pub use server::{
-    BootTime, Exit, InstanceConfig, LocalServer, LocalSession, PostgresError, ServerKind, ServerSsl,
-    SocketDir, local_address,
+    BootTime, Exit, InstanceConfig, LocalServer, LocalSession, PostgresError, PostmasterStatus, ServerKind,
+    ServerSsl, SocketDir, local_address,
 };

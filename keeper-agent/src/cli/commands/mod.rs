@@ -24,6 +24,7 @@ use super::options::{Json, Pgdata};
 #[command(
     name = "pg_autoctl",
     version = "",
+    propagate_version = true,
     disable_version_flag = true,
     subcommand_required = false,
     arg_required_else_help = true,

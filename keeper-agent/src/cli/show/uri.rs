@@ -61,7 +61,8 @@ fn given_monitor(options: &ShowUri) -> Option<String> {
 
 fn rows(monitor: String, formations: Vec<FormationUri>) -> Vec<[String; 3]> {
     let first = ["monitor".to_owned(), "monitor".to_owned(), monitor];
-    let others = formations.into_iter().map(|it| ["formation".to_owned(), it.formation, it.uri.unwrap_or_default()]);
+    let others =
+        formations.into_iter().map(|it| ["formation".to_owned(), it.formation, it.uri.unwrap_or_default()]);
     std::iter::once(first).chain(others).collect()
 }
 

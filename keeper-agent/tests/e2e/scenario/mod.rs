@@ -18,6 +18,7 @@ mod election;
 mod extension;
 mod group_of_four;
 mod group_of_three;
+mod habits;
 mod keeper_process;
 mod lifecycle;
 mod maintenance;
