@@ -1,5 +1,12 @@
-# The commands of README.md. Variables that may be set: PG_CONFIG, DESTDIR, PROFILE (dev or release), CARGO_TARGET_DIR, DEB_DIR.
+# The commands of README.md. Variables that may be set: PG (a major version, 14 to 18) or PG_CONFIG, DESTDIR, PROFILE (dev or
+# release), CARGO_TARGET_DIR, DEB_DIR.
 
+ifdef PG
+export PG_CONFIG := $(shell .ci/postgres $(PG))
+ifeq ($(PG_CONFIG),)
+$(error Postgres $(PG) cannot be had)
+endif
+endif
 PG_CONFIG ?= pg_config
 PROFILE ?= release
 CARGO_TARGET_DIR ?= target
@@ -9,6 +16,8 @@ DEB_DIR ?= $(CARGO_TARGET_DIR)/deb
 pg_config_path := $(shell command -v $(PG_CONFIG))
 pg_major := $(shell $(PG_CONFIG) --version | sed -E 's/^PostgreSQL ([0-9]+).*/\1/')
 built := $(CARGO_TARGET_DIR)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
+# Each major version has a library of its own; cargo has one name for all.
+library := $(built)/pg$(pg_major)/libpgautofailover.so
 
 .PHONY: build install test simulate model mutants bench demo fmt lint build-extension install-extension regress fuzz-sql servers e2e chaos deb docker tutorial
 
@@ -20,7 +29,8 @@ install: build install-extension
 	install -d "$(DESTDIR)$$($(PG_CONFIG) --bindir)"
 	install -m 755 $(built)/pg_autoctl "$(DESTDIR)$$($(PG_CONFIG) --bindir)/pg_autoctl"
 
-# All tests, fast ones first; the last line adds them up. `.ci/test core` runs one tier.
+# All tests, fast ones first; the last line adds them up. `.ci/test core` runs one tier. `make test PG=17` runs all of them
+# with that version of Postgres.
 test:
 	.ci/test
 
@@ -86,7 +96,9 @@ tutorial:
 fmt:
 	cargo fmt --all
 
+# Format, clippy, and how files import each other.
 lint:
+	.ci/rooms
 	cargo fmt --all -- --check
 	cargo clippy --locked --all-targets -p pgaf-core -p keeper-agent -- -D warnings
 	cargo clippy --locked -p keeper-agent --test e2e --test servers -- -D warnings
@@ -97,11 +109,12 @@ lint:
 build-extension:
 	PGRX_PG_CONFIG_PATH=$(pg_config_path) cargo build --locked --profile $(PROFILE) -p pgaf-extension \
 		--no-default-features --features pg$(pg_major)
+	install -D -m 755 $(built)/libpgautofailover.so $(library)
 
-# Installs what was built: the library, the control file, the SQL.
-install-extension: build-extension
+# Installs what was built: the library, the control file, the SQL. EXTENSION_IS_BUILT=1 takes the library as it is.
+install-extension: $(if $(EXTENSION_IS_BUILT),,build-extension)
 	install -d "$(DESTDIR)$$($(PG_CONFIG) --pkglibdir)" "$(DESTDIR)$$($(PG_CONFIG) --sharedir)/extension"
-	install -m 755 $(built)/libpgautofailover.so "$(DESTDIR)$$($(PG_CONFIG) --pkglibdir)/pgautofailover.so"
+	install -m 755 $(library) "$(DESTDIR)$$($(PG_CONFIG) --pkglibdir)/pgautofailover.so"
 	install -m 644 pgaf-extension/pgautofailover.control sql/pgautofailover--*.sql \
 		"$(DESTDIR)$$($(PG_CONFIG) --sharedir)/extension/"
 

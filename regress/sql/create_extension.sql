@@ -1,6 +1,5 @@
 \set ECHO none
-\getenv srcdir PG_ABS_SRCDIR
-\set helpers :srcdir /sql/helpers.psql
+\set helpers `echo "$PG_ABS_SRCDIR/sql/helpers.psql"`
 \i :helpers
 \set ECHO all
 -- Everything that scripts of 2.2 use is there, under the same names.

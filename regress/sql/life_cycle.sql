@@ -1,6 +1,5 @@
 \set ECHO none
-\getenv srcdir PG_ABS_SRCDIR
-\set helpers :srcdir /sql/helpers.psql
+\set helpers `echo "$PG_ABS_SRCDIR/sql/helpers.psql"`
 \i :helpers
 \set ECHO all
 -- Two nodes join, the first one becomes primary and the second one its secondary.

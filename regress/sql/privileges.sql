@@ -1,10 +1,12 @@
 \set ECHO none
-\getenv srcdir PG_ABS_SRCDIR
-\set helpers :srcdir /sql/helpers.psql
+\set helpers `echo "$PG_ABS_SRCDIR/sql/helpers.psql"`
 \i :helpers
 \set ECHO all
 SELECT two_nodes();
-\dp pgautofailover.*
+SELECT relname, privilege_type FROM pg_class, aclexplode(relacl)
+ WHERE relnamespace = 'pgautofailover'::regnamespace AND grantee = 'autoctl_node'::regrole ORDER BY 1, 2;
+SELECT relname FROM pg_class, aclexplode(relacl)
+ WHERE relnamespace = 'pgautofailover'::regnamespace AND grantee NOT IN ('autoctl_node'::regrole, relowner) ORDER BY 1;
 
 -- autoctl_node calls every function and writes no table.
 SELECT proname FROM pg_proc

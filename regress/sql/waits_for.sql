@@ -1,6 +1,5 @@
 \set ECHO none
-\getenv srcdir PG_ABS_SRCDIR
-\set helpers :srcdir /sql/helpers.psql
+\set helpers `echo "$PG_ABS_SRCDIR/sql/helpers.psql"`
 \i :helpers
 \set ECHO all
 -- The primary and one of its two standbys are lost: the other one may lack what that one has acknowledged.

@@ -26,6 +26,7 @@ mod switches;
 mod version;
 mod watch;
 
+mod access;
 mod checks;
 mod error;
 mod follow;
@@ -51,7 +52,7 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(exit) => return exit.into(),
     };
-    log::start(cli.verbose, cli.quiet);
+    log::start(cli.verbose, cli.quiet > 0);
     let exit = match run(cli) {
         Ok(exit) => exit,
         Err(error) => {
@@ -59,6 +60,7 @@ pub fn main() -> ExitCode {
             error.exit
         }
     };
+    log::flush();
     exit.into()
 }
 

@@ -7,6 +7,7 @@ use serde_json::Value;
 use serde_json::ser::{PrettyFormatter, Serializer};
 
 use super::error::{CliError, CliResult};
+use super::log;
 use crate::exit::Exit;
 
 /// One level of nesting.
@@ -14,6 +15,8 @@ const INDENT: &str = "    ";
 
 /// Prints text and a newline.
 pub(super) fn line(text: &str) -> CliResult {
+    // On a terminal, what was said before stands before it.
+    log::flush();
     let mut output = io::stdout().lock();
     match writeln!(output, "{text}").and_then(|()| output.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(Exit::Quit as i32),

@@ -13,7 +13,6 @@ mod error;
 mod file;
 #[cfg(test)]
 mod fuzz;
-mod instance;
 mod keys;
 mod node;
 mod paths;

@@ -32,11 +32,11 @@ use super::options::{Json, Pgdata};
     max_term_width = 100
 )]
 pub(in crate::cli) struct Cli {
-    /// More messages; twice for even more
+    /// Messages from INFO up, as without it; -vv from DEBUG up, -vvv from TRACE up
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub(in crate::cli) verbose: u8,
-    /// Fewer messages
-    #[arg(short, long, global = true, action = ArgAction::Count)]
+    /// Errors only
+    #[arg(short, long, global = true, action = ArgAction::Count, overrides_with = "verbose")]
     pub(in crate::cli) quiet: u8,
     /// Print JSON, where a command prints anything
     #[arg(short = 'J', long, global = true)]

@@ -26,5 +26,4 @@ pub(super) async fn run(show: &Show) -> CliResult {
 }
 
 pub(super) use settings::run as settings;
-pub(super) use state::connection;
 pub(super) use uri::uri_of;

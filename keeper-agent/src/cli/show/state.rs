@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use pgaf_core::{GroupId, Health, ReplicationState};
+use pgaf_core::{GroupId, ReplicationState};
 
+use super::super::access::access;
 use super::super::commands::ShowState;
 use super::super::error::{CliError, CliResult};
 use super::super::print;
@@ -96,35 +97,13 @@ pub(super) fn table(nodes: &[NodeState]) -> String {
                 },
                 format!("{}:{}", node.host, node.port),
                 format!("{}: {}", node.timeline, node.lsn),
-                connection(node.reported, node.health),
+                access(node.reported, node.health),
                 node.reported.to_string(),
                 node.goal.to_string(),
             ]
         })
         .collect();
     render(&COLUMNS, &rows)
-}
-
-/// What a client can do there; "!" when the monitor cannot reach it, "?" when it has not tried.
-pub(in crate::cli) fn connection(reported: ReplicationState, health: Health) -> String {
-    use ReplicationState as State;
-    let access = match reported {
-        state if state.is_writer() => "read-write",
-        State::CatchingUp
-        | State::Secondary
-        | State::PreparePromotion
-        | State::StopReplication
-        | State::WaitMaintenance
-        | State::ReportLsn
-        | State::FastForward
-        | State::JoinSecondary => "read-only",
-        _ => "none",
-    };
-    match health {
-        Health::Good => access.to_owned(),
-        Health::Bad => format!("{access} !"),
-        Health::Unknown => format!("{access} ?"),
-    }
 }
 
 /// What the keeper itself remembers.
@@ -159,7 +138,7 @@ fn show_local(node: &NodeConfig, as_json: bool) -> CliResult {
 
 #[cfg(test)]
 mod tests {
-    use pgaf_core::{Lsn, NodeId, Timeline};
+    use pgaf_core::{Health, Lsn, NodeId, Timeline};
 
     use super::*;
 

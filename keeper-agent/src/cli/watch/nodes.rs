@@ -9,7 +9,7 @@ use ratatui::widgets::{Cell, Row, Table};
 
 use super::picture::{Contact, Lag, Picture};
 use super::text::{age, bytes, clip, width};
-use crate::cli::show::connection;
+use crate::cli::access::access;
 use crate::monitor::WatchedNode;
 
 /// Between two columns.
@@ -102,7 +102,7 @@ impl Column {
                 Lag::Unknown => "?".to_owned(),
             },
             Self::Report => node.silent_for.map_or_else(String::new, age),
-            Self::Connection => connection(state.reported, state.health),
+            Self::Connection => access(state.reported, state.health),
             Self::Reported => state.reported.to_string(),
             Self::Assigned => state.goal.to_string(),
             Self::Priority => state.candidate_priority.to_string(),

@@ -146,8 +146,12 @@ impl Program {
             .map_err(PostgresError::file("wait for", &self.path))?;
         group.disarm();
         let printed = ends.into_printed();
-        for line in printed.stderr.lines().chain(printed.stdout.lines()) {
+        // What is wrong is said on standard error; the rest is data, which whoever asked for it makes sense of.
+        for line in printed.stderr.lines() {
             tracing::debug!("{}: {line}", self.name);
+        }
+        for line in printed.stdout.lines() {
+            tracing::trace!("{}: {line}", self.name);
         }
         Ok(Ended { status, printed })
     }

@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -179,6 +179,25 @@ impl Host {
             .spawn()?;
         self.keeper = Some(child);
         Ok(())
+    }
+
+    /// Starts the keeper of a node that exists with messages of all levels on a pipe that nobody reads.
+    pub(crate) fn run_unread(&mut self) -> Result<()> {
+        let child = self
+            .command("pg_autoctl", &["run", "-vvv"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .spawn()?;
+        self.keeper = Some(child);
+        Ok(())
+    }
+
+    /// The pipe that nobody has read so far.
+    pub(crate) fn unread(&mut self) -> Result<ChildStderr> {
+        let pipe = self.keeper.as_mut().and_then(|child| child.stderr.take());
+        pipe.with_context(|| format!("no pipe is unread on {}", self.name))
     }
 
     /// Starts the keeper of a node that exists.

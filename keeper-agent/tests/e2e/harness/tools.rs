@@ -102,7 +102,9 @@ impl Build {
         let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let library = match std::env::var_os("PGAF_EXTENSION_LIBRARY") {
             Some(path) => PathBuf::from(path),
-            None => autoctl.with_file_name(format!("lib{EXTENSION}.so")),
+            None => autoctl
+                .with_file_name(format!("pg{}", Installed::find()?.major))
+                .join(format!("lib{EXTENSION}.so")),
         };
         ensure!(
             library.exists(),
@@ -124,8 +126,10 @@ fn once(cell: &OnceLock<Result<Tools, String>>, make: impl FnOnce() -> Result<To
     cell.get_or_init(|| make().map_err(|error| format!("{error:#}"))).clone().map_err(|error| anyhow!(error))
 }
 
-/// The Postgres of this machine.
+/// The Postgres that is tested with.
 pub(crate) struct Installed {
+    /// Its major version.
+    pub(crate) major: u32,
     /// Its programs.
     pub(crate) bin: PathBuf,
     /// Libraries of extensions.
@@ -140,14 +144,22 @@ impl Installed {
         let asked = std::env::var("PG_CONFIG");
         let default = "/usr/lib/postgresql/15/bin/pg_config".to_owned();
         let pg_config = asked.unwrap_or(default);
-        let ask = |what: &str| -> Result<PathBuf> {
+        let ask = |what: &str| -> Result<String> {
             let output = Command::new(&pg_config)
                 .arg(what)
                 .output()
                 .with_context(|| format!("cannot run {pg_config}; is Postgres 15 installed?"))?;
-            Ok(PathBuf::from(String::from_utf8(output.stdout)?.trim()))
+            Ok(String::from_utf8(output.stdout)?.trim().to_owned())
         };
-        Ok(Self { bin: ask("--bindir")?, lib: ask("--pkglibdir")?, share: ask("--sharedir")? })
+        // "PostgreSQL 15.18 (Debian 15.18-0+deb12u1)"
+        let version = ask("--version")?;
+        let major = version.split([' ', '.']).nth(1).and_then(|number| number.parse().ok());
+        Ok(Self {
+            major: major.with_context(|| format!("{pg_config} has an unknown version: {version}"))?,
+            bin: ask("--bindir")?.into(),
+            lib: ask("--pkglibdir")?.into(),
+            share: ask("--sharedir")?.into(),
+        })
     }
 }
 

@@ -19,6 +19,7 @@ mod extension;
 mod group_of_four;
 mod group_of_three;
 mod habits;
+mod held_up;
 mod keeper_process;
 mod lifecycle;
 mod maintenance;
@@ -33,6 +34,7 @@ mod secrets;
 mod security;
 mod settings;
 mod standby_lost;
+mod versions;
 
 use std::time::Duration;
 
@@ -75,11 +77,14 @@ pub(crate) fn all() -> Vec<Scenario> {
         data_directory::scenarios(),
         repair::scenarios(),
         keeper_process::scenarios(),
+        habits::scenarios(),
+        held_up::scenarios(),
         clock::scenarios(),
         disk::scenarios(),
         extension::scenarios(),
         lifecycle::scenarios(),
         bad_input::scenarios(),
+        versions::scenarios(),
         citus_registration::scenarios(),
         citus_switchover::scenarios(),
         citus_worker_lost::scenarios(),

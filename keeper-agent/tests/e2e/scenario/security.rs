@@ -39,7 +39,7 @@ pub(super) fn scram_verify_full() -> Setup {
 }
 
 /// A host is lost and comes back with pg_rewind, then its data is lost and it comes back with a base backup.
-fn lose_host_then_data(cluster: &mut Cluster) -> Result<()> {
+pub(super) fn lose_host_then_data(cluster: &mut Cluster) -> Result<()> {
     let writer = cluster.writer()?;
     cluster.host_mut("n1")?.kill_everything()?;
     cluster.wait_primary_is("n2", TAKEOVER)?;

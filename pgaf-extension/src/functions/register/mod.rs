@@ -1,6 +1,7 @@
 //! `register_node`: a node joins a formation.
 
 mod placement;
+mod request;
 
 use std::ffi::CStr;
 
@@ -12,6 +13,7 @@ use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 
 use self::placement::Wanted;
+use self::request::Request;
 use super::cluster;
 use super::metadata::{check_address, check_name};
 use crate::catalog::load::{self, Row};
@@ -49,23 +51,6 @@ plans! {
            SET dbname = $2
          WHERE formationid = $1
            AND NOT EXISTS (SELECT FROM pgautofailover.node WHERE formationid = $1)";
-}
-
-/// What a node asks for.
-struct Request<'a> {
-    formation: &'a str,
-    host: &'a str,
-    port: i32,
-    dbname: &'a str,
-    name: &'a str,
-    system_identifier: i64,
-    desired_id: i64,
-    desired_group: i32,
-    initial: ReplicationState,
-    kind: &'a str,
-    candidate_priority: i32,
-    replication_quorum: bool,
-    cluster: &'a str,
 }
 
 #[pg_extern(sql = false)]

@@ -6,7 +6,7 @@ use pgaf_core::{FormationKind, GroupId, NodeId, ReplicationState};
 use pgrx::spi::SpiClient;
 
 use super::super::cluster;
-use super::Request;
+use super::request::Request;
 use crate::catalog::load::Row;
 use crate::catalog::locate;
 use crate::error::Error;

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use pgaf_core::NodeId;
 
-use super::{Config, MonitorConfig, NodeConfig, Paths, PostgresConfig, SslConfig};
 use crate::citus;
 use crate::client::SslOptions;
+use crate::config::{Config, MonitorConfig, NodeConfig, Paths, PostgresConfig, SslConfig};
 use crate::postgres::{InstanceConfig, ServerKind, ServerSsl, SocketDir};
 
 impl NodeConfig {
