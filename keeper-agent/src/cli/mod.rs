@@ -20,6 +20,7 @@ mod monitor;
 mod perform;
 mod process;
 mod properties;
+mod reference;
 mod show;
 mod ssl;
 mod switches;
@@ -116,6 +117,7 @@ async fn dispatch(command: &Command) -> CliResult<Exit> {
         Command::Watch(options) => watch::run(&options.monitor, &options.group, None).await,
         Command::Activate(pgdata) => activate::run(pgdata).await,
         Command::Version(json) => version::run(json.json),
+        Command::Man { directory } => reference::write_manual(directory),
         Command::Completions { shell } => {
             clap_complete::generate(*shell, &mut Cli::command(), "pg_autoctl", &mut std::io::stdout());
             Ok(())

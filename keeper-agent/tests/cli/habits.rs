@@ -246,3 +246,39 @@ fn the_monitors_connection_string_is_a_formation_of_its_own() {
     assert_eq!(json["monitor"], shown);
     assert!(json["default"].as_str().is_some_and(|uri| uri.contains("target_session_attrs")), "{json}");
 }
+
+#[test]
+fn what_test_rigs_ask_for() {
+    let bed = Bed::new();
+    let run = |command: &str| bed.run_with(format!("do {command}"), &[("PG_AUTOCTL_DEBUG", "1")]);
+    let script = run("tmux script --nodes 3 --async-nodes 1 --first-pgport 7000 --root /tmp/x").succeeds();
+    assert!(
+        script.contains("new-session -d -s pgautofailover-7000") && script.contains("--pgport 7003"),
+        "{script}"
+    );
+    let compose = run("tmux compose config -n 1 -p 7000").succeeds();
+    assert!(compose.contains("volumes: [\"node1:") && compose.contains("\"7001:5432\""), "{compose}");
+    assert!(run("tmux compose script").succeeds().contains("docker compose -p pgautofailover-5500"));
+    run("tmux script --nodes 1 --async-nodes 2").refuses(1, "--async-nodes");
+    assert_eq!(run("show lookup 127.0.0.1").succeeds(), "127.0.0.1: 127.0.0.1\n");
+    assert_eq!(run("show reverse 127.0.0.1").succeeds(), "127.0.0.1: localhost\n");
+    run("show lookup no-such-host.invalid").refuses(12, "no-such-host.invalid");
+    assert!(run("fsm gv").succeeds().starts_with("digraph"));
+    let create = "create postgres --disable-monitor --node-id 7 --hostname localhost --no-ssl --pgdata n7";
+    bed.run(format!("{create} --pgport {}", free_port())).succeeds();
+    for command in ["fsm init", "fsm state"] {
+        let state: serde_json::Value =
+            serde_json::from_str(&run(&format!("{command} -D n7")).succeeds()).expect("JSON");
+        assert_eq!(
+            (&state["state"]["current_role"], &state["state"]["nodeId"]),
+            (&"init".into(), &7.into()),
+            "{state}"
+        );
+    }
+    assert!(run("fsm list -D n7").succeeds().contains("secondary"));
+    assert_eq!(run("fsm nodes get -D n7").succeeds().trim(), "[]");
+    let found = run("pgsetup discover -D n7").succeeds();
+    assert!(found.contains("pgdata:") && found.contains("Postmaster status:"), "{found}");
+    assert_eq!(run("pgsetup ready -D n7").code, 4);
+    run("pgsetup logs -D n7").succeeds();
+}

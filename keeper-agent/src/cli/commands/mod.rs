@@ -6,10 +6,14 @@ mod node;
 mod properties;
 mod show;
 
+use std::path::PathBuf;
+
 use clap::{ArgAction, Parser, Subcommand};
 
 pub(super) use create::{Create, Kind, NewCitusNode, NewFormation, NewNode};
-pub(super) use debugging::{Debugging, Fsm, Nodes, Pgsetup, Restart, Service};
+pub(super) use debugging::{
+    Compose, Debugging, Demo, DemoOptions, Fsm, Nodes, Pgsetup, Restart, Service, Session, ShowNetwork, Tmux,
+};
 pub(super) use node::{Config, Disable, Drop, DropNode, Enable, Run, Status, Stop};
 pub(super) use properties::{
     Accept, AcceptTimeline, FormationChoice, Get, GetFormation, GetNode, NodeChoice, Perform,
@@ -99,6 +103,12 @@ pub(in crate::cli) enum Command {
     Completions {
         /// For which shell
         shell: clap_complete::Shell,
+    },
+    /// Write the manual pages of all commands
+    #[command(hide = true)]
+    Man {
+        /// Directory
+        directory: PathBuf,
     },
     /// For debugging, when PG_AUTOCTL_DEBUG is set
     #[command(subcommand, hide = true)]

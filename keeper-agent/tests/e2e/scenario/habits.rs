@@ -14,7 +14,8 @@ scenarios! {
         a_node_that_is_run_under_another_name_runs,
         a_running_node_takes_over_what_is_configured,
         status_tells_what_does_not_run,
-        a_failover_right_after_a_restart_of_the_standby_waits_for_it;
+        a_failover_right_after_a_restart_of_the_standby_waits_for_it,
+        clients_of_the_demo_write_through_a_failover;
 }
 
 fn reported(cluster: &Cluster, name: &str) -> Result<String> {
@@ -81,7 +82,8 @@ fn a_running_node_takes_over_what_is_configured(cluster: &mut Cluster) -> Result
     let refused = cluster.host("n2")?.autoctl(&["config", "set", "postgresql.pg_ctl", "/no/such/pg_ctl"])?;
     ensure!(refused.code() == 2, "exit code {}: {}", refused.code(), refused.stderr);
     set("timeout.network_partition_timeout", "5")?;
-    let refused = cluster.host("n2")?.autoctl(&["config", "set", "postgresql.username", "nobody-of-this-name"])?;
+    let refused =
+        cluster.host("n2")?.autoctl(&["config", "set", "postgresql.username", "nobody-of-this-name"])?;
     ensure!(refused.code() == 2, "exit code {}: {}", refused.code(), refused.stderr);
     cluster.ask_on("n2", &["config", "check"])?;
     let checked = cluster.ask_on("n2", &["config", "check", "--json"])?;
@@ -131,4 +133,21 @@ fn a_failover_right_after_a_restart_of_the_standby_waits_for_it(cluster: &mut Cl
     cluster.wait_whole(WHOLE)?;
     writer.wait_for_ack(SOON)?;
     cluster.verify(&[writer.stop()])
+}
+
+fn clients_of_the_demo_write_through_a_failover(cluster: &mut Cluster) -> Result<()> {
+    cluster.monitor.environment.push(("PG_AUTOCTL_DEBUG".to_owned(), "1".to_owned()));
+    let demo = ["do", "demo", "run", "--clients", "2", "--duration", "8", "--first-failover", "2"];
+    let said = cluster.ask(&demo)?;
+    for words in ["Client 1", "Client 2", "All Clients Combined", "Min Connect Time (ms)", "▒"] {
+        ensure!(said.contains(words), "{words:?} is not in: {said}");
+    }
+    cluster.wait_primary_is("n2", WHOLE)?;
+    let uri = cluster.ask(&["do", "demo", "uri"])?;
+    ensure!(uri.contains("target_session_attrs=read-write"), "{uri}");
+    let ping = cluster.ask(&["do", "demo", "ping"])?;
+    ensure!(ping.contains(&cluster.host("n2")?.address().to_string()), "{ping}");
+    let summary = cluster.ask(&["do", "demo", "summary"])?;
+    ensure!(summary.contains("All Clients Combined"), "{summary}");
+    cluster.wait_whole(WHOLE)
 }
