@@ -111,12 +111,18 @@ build-extension:
 		--no-default-features --features pg$(pg_major)
 	install -D -m 755 $(built)/libpgautofailover.so $(library)
 
-# Installs what was built: the library, the control file, the SQL. EXTENSION_IS_BUILT=1 takes the library as it is.
+# Installs what was built: the library, the control file, the SQL. The name of the library is its own, because that of a
+# monitor of 2.x may run here; the old name leads to it where nobody else has it. EXTENSION_IS_BUILT=1 takes the library
+# as it is.
+install-extension: libraries = $(DESTDIR)$(shell $(PG_CONFIG) --pkglibdir)
+install-extension: extensions = $(DESTDIR)$(shell $(PG_CONFIG) --sharedir)/extension
 install-extension: $(if $(EXTENSION_IS_BUILT),,build-extension)
-	install -d "$(DESTDIR)$$($(PG_CONFIG) --pkglibdir)" "$(DESTDIR)$$($(PG_CONFIG) --sharedir)/extension"
-	install -m 755 $(library) "$(DESTDIR)$$($(PG_CONFIG) --pkglibdir)/pgautofailover.so"
-	install -m 644 pgaf-extension/pgautofailover.control sql/pgautofailover--*.sql \
-		"$(DESTDIR)$$($(PG_CONFIG) --sharedir)/extension/"
+	install -d "$(libraries)" "$(extensions)"
+	.ci/beside-2 before "$(extensions)" "$(libraries)"
+	install -m 755 $(library) "$(libraries)/pgautofailover3.so"
+	ln -sf pgautofailover3.so "$(libraries)/pgautofailover.so"
+	install -m 644 pgaf-extension/pgautofailover.control sql/pgautofailover--*.sql "$(extensions)/"
+	.ci/beside-2 after "$(extensions)" "$(libraries)"
 
 # The extension's SQL surface, in a temporary server.
 regress:

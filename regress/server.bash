@@ -71,7 +71,7 @@ start_server() {
 port = $port
 listen_addresses = '127.0.0.1'
 unix_socket_directories = '$work'
-shared_preload_libraries = 'pgautofailover'
+shared_preload_libraries = 'pgautofailover3'
 CONF
         cat
     } >>"$data/postgresql.conf"

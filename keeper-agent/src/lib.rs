@@ -11,3 +11,5 @@ pub mod monitor;
 pub mod monitor_server;
 pub mod postgres;
 pub mod supervisor;
+pub mod upgrade;
+mod user;

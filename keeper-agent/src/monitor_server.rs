@@ -4,14 +4,22 @@ use std::time::Duration;
 
 use pgaf_core::keeper::{Step, StopMode};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio_postgres::error::SqlState;
 
 use crate::config::{Config, MonitorConfig};
 use crate::exit::Exit;
 use crate::postgres::{HbaAddress, HbaEntry, Instance, PostgresError};
 use crate::supervisor;
+use crate::upgrade::{self, ExtensionError};
 
 /// The role that keepers connect as.
 pub const NODE_ROLE: &str = "autoctl_node";
+
+/// The extension's library, as it is preloaded.
+const LIBRARY: &str = "pgautofailover3";
+
+/// While the server does not accept connections yet, it is asked again this often.
+const CONNECT_RETRY: Duration = Duration::from_millis(100);
 
 /// After a failed start, the next one is tried this much later.
 const START_RETRY: Duration = Duration::from_secs(1);
@@ -41,18 +49,40 @@ pub async fn apply(instance: &Instance, config: &MonitorConfig) -> Result<(), Po
     Ok(())
 }
 
+/// Why the monitor's Postgres cannot be run.
+#[derive(Debug, thiserror::Error)]
+pub enum MonitorServerError {
+    /// The server.
+    #[error(transparent)]
+    Postgres(#[from] PostgresError),
+    /// What is in it.
+    #[error(transparent)]
+    Extension(#[from] ExtensionError),
+}
+
+impl MonitorServerError {
+    /// What the program ends with.
+    pub const fn exit(&self) -> Exit {
+        match self {
+            Self::Postgres(_) => Exit::PgCtl,
+            Self::Extension(error) => error.exit(),
+        }
+    }
+}
+
 enum Wake {
     Exited,
     Retry,
     Reload,
     Stop(StopMode),
+    Unusable(ExtensionError),
 }
 
 /// Runs Postgres until told to stop; whenever it ends by itself, it is started again.
 ///
 /// # Errors
 /// Only what makes it impossible to begin, or to stop.
-pub async fn run(instance: &Instance, config: MonitorConfig) -> Result<Exit, PostgresError> {
+pub async fn run(instance: &Instance, config: MonitorConfig) -> Result<Exit, MonitorServerError> {
     let listen = |kind| {
         signal(kind).map_err(|error| PostgresError::Refused(format!("cannot receive signals: {error}")))
     };
@@ -66,10 +96,14 @@ pub async fn run(instance: &Instance, config: MonitorConfig) -> Result<Exit, Pos
         tracing::warn!("{error}");
     }
     let pgdata = config.postgres.pgdata.clone();
+    replace_library(instance).await?;
     loop {
         let has_started = async {
             let is_running = start(instance).await;
             if is_running {
+                if let Err(error) = update_extension(instance, &config.postgres.dbname).await {
+                    return Wake::Unusable(error);
+                }
                 supervisor::ready();
                 let exit = instance.exited().await;
                 tracing::warn!("Postgres has ended ({exit:?}), it is started again");
@@ -96,8 +130,55 @@ pub async fn run(instance: &Instance, config: MonitorConfig) -> Result<Exit, Pos
                 instance.execute(&Step::StopPostgres(mode)).await?;
                 return Ok(Exit::Quit);
             }
+            Wake::Unusable(error) => {
+                tracing::info!("stopping Postgres");
+                instance.execute(&Step::StopPostgres(StopMode::Fast)).await?;
+                return Err(error.into());
+            }
         }
     }
+}
+
+/// A server that was left running by 2.x has the library of 2.x, and has to start again.
+async fn replace_library(instance: &Instance) -> Result<(), PostgresError> {
+    if !instance.is_postmaster_running() {
+        return Ok(());
+    }
+    let Ok(session) = instance.session("template1").await else {
+        // It begins or recovers, with the settings of now.
+        return Ok(());
+    };
+    let libraries = match session.query_one("SHOW shared_preload_libraries", &[]).await {
+        Ok(row) => row.get::<_, String>(0),
+        Err(error) => {
+            tracing::warn!("could not read shared_preload_libraries: {error}");
+            return Ok(());
+        }
+    };
+    drop(session);
+    if !libraries.contains(LIBRARY) {
+        tracing::info!("restarting Postgres with the library {LIBRARY} (was {libraries})");
+        instance.execute(&Step::StopPostgres(StopMode::Fast)).await?;
+    }
+    Ok(())
+}
+
+/// Brings the extension to the version of this program, once the server accepts connections or has ended.
+async fn update_extension(instance: &Instance, dbname: &str) -> Result<(), ExtensionError> {
+    let mut is_told = false;
+    while instance.is_postmaster_running() {
+        match instance.session(dbname).await {
+            Ok(session) => return upgrade::bring_up_to_date(&session).await,
+            Err(error) if error.sqlstate() == Some(&SqlState::INVALID_CATALOG_NAME) => return Ok(()),
+            Err(error) if !is_told => {
+                tracing::debug!("the version of the extension is not known yet: {error}");
+                is_told = true;
+            }
+            Err(_) => {}
+        }
+        tokio::time::sleep(CONNECT_RETRY).await;
+    }
+    Ok(())
 }
 
 /// Starts Postgres unless it runs; false when that failed.

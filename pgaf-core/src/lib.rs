@@ -3,6 +3,7 @@
 //! Everything here is a pure function: inputs are snapshots and events, outputs are data. There is no I/O, no
 //! clock and no randomness in this crate, so that the code that ships is the code that is model-checked.
 
+pub mod formation;
 pub mod group;
 pub mod id;
 pub mod keeper;
@@ -12,6 +13,7 @@ pub mod monitor;
 pub mod sqlstate;
 pub mod state;
 
+pub use formation::{FormationNode, coordinator_of};
 pub use group::{DEFAULT_CLUSTER, FormationKind, Group, Health, Node, Timeouts};
 pub use id::{Epoch, GroupId, NodeId, ReportNumber};
 pub use lsn::{Lineage, Lsn, Timeline, TimelineHistory};

@@ -83,7 +83,7 @@ pub struct TimelineHistory {
 }
 
 /// How a node's log relates to the log of the node it should follow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Lineage {
     /// Every record here is in the other's history, too: it can stream from where it is.

@@ -99,7 +99,7 @@ impl Error {
             }
             Self::Null(_) => "Give a value.".to_owned(),
             Self::NotPreloaded => {
-                "Add pgautofailover to shared_preload_libraries and restart Postgres.".to_owned()
+                "Add pgautofailover3 to shared_preload_libraries and restart Postgres.".to_owned()
             }
             Self::VersionMismatch { library, extension } => version_hint(library, extension),
             Self::Isolation(_) => {

@@ -34,15 +34,15 @@ pub(crate) struct Probing {
 
 /// Declares every setting.
 pub(crate) fn define() {
-    for (name, about, setting, unit) in INTEGERS {
-        GucRegistry::define_int_guc(name, about, c"", setting, 1, i32::MAX, GucContext::Sighup, *unit);
+    for (name, about, setting, least, unit) in INTEGERS {
+        GucRegistry::define_int_guc(name, about, c"", setting, *least, i32::MAX, GucContext::Sighup, *unit);
     }
     GucRegistry::define_int_guc(
         c"pgautofailover.health_check_max_retries",
         c"Attempts after a failed probe before the node counts as unreachable.",
         c"",
         &HEALTH_CHECK_MAX_RETRIES,
-        1,
+        0,
         100,
         GucContext::Sighup,
         GucFlags::empty(),
@@ -67,55 +67,74 @@ pub(crate) fn define() {
     );
 }
 
-type Integer = (&'static CStr, &'static CStr, &'static GucSetting<i32>, GucFlags);
+/// Name, description, setting, the least that works, unit. Postgres refuses less in ALTER SYSTEM; when a file has less,
+/// it says so in the log and keeps the value of before, at a start the default.
+type Integer = (&'static CStr, &'static CStr, &'static GucSetting<i32>, i32, GucFlags);
+
+/// A second less than this is what primaries are told to fence themselves after: two reports at least must fit in.
+const LEAST_UNHEALTHY_TIMEOUT_MS: i32 = 3_000;
+/// More probes than this only keep the monitor busy,
+const LEAST_PERIOD_MS: i32 = 100;
+/// and a server on a busy machine does not answer within less.
+const LEAST_PROBE_TIMEOUT_MS: i32 = 100;
+/// With less, a standby of a busy primary would never be near enough.
+const LEAST_LAG_BYTES: i32 = 8_192;
 
 const INTEGERS: &[Integer] = &[
     (
         c"pgautofailover.health_check_period",
         c"Time between two probes of a node.",
         &HEALTH_CHECK_PERIOD,
+        LEAST_PERIOD_MS,
         GucFlags::UNIT_MS,
     ),
     (
         c"pgautofailover.health_check_timeout",
         c"How long one probe waits for a node's Postgres to answer.",
         &HEALTH_CHECK_TIMEOUT,
+        LEAST_PROBE_TIMEOUT_MS,
         GucFlags::UNIT_MS,
     ),
     (
         c"pgautofailover.health_check_retry_delay",
         c"Time from a failed probe to the next attempt.",
         &HEALTH_CHECK_RETRY_DELAY,
+        1,
         GucFlags::UNIT_MS,
     ),
     (
         c"pgautofailover.node_considered_unhealthy_timeout",
         c"A node that has not reported for this long, and that no probe reaches, counts as lost.",
         &NODE_CONSIDERED_UNHEALTHY_TIMEOUT,
+        LEAST_UNHEALTHY_TIMEOUT_MS,
         GucFlags::UNIT_MS,
     ),
     (
         c"pgautofailover.startup_grace_period",
         c"No node counts as lost for this long after the monitor has started.",
         &STARTUP_GRACE_PERIOD,
+        1,
         GucFlags::UNIT_MS,
     ),
     (
         c"pgautofailover.primary_demote_timeout",
         c"Accepted from older configurations and not used: a primary that counts as lost has fenced itself.",
         &PRIMARY_DEMOTE_TIMEOUT,
+        1,
         GucFlags::UNIT_MS,
     ),
     (
         c"pgautofailover.enable_sync_wal_log_threshold",
         c"A standby that is at most this many bytes of WAL behind may become secondary.",
         &ENABLE_SYNC_WAL_LOG_THRESHOLD,
+        LEAST_LAG_BYTES,
         GucFlags::empty(),
     ),
     (
         c"pgautofailover.promote_wal_log_threshold",
         c"A standby that is more than this many bytes of WAL behind is not promoted on command.",
         &PROMOTE_WAL_LOG_THRESHOLD,
+        LEAST_LAG_BYTES,
         GucFlags::empty(),
     ),
 ];

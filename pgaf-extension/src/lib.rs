@@ -2,7 +2,7 @@
 //!
 //! Nothing is decided here. Every function that decides has the same lines: take the group's lock, load the group
 //! once, record what was reported, [`pgaf_core::monitor::decide`], write and notify. The SQL objects are
-//! declared in `sql/pgautofailover--3.0.sql`; each function there is bound to a `…_wrapper` of [`functions`].
+//! declared in `sql/`; each function there is bound to a `…_wrapper` of [`functions`].
 
 // pgrx's error type is what its functions return; it is built once, on the way out.
 #![allow(clippy::result_large_err)]

@@ -13,6 +13,7 @@ UPDATE pg_extension SET extversion = '3.0' WHERE extname = 'pgautofailover';
 \x off
 TABLE states;
 
--- There is one version so far, and no way to another.
+-- From each released version there is a way to this one, and none back.
 ALTER EXTENSION pgautofailover UPDATE;
-SELECT source, target FROM pg_extension_update_paths('pgautofailover') WHERE path IS NOT NULL;
+SELECT source, target, path FROM pg_extension_update_paths('pgautofailover')
+ WHERE path IS NOT NULL AND source ~ '^\d+\.\d+$' AND target ~ '^\d+\.\d+$' ORDER BY source, target;

@@ -1,17 +1,19 @@
-//! The life of a keeper: look at the local Postgres, report to the monitor, and make the node what the monitor
-//! says it should be.
+//! The life of a keeper: its hands and ears. What to do is decided by [`pgaf_core::keeper::Engine`], nothing here.
 //!
-//! One task, one `select!`. Looking, reporting and the step that is being executed go on beside each other, so
-//! that neither a slow copy nor a monitor that does not answer keeps a primary from fencing itself in time. What
-//! to do is decided by `pgaf_core::keeper`; nothing is decided here but when to ask.
+//! One task, one `select!` for what happens, one `match` over what shall be done. Looking, reporting, saving and the step
+//! that is being executed go on beside each other, so that neither a slow copy nor a monitor that does not answer keeps a
+//! primary from fencing itself in time.
 
-mod contact;
+mod citus;
+mod executor;
+mod hold;
 mod keeper;
-mod report;
-mod shutdown;
+mod link;
+mod log;
+mod reading;
 mod signals;
 mod slot;
-mod work;
+mod state_writer;
 
 use crate::config::state::StateError;
 use crate::config::{ConfigError, NodeConfig};

@@ -1,19 +1,7 @@
 //! The signals of a supervisor, with the meaning they have for Postgres.
 
+use pgaf_core::keeper::Signal;
 use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
-
-/// What the supervisor wants.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Request {
-    /// SIGTERM: hand over if possible, stop Postgres cleanly, and end.
-    Stop,
-    /// SIGINT: the same without asking for a hand-over first.
-    StopFast,
-    /// SIGQUIT: stop Postgres as if it crashed, and end.
-    StopNow,
-    /// SIGHUP: read the configuration again.
-    Reload,
-}
 
 pub(super) struct Signals {
     terminate: Stream,
@@ -32,12 +20,12 @@ impl Signals {
         })
     }
 
-    pub(super) async fn next(&mut self) -> Request {
+    pub(super) async fn next(&mut self) -> Signal {
         tokio::select! {
-            _ = self.quit.recv() => Request::StopNow,
-            _ = self.terminate.recv() => Request::Stop,
-            _ = self.interrupt.recv() => Request::StopFast,
-            _ = self.hangup.recv() => Request::Reload,
+            _ = self.quit.recv() => Signal::StopImmediately,
+            _ = self.terminate.recv() => Signal::Stop,
+            _ = self.interrupt.recv() => Signal::StopFast,
+            _ = self.hangup.recv() => Signal::Reload,
         }
     }
 }

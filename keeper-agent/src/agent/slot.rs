@@ -6,26 +6,16 @@ use std::pin::Pin;
 /// Holds at most one future. Awaiting an empty slot never ends; a wait that is given up loses nothing.
 pub(super) struct Slot<T>(Option<Operation<T>>);
 
-/// What a slot runs.
-pub(super) type Operation<T> = Pin<Box<dyn Future<Output = T>>>;
+type Operation<T> = Pin<Box<dyn Future<Output = T>>>;
 
 impl<T> Slot<T> {
     pub(super) const fn empty() -> Self {
         Self(None)
     }
 
-    pub(super) const fn is_busy(&self) -> bool {
-        self.0.is_some()
-    }
-
     /// Starts an operation; one that was under way is given up.
     pub(super) fn start(&mut self, operation: impl Future<Output = T> + 'static) {
         self.0 = Some(Box::pin(operation));
-    }
-
-    /// Empties the slot without giving up what is under way in it.
-    pub(super) fn take(&mut self) -> Option<Operation<T>> {
-        self.0.take()
     }
 
     /// Gives up the operation that is under way.

@@ -3,12 +3,11 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use pgaf_core::{DEFAULT_CLUSTER, GroupId, ReplicationState};
+use pgaf_core::{DEFAULT_CLUSTER, FormationNode, GroupId, ReplicationState};
 
 use super::address::Address;
 use super::hold::HoldName;
 use super::metadata::{Metadata, NodeRow};
-use crate::monitor::FormationNode;
 
 /// Nodes that this keeper has seen in the formation: what it has never seen, it does not remove.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

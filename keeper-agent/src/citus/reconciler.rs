@@ -3,9 +3,8 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
 
-use pgaf_core::GroupId;
+use pgaf_core::{FormationNode, GroupId, coordinator_of};
 
 use super::address::Address;
 use super::coordinator::{Coordinator, Login};
@@ -15,11 +14,8 @@ use super::reconcile::{Action, Known, Situation, actions};
 use super::registration::{register_coordinator, register_secondary, register_worker, remove};
 use super::routing::move_to;
 use super::two_phase_commit;
-use crate::monitor::{FormationNode, coordinator_of};
 use crate::postgres::{BootTime, Instance, PostgresError, resolve};
 
-/// When nothing has changed, it is looked again this often: somebody may have left a prepared transaction behind.
-const PERIOD: Duration = Duration::from_secs(10);
 /// A session waits so long for the locks of others.
 const LOCK_TIMEOUT: &str = "SET lock_timeout = '5s'";
 
@@ -27,9 +23,7 @@ const LOCK_TIMEOUT: &str = "SET lock_timeout = '5s'";
 #[derive(Debug, Default)]
 pub struct Reconciler {
     known: Known,
-    nodes: Vec<FormationNode>,
     findings: Findings,
-    ran_at: Option<Instant>,
     told: Vec<String>,
 }
 
@@ -47,12 +41,6 @@ pub struct Findings {
 }
 
 impl Reconciler {
-    /// The nodes have changed, something was left to do, or it is time.
-    pub fn is_due(&self, nodes: &[FormationNode]) -> bool {
-        let is_old = self.ran_at.is_none_or(|at| at.elapsed() >= PERIOD);
-        is_old || self.nodes != nodes || !self.findings.failures.is_empty() || !self.findings.holds.is_empty()
-    }
-
     /// A run, as a future that does not borrow this. `read_at` is when the nodes were asked for.
     pub fn run(
         &mut self,
@@ -62,8 +50,6 @@ impl Reconciler {
         read_at: BootTime,
     ) -> impl Future<Output = Findings> + 'static {
         self.known.note(&nodes);
-        self.nodes.clone_from(&nodes);
-        self.ran_at = Some(Instant::now());
         let is_older = self.findings.ended_at.is_some_and(|ended_at| ended_at <= read_at);
         let old_holds = if is_older { self.findings.holds.clone() } else { Vec::new() };
         let run = Run {
@@ -76,13 +62,14 @@ impl Reconciler {
         async move { run.run(&instance).await }
     }
 
-    /// Takes what a run has found; says what has failed, once.
-    pub fn note(&mut self, findings: Findings) {
+    /// Takes what a run has found; tells what has failed, once. Says whether nothing was left to do.
+    pub fn note(&mut self, findings: Findings) -> bool {
         for failure in findings.failures.iter().filter(|failure| !self.told.contains(failure)) {
             tracing::warn!("{failure}; trying again");
         }
         self.told.clone_from(&findings.failures);
         self.findings = findings;
+        self.findings.failures.is_empty() && self.findings.holds.is_empty()
     }
 }
 

@@ -1,6 +1,6 @@
 //! `activate`: has the coordinator take a node in, which it also does by itself.
 
-use pgaf_core::GroupId;
+use pgaf_core::{GroupId, coordinator_of};
 
 use super::error::{CliError, CliResult};
 use super::options::Pgdata;
@@ -8,7 +8,7 @@ use super::target::{monitor_of, state_of};
 use crate::citus::{Address, Coordinator, Login, register_coordinator, register_worker};
 use crate::config::{NodeConfig, NodeKind};
 use crate::exit::Exit;
-use crate::monitor::{MonitorConnection, coordinator_of};
+use crate::monitor::MonitorConnection;
 use crate::postgres::{Instance, PostgresError};
 
 /// Runs it.

@@ -8,6 +8,7 @@ use crate::config::pid_file::PidFileError;
 use crate::config::state::StateError;
 use crate::exit::Exit;
 use crate::monitor::MonitorError;
+use crate::upgrade::{ExtensionError, UpgradeError};
 
 /// An error as a person sees it.
 #[derive(Debug)]
@@ -63,6 +64,18 @@ impl From<ConfigError> for CliError {
 impl From<StateError> for CliError {
     fn from(error: StateError) -> Self {
         Self::new(Exit::BadState, error.to_string())
+    }
+}
+
+impl From<UpgradeError> for CliError {
+    fn from(error: UpgradeError) -> Self {
+        Self::new(error.exit(), error.to_string())
+    }
+}
+
+impl From<ExtensionError> for CliError {
+    fn from(error: ExtensionError) -> Self {
+        Self::new(error.exit(), error.to_string())
     }
 }
 

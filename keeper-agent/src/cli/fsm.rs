@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use pgaf_core::keeper::{DataDirectory, Plan, Recall, plan_unmonitored};
+use pgaf_core::keeper::{DataDirectory, ManualAssignment, Memory, Plan, plan_unmonitored};
 use pgaf_core::{Assignment, ReplicationState};
 use serde::Serialize;
 
@@ -16,7 +16,7 @@ use super::process::{self, is_postgres_running};
 use super::run::claim;
 use super::target::state_of;
 use crate::config::init_file::Before;
-use crate::config::orders::{self, Orders};
+use crate::config::manual;
 use crate::config::state::{self, KeeperState};
 use crate::config::{Config, NodeConfig};
 use crate::exit::Exit;
@@ -111,9 +111,9 @@ async fn assign(pgdata: &Path, goal: ReplicationState) -> CliResult {
         };
         make_primary(&instance, &config, before).await?;
     }
-    let mut orders = orders::load(&config.paths.orders())?;
-    orders.goal = Some(goal);
-    give(&config, &orders)?;
+    let mut manual = manual::load(&config.paths.orders())?;
+    manual.goal = Some(goal);
+    give(&config, &manual)?;
     if process::running(&config.paths)?.is_some() {
         await_reached(&config, goal).await?;
     }
@@ -122,7 +122,7 @@ async fn assign(pgdata: &Path, goal: ReplicationState) -> CliResult {
 
 async fn set_nodes(pgdata: &Path, file: &Path) -> CliResult {
     let (config, state) = unmonitored(pgdata)?;
-    let nodes = orders::load_nodes(file)?;
+    let nodes = manual::load_nodes(file)?;
     if !nodes.iter().any(|node| node.node_id == state.node) {
         return Err(CliError::bad_arguments(format!(
             "\"{}\" does not name this node, {} \"{}\"",
@@ -131,9 +131,9 @@ async fn set_nodes(pgdata: &Path, file: &Path) -> CliResult {
             config.name
         )));
     }
-    let mut orders = orders::load(&config.paths.orders())?;
-    orders.nodes = nodes;
-    give(&config, &orders)?;
+    let mut manual = manual::load(&config.paths.orders())?;
+    manual.nodes = nodes;
+    give(&config, &manual)?;
     show(&config)
 }
 
@@ -145,7 +145,7 @@ fn init(pgdata: &Path) -> CliResult {
     new.change_monitor(true);
     new.keeper_start = state.keeper_start;
     state::store(&config.paths.state, &new)?;
-    orders::remove(&config.paths.orders())?;
+    manual::remove(&config.paths.orders())?;
     show(&config)
 }
 
@@ -162,18 +162,18 @@ fn list(pgdata: &Path) -> CliResult {
 
 fn get_nodes(pgdata: &Path) -> CliResult {
     let (config, _) = unmonitored(pgdata)?;
-    print::json(&orders::load(&config.paths.orders())?.nodes)
+    print::json(&manual::load(&config.paths.orders())?.nodes)
 }
 
-/// Has the orders followed by the keeper; in the place of one that does not run, notes them in its state.
-fn give(config: &NodeConfig, orders: &Orders) -> CliResult {
-    orders::store(&config.paths.orders(), orders)?;
+/// Has the keeper follow what is assigned; in the place of one that does not run, notes them in its state.
+fn give(config: &NodeConfig, manual: &ManualAssignment) -> CliResult {
+    manual::store(&config.paths.orders(), manual)?;
     if let Some(pid) = process::running(&config.paths)? {
         return process::signal(pid, Signal::SIGHUP);
     }
     let _claim = claim(&config.paths, &config.postgres.pgdata)?;
     let mut state = state_of(config)?;
-    if let Some(assignment) = orders.assignment(&state, &config.postgres.dbname) {
+    if let Some(assignment) = manual.assignment(&state, &config.postgres.dbname) {
         state.assignment = Some(assignment);
         state::store(&config.paths.state, &state)?;
     }
@@ -214,16 +214,16 @@ async fn step(pgdata: &Path) -> CliResult {
         ));
     };
     let instance = Instance::new(config.instance(Some(state.node)));
-    let mut recall = Recall::default();
-    let mut plan = look(&instance, &assignment, &mut recall).await;
+    let mut memory = Memory::default();
+    let mut plan = look(&instance, &assignment, &mut memory).await;
     if let Plan::Steps(steps) = &plan
         && let Some(step) = steps.first()
     {
         tracing::info!("{step}");
         let done = instance.execute(step).await;
         done.map_err(|error| CliError::new(Exit::PgCtl, error.to_string()))?;
-        recall.did(step);
-        plan = look(&instance, &assignment, &mut recall).await;
+        memory.did(step);
+        plan = look(&instance, &assignment, &mut memory).await;
     }
     match plan {
         Plan::Reached => {
@@ -242,10 +242,10 @@ async fn step(pgdata: &Path) -> CliResult {
     show(&config)
 }
 
-async fn look(instance: &Instance, assignment: &Assignment, recall: &mut Recall) -> Plan {
+async fn look(instance: &Instance, assignment: &Assignment, memory: &mut Memory) -> Plan {
     let mut observed = instance.observe(assignment.upstream.as_ref()).await.observed;
-    recall.wants(assignment, &observed.server);
-    recall.saw(&observed.server);
-    observed.memory = recall.memory();
+    memory.wants(assignment, &observed.server);
+    memory.saw(&observed.server);
+    observed.memory = memory.clone();
     plan_unmonitored(assignment, &observed)
 }

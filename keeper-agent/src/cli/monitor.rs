@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use pgaf_core::keeper::{DataDirectory, Server};
+use pgaf_core::keeper::{DataDirectory, Observation, Server};
 use pgaf_core::{GroupId, ReplicationState};
 
 use super::drop::say_dropped;
@@ -16,10 +16,10 @@ use super::process;
 use super::target::state_of;
 use crate::client::ConnectionString;
 use crate::config::state::{self, KeeperState};
-use crate::config::{NodeConfig, orders};
+use crate::config::{NodeConfig, manual};
 use crate::exit::Exit;
 use crate::monitor::{MonitorConnection, NodeState, Registration};
-use crate::postgres::{Instance, Sight};
+use crate::postgres::Instance;
 
 /// A keeper that runs takes the change over within this time.
 const TAKE_OVER_LIMIT: Duration = Duration::from_secs(20);
@@ -54,7 +54,7 @@ pub(super) async fn disable(pgdata: &Path, is_forced: bool) -> CliResult {
     };
     let mut without = config.clone();
     without.monitor = None;
-    orders::remove(&config.paths.orders())?;
+    manual::remove(&config.paths.orders())?;
     switch(&config, &without).await?;
     let removed = match &row {
         Some(row) => row.remove(&config, &state).await,
@@ -198,7 +198,7 @@ pub(super) async fn enable(pgdata: &Path, uri: &str) -> CliResult {
         }
         return Err(error);
     }
-    orders::remove(&config.paths.orders())?;
+    manual::remove(&config.paths.orders())?;
     tracing::info!(
         "node {} \"{}\" is registered in formation \"{}\" as {}",
         state.node,
@@ -222,8 +222,12 @@ async fn knows(monitor: &MonitorConnection, registration: &Registration) -> CliR
     }))
 }
 
-fn registration(config: &NodeConfig, state: &KeeperState, sight: &Sight) -> CliResult<Registration> {
-    let system_identifier = match &sight.observed.data {
+fn registration(
+    config: &NodeConfig,
+    state: &KeeperState,
+    observation: &Observation,
+) -> CliResult<Registration> {
+    let system_identifier = match &observation.observed.data {
         DataDirectory::Present(cluster) => Some(cluster.system_identifier),
         _ => None,
     };
@@ -235,7 +239,7 @@ fn registration(config: &NodeConfig, state: &KeeperState, sight: &Sight) -> CliR
         dbname: config.postgres.dbname.clone(),
         name: config.name.clone(),
         system_identifier,
-        role: role(state.reported, system_identifier.is_some(), serves(&sight.observed.server))?,
+        role: role(state.reported, system_identifier.is_some(), serves(&observation.observed.server))?,
         node: Some(state.node),
         group: Some(state.group).filter(|group| *group != GroupId::default()),
         kind: config.kind,

@@ -9,17 +9,32 @@ use super::properties::move_node;
 use crate::agent;
 use crate::config::init_file;
 use crate::config::pid_file::{self, PidFile};
+use crate::config::state::KeeperState;
 use crate::config::{Config, MonitorConfig, NodeConfig, Paths};
 use crate::exit::Exit;
-use crate::monitor_server;
-use crate::postgres::Instance;
+use crate::monitor_server::{self, NODE_ROLE};
+use crate::postgres::{Instance, PostgresError};
+use crate::upgrade::{self, Processes, UpgradeError};
+use crate::user;
 
 /// Runs it.
 pub(super) async fn run(options: &Run) -> CliResult<Exit> {
     checks::not_root("run a node")?;
     let pgdata = options.pgdata.required()?;
     let config = Config::load(&pgdata)?;
+    let processes = Processes::find(&config.paths().pid);
+    if let Some(pid) = processes.supervisor {
+        return Err(UpgradeError::Running(pid).into());
+    }
+    let state = match &config {
+        Config::Node(node) => upgrade::check_node(node).await?,
+        Config::Monitor(_) => None,
+    };
     let claim = claim(config.paths(), &pgdata)?;
+    upgrade::end_services(config.paths(), &processes).await?;
+    if let (Some(state), Config::Node(node)) = (&state, &config) {
+        take_over(node, state).await?;
+    }
     if init_file::load(&config.paths().init)?.is_some() {
         return Err(CliError::new(
             Exit::BadState,
@@ -30,6 +45,18 @@ pub(super) async fn run(options: &Run) -> CliResult<Exit> {
         Config::Node(node) => node_as_asked(options, &pgdata, *node, claim).await,
         Config::Monitor(monitor) => monitor_as_asked(options, *monitor, claim).await,
     }
+}
+
+/// Takes over a node that 2.x ran, with the Postgres that runs. The state file comes last: before that, all of it is done
+/// again when this process ends.
+async fn take_over(node: &NodeConfig, state: &KeeperState) -> CliResult {
+    let failed = |error: PostgresError| CliError::new(Exit::PgCtl, error.to_string());
+    let server = Instance::new(node.instance(Some(state.node))).patient();
+    server.write_settings().await.map_err(failed)?;
+    server.take_over_alter_system().await.map_err(failed)?;
+    server.reload().await.map_err(failed)?;
+    upgrade::take_over_state(node, state)?;
+    Ok(())
 }
 
 /// Claims the node for this process.
@@ -59,6 +86,11 @@ async fn monitor_as_asked(options: &Run, mut monitor: MonitorConfig, claim: PidF
     if let Some(port) = options.pgport {
         monitor.postgres.port = port;
     }
+    if monitor.postgres.username == NODE_ROLE {
+        // 2.x connects as the role of the keepers there.
+        upgrade::keep_copy(&monitor.paths.config)?;
+        monitor.postgres.username = user::name().unwrap_or_else(|| "postgres".to_owned());
+    }
     monitor.store()?;
     let instance = Instance::new(monitor.instance());
     run_monitor(&instance, monitor, claim).await
@@ -77,5 +109,5 @@ pub(super) async fn run_monitor(
 ) -> CliResult<Exit> {
     monitor_server::run(instance, monitor)
         .await
-        .map_err(|error| CliError::new(Exit::PgCtl, error.to_string()))
+        .map_err(|error| CliError::new(error.exit(), error.to_string()))
 }

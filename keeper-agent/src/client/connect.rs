@@ -2,17 +2,23 @@
 
 use std::error::Error as _;
 use std::future::{Future, poll_fn};
-use std::io;
-use std::time::Duration;
+use std::hash::{BuildHasher as _, RandomState};
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
 
-use rustls::CertificateError;
+use postgres_openssl::MakeTlsConnector;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_postgres::config::{SslMode as WireSslMode, TargetSessionAttrs};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{AsyncMessage, Client, Config, Connection, Notification, Socket};
 
+use crate::user;
+
 use super::connection_string::{ConnectionString, Host};
+use super::passfile::{self, Login};
+use super::resolve;
+use super::secret::Secret;
 use super::ssl::SslMode;
 use super::tls;
 
@@ -124,25 +130,79 @@ pub async fn within<T>(
 }
 
 /// Opens a session with the first server that is fit for it. Each may take `deadline`, or the connection string's own
-/// `connect_timeout`.
+/// `connect_timeout`; one that has several addresses shares it among them.
 ///
 /// # Errors
 /// The last server's, when none is fit.
 pub async fn connect(target: &ConnectionString, deadline: Duration) -> Result<Session, ConnectError> {
     let deadline = target.connect_timeout.unwrap_or(deadline);
     let mut last_error = ConnectError::Options("the connection string names no host".to_owned());
-    for host in &target.hosts {
-        let what = format!("connecting to {host}");
-        match within(deadline, &what, connect_to(target, host)).await {
-            Ok(Ok(session)) => return Ok(session),
+    let mut hosts: Vec<&Host> = target.hosts.iter().collect();
+    if target.shuffles_hosts {
+        let begin = anywhere_below(hosts.len());
+        hosts.rotate_left(begin);
+    }
+    for host in hosts {
+        match connect_to_host(target, host, deadline).await {
+            Ok(session) => return Ok(session),
+            Err(error) => last_error = error,
+        }
+    }
+    Err(last_error)
+}
+
+/// Where to begin, so that many clients spread over the servers.
+fn anywhere_below(count: usize) -> usize {
+    let hash = RandomState::new().hash_one(count);
+    usize::try_from(hash).unwrap_or(0) % count.max(1)
+}
+
+/// Tries the addresses of a host one after the other. One that is silent leaves time for the others.
+async fn connect_to_host(
+    target: &ConnectionString,
+    host: &Host,
+    deadline: Duration,
+) -> Result<Session, ConnectError> {
+    let begin = Instant::now();
+    let addresses = addresses_of(host, deadline).await?;
+    let mut last_error = ConnectError::Options(format!("{host} has no address"));
+    for (index, address) in addresses.iter().enumerate() {
+        let left = deadline.saturating_sub(begin.elapsed());
+        let share = left / u32::try_from(addresses.len() - index).unwrap_or(u32::MAX);
+        let what = match address {
+            Some(address) if addresses.len() > 1 => format!("connecting to {host} at {address}"),
+            _ => format!("connecting to {host}"),
+        };
+        match within(share, &what, connect_to(target, host, *address)).await {
+            Ok(Ok(session)) => {
+                address.inspect(|address| resolve::prefer(&host.name, *address));
+                return Ok(session);
+            }
             Ok(Err(error)) | Err(error) => last_error = error,
         }
     }
     Err(last_error)
 }
 
-/// Tries one server with each of the modes that libpq would try.
-async fn connect_to(target: &ConnectionString, host: &Host) -> Result<Session, ConnectError> {
+/// Where a host is; `None` stands for a socket.
+async fn addresses_of(host: &Host, deadline: Duration) -> Result<Vec<Option<IpAddr>>, ConnectError> {
+    if host.is_socket_directory() {
+        return Ok(vec![None]);
+    }
+    if let Some(address) = host.address {
+        return Ok(vec![Some(address)]);
+    }
+    let found = resolve::addresses(&host.name, deadline).await;
+    let found = found.map_err(|reason| ConnectError::Unreachable { server: host.to_string(), reason })?;
+    Ok(found.into_iter().map(Some).collect())
+}
+
+/// Tries one address with each of the modes that libpq would try.
+async fn connect_to(
+    target: &ConnectionString,
+    host: &Host,
+    address: Option<IpAddr>,
+) -> Result<Session, ConnectError> {
     let attempts: &[WireSslMode] = match target.ssl.mode {
         SslMode::Disable => &[WireSslMode::Disable],
         SslMode::Allow => &[WireSslMode::Disable, WireSslMode::Require],
@@ -152,7 +212,7 @@ async fn connect_to(target: &ConnectionString, host: &Host) -> Result<Session, C
     let attempts = if host.is_socket_directory() { &[WireSslMode::Disable] } else { attempts };
     let mut first_error = None;
     for mode in attempts {
-        let error = match open(target, host, *mode).await {
+        let error = match open(target, host, address, *mode).await {
             Ok(session) => return Ok(session),
             Err(error) => error,
         };
@@ -169,6 +229,8 @@ async fn connect_to(target: &ConnectionString, host: &Host) -> Result<Session, C
 enum OpenError {
     Postgres(tokio_postgres::Error),
     Tls(tls::TlsError),
+    /// Why the server's certificate is not accepted.
+    Untrusted(String),
 }
 
 /// pg_hba.conf may allow with TLS what it refuses without, and the other way round.
@@ -183,6 +245,7 @@ fn explain(host: &Host, error: &OpenError) -> ConnectError {
     let server = host.to_string();
     match error {
         OpenError::Tls(error) => ConnectError::Options(error.to_string()),
+        OpenError::Untrusted(reason) => ConnectError::Untrusted { server, reason: reason.clone() },
         OpenError::Postgres(error) => match error.as_db_error() {
             Some(refusal) => ConnectError::Refused {
                 server,
@@ -190,12 +253,9 @@ fn explain(host: &Host, error: &OpenError) -> ConnectError {
                 message: refusal.message().to_owned(),
             },
             None if is_password_missing(error) => ConnectError::Options(format!(
-                "{server} asks for a password: give it in the URI, as in postgres://role:password@host"
+                "{server} asks for a password: give it in the URI, as in postgres://role:password@host, in PGPASSWORD, or in ~/.pgpass"
             )),
-            None => match certificate_problem(error) {
-                Some(reason) => ConnectError::Untrusted { server, reason },
-                None => ConnectError::Unreachable { server, reason: describe(error) },
-            },
+            None => ConnectError::Unreachable { server, reason: describe(error) },
         },
     }
 }
@@ -204,39 +264,23 @@ fn is_password_missing(error: &tokio_postgres::Error) -> bool {
     error.source().is_some_and(|cause| cause.to_string() == "password missing")
 }
 
-/// What is wrong with the server's certificate, when that is why there is no connection.
-fn certificate_problem(error: &tokio_postgres::Error) -> Option<String> {
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let inner = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        let found = cause.downcast_ref().or_else(|| inner?.downcast_ref());
-        if let Some(rustls::Error::InvalidCertificate(problem)) = found {
-            return Some(match problem {
-                CertificateError::UnknownIssuer => {
-                    "no authority in the file of sslrootcert has signed it".to_owned()
-                }
-                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-                    "it is for another host name, and sslmode is verify-full".to_owned()
-                }
-                CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-                    "it has expired".to_owned()
-                }
-                CertificateError::Revoked => "it was revoked".to_owned(),
-                other => other.to_string(),
-            });
-        }
-        source = cause.source();
-    }
-    None
-}
-
-async fn open(target: &ConnectionString, host: &Host, mode: WireSslMode) -> Result<Session, OpenError> {
+async fn open(
+    target: &ConnectionString,
+    host: &Host,
+    address: Option<IpAddr>,
+    mode: WireSslMode,
+) -> Result<Session, OpenError> {
     let mut config = configuration(target, host);
+    if let Some(address) = address {
+        config.hostaddr(address);
+    }
     config.ssl_mode(mode);
     let connector = tls::connector(&target.ssl).map_err(OpenError::Tls)?;
-    let (client, connection) = config.connect(connector).await.map_err(OpenError::Postgres)?;
+    let (client, connection) = config.connect(connector.make).await.map_err(|error| {
+        connector.verdict.reason().map_or(OpenError::Postgres(error), OpenError::Untrusted)
+    })?;
     let (sender, notifications) = unbounded_channel();
-    tokio::spawn(drive::<tls::Connector>(connection, sender));
+    tokio::spawn(drive::<MakeTlsConnector>(connection, sender));
     Ok(Session { client, notifications })
 }
 
@@ -253,7 +297,7 @@ fn configuration(target: &ConnectionString, host: &Host) -> Config {
     if let Some(user) = &target.user {
         config.user(user);
     }
-    if let Some(password) = &target.password {
+    if let Some(password) = target.password.clone().or_else(|| stored_password(target, host)) {
         config.password(password.expose());
     }
     if let Some(dbname) = &target.dbname {
@@ -266,6 +310,15 @@ fn configuration(target: &ConnectionString, host: &Host) -> Config {
         config.target_session_attrs(TargetSessionAttrs::ReadWrite);
     }
     config
+}
+
+/// As libpq finds it when the connection string has none.
+fn stored_password(target: &ConnectionString, host: &Host) -> Option<Secret> {
+    let user = target.user.clone().or_else(user::name)?;
+    let dbname = target.dbname.as_deref().unwrap_or(&user);
+    let name = if host.is_socket_directory() { "localhost" } else { &host.name };
+    let login = Login { host: name, port: host.port, dbname, user: &user };
+    passfile::password(target.passfile.as_deref(), &login)
 }
 
 /// Moves the connection's bytes until either side ends it.

@@ -1,6 +1,8 @@
 //! libpq's connection strings: `postgres://user:password@host:port/dbname?key=value` and `key=value key=value`.
 
 use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::secret::{MASK, Secret};
@@ -13,6 +15,8 @@ pub struct Host {
     pub name: String,
     /// Port.
     pub port: u16,
+    /// Its address, when it is not to be looked up (`hostaddr`).
+    pub address: Option<IpAddr>,
 }
 
 impl Host {
@@ -53,6 +57,12 @@ pub struct ConnectionString {
     pub connect_timeout: Option<Duration>,
     /// Only a server that accepts writes will do (`target_session_attrs`).
     pub needs_writer: bool,
+    /// The file with passwords; `PGPASSFILE` or `~/.pgpass` when absent.
+    pub passfile: Option<PathBuf>,
+    /// The servers are tried in any order (`load_balance_hosts=random`).
+    pub shuffles_hosts: bool,
+    /// What libpq would follow and we do not need to: kept for whoever gets the string from us.
+    pub(super) others: Vec<(&'static str, String)>,
 }
 
 /// A text that is no connection string. Never quotes the text, which may have a password in it.
@@ -63,7 +73,7 @@ pub struct InvalidConnectionString(pub(super) String);
 impl ConnectionString {
     /// A connection to one server, with defaults for all else.
     pub fn new(host: impl Into<String>, port: u16) -> Self {
-        Self { hosts: vec![Host { name: host.into(), port }], ..Self::default() }
+        Self { hosts: vec![Host { name: host.into(), port, address: None }], ..Self::default() }
     }
 
     /// As a URI with the password in it: for files that only the owner can read, and for clients.
@@ -100,6 +110,11 @@ impl ConnectionString {
             uri.push('=');
             uri.push_str(&encode(value));
         };
+        if self.hosts.iter().any(|host| host.address.is_some()) {
+            let address = |host: &Host| host.address.map(|address| address.to_string()).unwrap_or_default();
+            let addresses: Vec<String> = self.hosts.iter().map(address).collect();
+            parameter("hostaddr", &addresses.join(","));
+        }
         if self.needs_writer {
             parameter("target_session_attrs", "read-write");
         }
@@ -117,6 +132,27 @@ impl ConnectionString {
                 parameter(key, &file.to_string_lossy());
             }
         }
+        let protocols = [
+            ("ssl_min_protocol_version", self.ssl.min_protocol),
+            ("ssl_max_protocol_version", self.ssl.max_protocol),
+        ];
+        for (key, protocol) in protocols {
+            if let Some(protocol) = protocol {
+                parameter(key, protocol.as_str());
+            }
+        }
+        if self.ssl.keeps_certificate {
+            parameter("sslcertmode", "disable");
+        }
+        if self.ssl.keeps_name {
+            parameter("sslsni", "0");
+        }
+        if let Some(file) = &self.passfile {
+            parameter("passfile", &file.to_string_lossy());
+        }
+        if self.shuffles_hosts {
+            parameter("load_balance_hosts", "random");
+        }
         if let Some(name) = &self.application_name {
             parameter("application_name", name);
         }
@@ -125,6 +161,9 @@ impl ConnectionString {
         }
         if let Some(timeout) = self.connect_timeout {
             parameter("connect_timeout", &timeout.as_secs().to_string());
+        }
+        for (key, value) in &self.others {
+            parameter(key, value);
         }
         uri
     }

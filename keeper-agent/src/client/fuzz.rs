@@ -23,19 +23,23 @@ fn host() -> impl Strategy<Value = Host> {
         any::<std::net::IpAddr>().prop_map(|address| address.to_string()),
         "fe80::[0-9a-f]{1,4}%eth[0-9]",
     ];
-    (name, 1..=u16::MAX).prop_map(|(name, port)| Host { name, port })
+    (name, 1..=u16::MAX).prop_map(|(name, port)| Host { name, port, address: None })
 }
 
 fn ssl() -> impl Strategy<Value = SslOptions> {
     let file = || proptest::option::of(text().prop_map(PathBuf::from));
     let mode = (0..SslMode::ALL.len()).prop_map(|index| SslMode::ALL[index]);
-    (mode, file(), file(), file(), file()).prop_map(|(mode, root_cert, cert, key, crl)| SslOptions {
-        mode,
-        root_cert,
-        cert,
-        key,
-        crl,
-    })
+    (mode, file(), file(), file(), file())
+        .prop_map(|(mode, root_cert, cert, key, crl)| SslOptions {
+            mode,
+            root_cert,
+            cert,
+            key,
+            crl,
+            ..SslOptions::default()
+        })
+        // This one has a mode of its own.
+        .prop_filter("system", |ssl| ssl.root_cert.as_deref() != Some("system".as_ref()))
 }
 
 fn connection_string() -> impl Strategy<Value = ConnectionString> {
@@ -55,6 +59,7 @@ fn connection_string() -> impl Strategy<Value = ConnectionString> {
                 options,
                 connect_timeout,
                 needs_writer,
+                ..ConnectionString::default()
             }
         },
     )

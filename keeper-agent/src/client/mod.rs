@@ -8,13 +8,15 @@ mod connection_string;
 #[cfg(test)]
 mod fuzz;
 mod parse;
+mod passfile;
+mod resolve;
 mod secret;
+mod service;
 mod ssl;
 mod tls;
-mod verifier;
-mod version1;
 
 pub use connect::{ConnectError, Session, connect, describe, within};
 pub use connection_string::{ConnectionString, Host, InvalidConnectionString};
+pub use resolve::{addresses, is_taken_for_an_address};
 pub use secret::{MASK, Secret};
-pub use ssl::{SslMode, SslOptions, UnknownSslMode};
+pub use ssl::{SslMode, SslOptions, TlsProtocol, UnknownSslMode};

@@ -1,32 +1,63 @@
 //! Reads connection strings, as libpq does.
 
-use std::path::PathBuf;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
 use super::connection_string::{ConnectionString, Host, InvalidConnectionString};
 use super::secret::Secret;
+use super::service;
+use super::ssl::{SYSTEM_AUTHORITIES, SslMode, TlsProtocol};
 
 /// Postgres's own default.
 const DEFAULT_PORT: u16 = 5432;
 
-/// Parameters of libpq that are taken and change nothing here: time-outs and keepalives are always set by us.
-const WITHOUT_EFFECT: [&str; 11] = [
-    "channel_binding",
-    "client_encoding",
-    "fallback_application_name",
-    "gssencmode",
+/// Parameters of libpq that change nothing here, as we always set our own time-outs and keepalives, or never use what
+/// they are about.
+const WITHOUT_EFFECT: [&str; 6] =
+    ["channel_binding", "client_encoding", "gssdelegation", "gssencmode", "gsslib", "krbsrvname"];
+
+/// As those, and a whole number.
+const NUMBERS_WITHOUT_EFFECT: [&str; 6] = [
     "keepalives",
     "keepalives_count",
     "keepalives_idle",
     "keepalives_interval",
     "sslcompression",
-    "sslsni",
     "tcp_user_timeout",
+];
+
+/// Parameters of libpq that would change what a connection is, and that cannot be followed.
+const UNSUPPORTED: [(&str, &str); 8] = [
+    (
+        "require_auth",
+        "pg_autoctl cannot see which method the server asks for: use sslmode=verify-full instead",
+    ),
+    ("replication", "pg_autoctl runs queries on this connection"),
+    ("sslpassword", "give a key without a passphrase in sslkey"),
+    ("sslcrldir", "give a file in sslcrl"),
+    ("sslnegotiation", "connections begin with a request for TLS here"),
+    ("requirepeer", "connections over a socket are not verified here"),
+    ("oauth_issuer", "pg_autoctl does not log in with OAuth"),
+    ("oauth_client_id", "pg_autoctl does not log in with OAuth"),
 ];
 
 /// It ends every text that is sent to a server.
 const NO_ZERO: &str = "the character with the code 0 cannot be part of it";
+
+/// What has been read of the servers, and where more is said.
+#[derive(Default)]
+struct Servers {
+    hosts: Vec<String>,
+    addresses: Vec<String>,
+    ports: Vec<String>,
+    service: Option<String>,
+    service_file: Option<PathBuf>,
+    /// The other parameters that were given.
+    given: Vec<String>,
+    has_mode: bool,
+}
 
 impl FromStr for ConnectionString {
     type Err = InvalidConnectionString;
@@ -56,33 +87,104 @@ impl ConnectionString {
             "user" => self.user = text(),
             "password" => self.password = text().map(Secret::new),
             "dbname" => self.dbname = text(),
-            "sslmode" => {
-                self.ssl.mode =
-                    value.parse().map_err(|unknown| InvalidConnectionString(format!("{unknown}")))?;
-            }
-            "sslrootcert" => self.ssl.root_cert = file(),
-            "sslcert" => self.ssl.cert = file(),
-            "sslkey" => self.ssl.key = file(),
-            "sslcrl" => self.ssl.crl = file(),
+            "passfile" => self.passfile = file(),
             "application_name" => self.application_name = text(),
+            "fallback_application_name" => {
+                self.application_name = self.application_name.take().or_else(text);
+            }
             "options" => self.options = text(),
-            "connect_timeout" => match value.parse() {
-                Ok(0) => self.connect_timeout = None,
-                Ok(seconds) => self.connect_timeout = Some(Duration::from_secs(seconds)),
+            // Postgres itself takes a negative number and 0 for no limit.
+            "connect_timeout" => match value.trim().parse::<i64>() {
+                Ok(seconds) => {
+                    let seconds = u64::try_from(seconds).ok().filter(|seconds| *seconds > 0);
+                    self.connect_timeout = seconds.map(Duration::from_secs);
+                }
                 Err(_) => return invalid("connect_timeout is a number of seconds"),
             },
             "target_session_attrs" => match value {
                 "read-write" | "primary" => self.needs_writer = true,
                 "any" => self.needs_writer = false,
-                _ => return invalid("target_session_attrs is \"any\" or \"read-write\" here"),
+                _ => {
+                    return invalid(
+                        "target_session_attrs is any, read-write or primary here, as pg_autoctl writes",
+                    );
+                }
             },
-            _ if WITHOUT_EFFECT.contains(&key) => {}
-            _ => return invalid(format!("there is no parameter \"{key}\"")),
+            "load_balance_hosts" => match value {
+                "disable" => self.shuffles_hosts = false,
+                "random" => self.shuffles_hosts = true,
+                _ => return invalid("load_balance_hosts is disable or random"),
+            },
+            _ => return self.set_ssl(key, value).unwrap_or_else(|| self.set_other(key, value)),
         }
         Ok(())
     }
 
-    fn finish(mut self, hosts: &[String], ports: &[String]) -> Result<Self, InvalidConnectionString> {
+    /// `None` when it is not about TLS.
+    fn set_ssl(&mut self, key: &str, value: &str) -> Option<Result<(), InvalidConnectionString>> {
+        let file = || (!value.is_empty()).then(|| PathBuf::from(value));
+        let ssl = &mut self.ssl;
+        let protocol = || match value {
+            "" => Ok(None),
+            _ => match TlsProtocol::of_name(value) {
+                Some(version) => Ok(Some(version)),
+                None => invalid(format!("{key} is TLSv1, TLSv1.1, TLSv1.2 or TLSv1.3")),
+            },
+        };
+        let switch = || match value {
+            "" | "0" => Ok(false),
+            "1" => Ok(true),
+            _ => invalid(format!("{key} is 0 or 1")),
+        };
+        let result = match key {
+            "sslmode" => value
+                .parse()
+                .map(|mode| ssl.mode = mode)
+                .map_err(|unknown| InvalidConnectionString(format!("{unknown}"))),
+            "sslrootcert" => Ok(ssl.root_cert = file()),
+            "sslcert" => Ok(ssl.cert = file()),
+            "sslkey" => Ok(ssl.key = file()),
+            "sslcrl" => Ok(ssl.crl = file()),
+            "ssl_min_protocol_version" => protocol().map(|version| ssl.min_protocol = version),
+            "ssl_max_protocol_version" => protocol().map(|version| ssl.max_protocol = version),
+            "sslsni" => switch().map(|sends_name| ssl.keeps_name = !sends_name && !value.is_empty()),
+            "requiressl" => switch().map(|is_required| {
+                if is_required {
+                    ssl.mode = SslMode::Require;
+                }
+            }),
+            "sslcertmode" => match value {
+                "" | "allow" => Ok(ssl.keeps_certificate = false),
+                "disable" => Ok(ssl.keeps_certificate = true),
+                "require" => invalid(
+                    "sslcertmode=require cannot be followed, as pg_autoctl does not learn whether the server asked for the certificate: use allow",
+                ),
+                _ => invalid("sslcertmode is disable or allow"),
+            },
+            _ => return None,
+        };
+        Some(result)
+    }
+
+    fn set_other(&mut self, key: &str, value: &str) -> Result<(), InvalidConnectionString> {
+        if let Some((_, why)) = UNSUPPORTED.iter().find(|(name, _)| *name == key) {
+            return if value.is_empty() { Ok(()) } else { invalid(format!("{key} cannot be used: {why}")) };
+        }
+        let number = NUMBERS_WITHOUT_EFFECT.iter().find(|name| **name == key);
+        if number.is_some() && !value.is_empty() && value.trim().parse::<i32>().is_err() {
+            return invalid(format!("{key} is a whole number"));
+        }
+        let Some(known) = number.or_else(|| WITHOUT_EFFECT.iter().find(|name| **name == key)) else {
+            return invalid(format!("there is no parameter \"{key}\""));
+        };
+        self.others.retain(|(name, _)| name != known);
+        if !value.is_empty() {
+            self.others.push((known, value.to_owned()));
+        }
+        Ok(())
+    }
+
+    fn finish(mut self, servers: &Servers) -> Result<Self, InvalidConnectionString> {
         let port = |text: &str| match text {
             "" => Ok(DEFAULT_PORT),
             _ => match text.parse() {
@@ -90,20 +192,85 @@ impl ConnectionString {
                 Ok(port) => Ok(port),
             },
         };
-        if ports.len() > 1 && ports.len() != hosts.len() {
+        let Servers { hosts, addresses, ports, .. } = servers;
+        if !hosts.is_empty() && !addresses.is_empty() && hosts.len() != addresses.len() {
+            return invalid("hostaddr must have one address for each host");
+        }
+        let count = hosts.len().max(addresses.len());
+        if ports.len() > 1 && ports.len() != count {
             return invalid("there must be one port for all hosts, or one for each");
         }
-        for (index, name) in hosts.iter().enumerate() {
-            if name.is_empty() {
-                return invalid("a host is missing");
-            }
+        for index in 0..count {
+            let address: Option<IpAddr> = match addresses.get(index).map(String::as_str) {
+                None | Some("") => None,
+                Some(text) => match text.parse() {
+                    Ok(address) => Some(address),
+                    Err(_) => return invalid("hostaddr is an IP address"),
+                },
+            };
+            let name = match (hosts.get(index).map(String::as_str), address) {
+                (None | Some(""), Some(address)) => address.to_string(),
+                (None | Some(""), None) => return invalid("a host is missing"),
+                (Some(name), _) => name.to_owned(),
+            };
             let text = ports.get(index).or(ports.first()).map_or("", |text| text);
-            self.hosts.push(Host { name: name.clone(), port: port(text)? });
+            self.hosts.push(Host { name, port: port(text)?, address });
         }
         if self.hosts.is_empty() {
             return invalid("a host is missing");
         }
+        let ssl = &self.ssl;
+        if ssl.min_protocol.zip(ssl.max_protocol).is_some_and(|(min, max)| min > max) {
+            return invalid("ssl_min_protocol_version is above ssl_max_protocol_version");
+        }
+        if ssl.root_cert.as_deref() == Some(Path::new(SYSTEM_AUTHORITIES)) {
+            if !servers.has_mode {
+                self.ssl.mode = SslMode::VerifyFull;
+            } else if ssl.mode != SslMode::VerifyFull {
+                return invalid(
+                    "sslrootcert=system needs sslmode=verify-full, as anybody can have a certificate of these authorities",
+                );
+            }
+        }
         Ok(self)
+    }
+
+    /// Takes a parameter over, which may be about the servers.
+    fn take(&mut self, servers: &mut Servers, key: &str, value: &str) -> Result<(), InvalidConnectionString> {
+        match key {
+            "host" => servers.hosts = split_list(value),
+            "hostaddr" => servers.addresses = split_list(value),
+            "port" => servers.ports = split_list(value),
+            "service" => servers.service = Some(value.to_owned()).filter(|name| !name.is_empty()),
+            "servicefile" => servers.service_file = Some(PathBuf::from(value)),
+            key => {
+                servers.given.push(key.to_owned());
+                servers.has_mode |= key == "sslmode" || key == "requiressl";
+                self.set(key, value)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What the service says counts where the string says nothing.
+    fn add_service(&mut self, servers: &mut Servers) -> Result<(), InvalidConnectionString> {
+        let Some(name) = servers.service.take() else { return Ok(()) };
+        let found = service::parameters(&name, servers.service_file.as_deref());
+        let is_given = |servers: &Servers, key: &str| match key {
+            "host" => !servers.hosts.is_empty(),
+            "hostaddr" => !servers.addresses.is_empty(),
+            "port" => !servers.ports.is_empty(),
+            key => servers.given.iter().any(|given| given == key),
+        };
+        for (key, value) in found.map_err(InvalidConnectionString)? {
+            if key == "service" {
+                return invalid("a service cannot name another service");
+            }
+            if !is_given(servers, &key) {
+                self.take(servers, &key, &value)?;
+            }
+        }
+        Ok(())
     }
 
     fn parse_uri(rest: &str) -> Result<Self, InvalidConnectionString> {
@@ -114,49 +281,54 @@ impl ConnectionString {
             Some((credentials, servers)) => (Some(credentials), servers),
             None => (None, authority),
         };
+        let mut found = Servers::default();
         if let Some(credentials) = credentials {
             let (user, password) = split_at_char(credentials, ':');
-            parsed.set("user", &decode(user)?)?;
-            parsed.set("password", &decode(password.unwrap_or(""))?)?;
+            for (key, value) in [("user", user), ("password", password.unwrap_or(""))] {
+                if !value.is_empty() {
+                    parsed.take(&mut found, key, &decode(value)?)?;
+                }
+            }
         }
-        parsed.set("dbname", &decode(path.unwrap_or(""))?)?;
-        let (mut hosts, mut ports) = (Vec::new(), Vec::new());
+        if let Some(dbname) = path.filter(|dbname| !dbname.is_empty()) {
+            parsed.take(&mut found, "dbname", &decode(dbname)?)?;
+        }
         for server in servers.split(',').filter(|_| !servers.is_empty()) {
             let (host, port) = split_server(server)?;
-            hosts.push(decode(host)?);
-            ports.push(port.to_owned());
+            found.hosts.push(decode(host)?);
+            found.ports.push(port.to_owned());
+        }
+        if found.ports.iter().all(String::is_empty) {
+            found.ports.clear();
         }
         for pair in query.unwrap_or("").split('&').filter(|pair| !pair.is_empty()) {
             let Some((key, value)) = pair.split_once('=') else {
                 return invalid("a parameter after \"?\" has no value");
             };
-            let (key, value) = (decode(key)?, decode(value)?);
-            match key.as_str() {
-                "host" => hosts = split_list(&value),
-                "port" => ports = split_list(&value),
-                key => parsed.set(key, &value)?,
+            match (decode(key)?.as_str(), decode(value)?.as_str()) {
+                // As JDBC has it.
+                ("ssl", "true") => parsed.take(&mut found, "sslmode", "require")?,
+                (key, value) => parsed.take(&mut found, key, value)?,
             }
         }
-        parsed.finish(&hosts, &ports)
+        parsed.add_service(&mut found)?;
+        parsed.finish(&found)
     }
 
     fn parse_pairs(text: &str) -> Result<Self, InvalidConnectionString> {
         let mut parsed = Self::default();
-        let (mut hosts, mut ports) = (Vec::new(), Vec::new());
+        let mut found = Servers::default();
         let mut rest = text.trim_start();
         while !rest.is_empty() {
             let Some((key, after)) = rest.split_once('=') else {
                 return invalid("it is neither a URI (postgres://host/dbname) nor pairs of key=value");
             };
             let (value, after) = take_value(after.trim_start())?;
-            match key.trim() {
-                "host" | "hostaddr" => hosts = split_list(&value),
-                "port" => ports = split_list(&value),
-                key => parsed.set(key, &value)?,
-            }
+            parsed.take(&mut found, key.trim(), &value)?;
             rest = after.trim_start();
         }
-        parsed.finish(&hosts, &ports)
+        parsed.add_service(&mut found)?;
+        parsed.finish(&found)
     }
 }
 
@@ -169,6 +341,9 @@ fn split_at_char(text: &str, separator: char) -> (&str, Option<&str>) {
 }
 
 fn split_list(text: &str) -> Vec<String> {
+    if text.is_empty() {
+        return Vec::new();
+    }
     text.split(',').map(|item| item.trim().to_owned()).collect()
 }
 
@@ -227,7 +402,6 @@ fn decode(text: &str) -> Result<String, InvalidConnectionString> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::SslMode;
     use super::*;
 
     fn parse(text: &str) -> ConnectionString {
@@ -255,6 +429,7 @@ mod tests {
         assert_eq!(uri.hosts.len(), 2);
         assert_eq!(uri.ssl.mode, SslMode::Prefer);
         assert_eq!(parse("host=a,b port=7").hosts[1].port, 7);
+        assert_eq!(parse("host=a sslrootcert=system").ssl.mode, SslMode::VerifyFull);
     }
 
     #[test]
@@ -279,6 +454,19 @@ mod tests {
             ("host=h password=secret user=a\0b", "code 0"),
             ("postgres://u:secret@[::1/d", "no \"]\""),
             ("host=h password='secret", "closing quote"),
+            ("host=h password=secret require_auth=scram-sha-256", "require_auth cannot be used"),
+            ("host=h password=secret target_session_attrs=standby", "as pg_autoctl writes"),
+            ("host=h password=secret sslcertmode=require", "sslcertmode=require"),
+            ("host=h password=secret ssl_min_protocol_version=SSLv3", "TLSv1.2"),
+            ("host=h ssl_min_protocol_version=TLSv1.3 ssl_max_protocol_version=TLSv1.2", "above"),
+            ("host=h password=secret sslrootcert=system sslmode=require", "sslmode=verify-full"),
+            ("host=h password=secret hostaddr=db1", "hostaddr is an IP address"),
+            ("host=a,b hostaddr=192.0.2.1 password=secret", "one address for each host"),
+            ("host=h password=secret keepalives_idle=soon", "keepalives_idle is a whole number"),
+            ("host=h password=secret connect_timeout=soon", "connect_timeout is a number"),
+            ("host=h password=secret load_balance_hosts=maybe", "disable or random"),
+            ("host=h password=secret sslsni=2", "sslsni is 0 or 1"),
+            ("host=h service=no-such-service", "no-such-service"),
             ("http", "neither a URI (postgres://host/dbname) nor pairs of key=value: \"http\""),
             ("", "host is missing"),
             ("host=a,b,c port=1,2 password=secret", "one port"),
@@ -286,6 +474,40 @@ mod tests {
             let message = text.parse::<ConnectionString>().expect_err(text).to_string();
             assert!(message.contains(why), "{message}");
             assert!(!message.contains("secret"), "{message}");
+        }
+    }
+
+    #[test]
+    fn what_libpq_takes_is_taken() {
+        for (uri, printed) in [
+            ("postgresql://h?ssl=true", "postgres://h:5432?sslmode=require"),
+            ("host=h requiressl=1", "postgres://h:5432?sslmode=require"),
+            ("hostaddr=192.0.2.1", "postgres://192.0.2.1:5432?hostaddr=192.0.2.1"),
+            (
+                "host=a,b hostaddr=192.0.2.1,192.0.2.2 port=1,2",
+                "postgres://a:1,b:2?hostaddr=192.0.2.1%2C192.0.2.2",
+            ),
+            ("host=h sslrootcert=system", "postgres://h:5432?sslmode=verify-full&sslrootcert=system"),
+            (
+                "host=h ssl_min_protocol_version=tlsv1.2 sslcertmode=disable sslsni=0 passfile=/p",
+                "postgres://h:5432?ssl_min_protocol_version=TLSv1.2&sslcertmode=disable&sslsni=0&passfile=/p",
+            ),
+            (
+                "postgres://h/d?load_balance_hosts=random&connect_timeout=0&keepalives=1&krbsrvname=x",
+                "postgres://h:5432/d?load_balance_hosts=random&keepalives=1&krbsrvname=x",
+            ),
+            ("host=h fallback_application_name=a", "postgres://h:5432?application_name=a"),
+            (
+                "host=h application_name=b fallback_application_name=a target_session_attrs=primary",
+                "postgres://h:5432?target_session_attrs=read-write&application_name=b",
+            ),
+            (
+                "host=h require_auth='' sslcertmode=allow sslsni=1 client_encoding=UTF8",
+                "postgres://h:5432?client_encoding=UTF8",
+            ),
+        ] {
+            assert_eq!(parse(uri).to_uri(), printed);
+            assert_eq!(parse(printed), parse(uri));
         }
     }
 }

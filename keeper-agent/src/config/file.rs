@@ -8,6 +8,7 @@ use ini::{EscapePolicy, Ini, ParseOption, WriteOption};
 use super::atomic_file;
 use super::error::ConfigError;
 use super::keys::{Access, HasKeys, Key};
+use super::limits::Unworkable;
 use super::values::Role;
 
 /// Reads the file; `None` when there is none.
@@ -63,6 +64,17 @@ pub(super) fn apply<C: HasKeys>(path: &Path, ini: &Ini, config: &mut C) -> Resul
         if text.is_some_and(|text| (key.read)(config, &text).is_err()) {
             return Err(ConfigError::NotSet { path: path.to_owned(), name: key.full_name() });
         }
+    }
+    replace_unworkable(path, config)
+}
+
+/// A file can have been edited to anything. The node goes on with the nearest that works, and says so.
+fn replace_unworkable<C: HasKeys>(path: &Path, config: &mut C) -> Result<(), ConfigError> {
+    let keys = C::keys();
+    for Unworkable { name, nearest, reason } in config.unworkable() {
+        tracing::warn!("{name} in \"{}\": {reason}; {nearest} is used instead", path.display());
+        let key = find(&keys, name)?;
+        (key.read)(config, &nearest).map_err(|reason| invalid(name, reason))?;
     }
     Ok(())
 }
@@ -130,7 +142,11 @@ pub(super) fn set<C: HasKeys>(config: &mut C, name: &str, value: &str) -> Result
         // The file cannot have them.
         return Err(invalid(name, "a value neither begins nor ends with a space"));
     }
-    (key.read)(config, value).map_err(|reason| invalid(name, reason))
+    (key.read)(config, value).map_err(|reason| invalid(name, reason))?;
+    match config.unworkable().into_iter().find(|unworkable| unworkable.name == name) {
+        Some(unworkable) => Err(invalid(name, unworkable.reason)),
+        None => Ok(()),
+    }
 }
 
 /// The shown value of a key.
@@ -186,7 +202,7 @@ mod tests {
         for (name, value) in [
             ("pg_autoctl.monitor", "postgres://u:s%20e#c;=\"'\\@h:1/d?sslmode=require"),
             ("replication.password", "a \"quoted\" = # ; 'one' \\n\\"),
-            ("timeout.network_partition_timeout", "1500ms"),
+            ("timeout.network_partition_timeout", "2500ms"),
             ("replication.backup_directory", "/somewhere else"),
             ("timeout.citus_coordinator_wait_timeout", "5"),
         ] {
@@ -195,7 +211,7 @@ mod tests {
         write(&config.paths.config, &config).expect("written");
         let again = reread(&config);
         assert_eq!(entries(&config, false), entries(&again, false));
-        assert_eq!(again.timeout.network_partition, Duration::from_millis(1500));
+        assert_eq!(again.timeout.network_partition, Duration::from_millis(2500));
         assert_eq!(again.monitor, config.monitor);
     }
 
@@ -230,7 +246,12 @@ mod tests {
             ("timeout.citus_coordinator_wait_max_retries", "many", "a number of tries"),
             ("postgresql.hba_level", "all", "none, minimal, lan"),
             ("timeout.network_partition_timeout", "soon", "not a time"),
+            ("timeout.network_partition_timeout", "0", "the least is 2 seconds"),
+            ("timeout.network_partition_timeout", "1999ms", "the least is 2 seconds"),
             ("replication.maximum_backup_rate", "10G", "100M"),
+            ("replication.maximum_backup_rate", "31k", "32k to 1024M"),
+            ("replication.maximum_backup_rate", "0", "32k to 1024M"),
+            ("replication.maximum_backup_rate", "1025M", "32k to 1024M"),
             ("replication.backup_directory", "here", "absolute"),
             ("pg_autoctl.monitor", "http://x", "connection string"),
             ("pg_autoctl.monitor", "", "disable monitor"),
@@ -240,5 +261,17 @@ mod tests {
             let message = set(&mut config, name, value).expect_err(name).to_string();
             assert!(message.contains(why), "{message}");
         }
+    }
+
+    #[test]
+    fn what_does_not_work_is_replaced_when_a_file_has_it() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut config = config(directory.path());
+        config.timeout.network_partition = Duration::ZERO;
+        config.replication.maximum_backup_rate = "2000M".to_owned();
+        write(&config.paths.config, &config).expect("written");
+        let again = reread(&config);
+        assert_eq!(again.timeout.network_partition, Duration::from_secs(2));
+        assert_eq!(again.replication.maximum_backup_rate, "1024M");
     }
 }

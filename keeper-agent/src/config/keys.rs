@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use pgaf_core::GroupId;
 
+use super::limits::{self, Unworkable};
 use super::node::{MonitorConfig, NodeConfig, PostgresConfig, SslConfig};
 use super::values::{HbaLevel, Role, parse_duration, print_duration};
 use crate::client::{ConnectionString, MASK, Secret};
@@ -62,6 +63,11 @@ impl<C> Key<C> {
 pub(super) trait HasKeys: Sized + 'static {
     /// Every key, in the order of the file.
     fn keys() -> Vec<Key<Self>>;
+
+    /// The keys whose values nothing works with.
+    fn unworkable(&self) -> Vec<Unworkable> {
+        Vec::new()
+    }
 }
 
 /// The parts that both configurations have.
@@ -169,12 +175,9 @@ fn absolute_file(text: &str) -> Result<Option<PathBuf>, String> {
 
 /// As pg_basebackup takes it: a number, with k or M.
 fn backup_rate(text: &str) -> Result<String, String> {
-    let digits = text.trim_end_matches(['k', 'M']);
-    let is_rate = digits.parse::<u32>().is_ok() && text.len() - digits.len() <= 1;
-    if is_rate {
-        Ok(text.to_owned())
-    } else {
-        Err(format!("\"{text}\" is not a rate per second like 100M or 512k"))
+    match limits::kilobytes(text) {
+        Some(_) => Ok(text.to_owned()),
+        None => Err(format!("\"{text}\" is not a rate per second like 100M or 512k")),
     }
 }
 
@@ -443,6 +446,10 @@ impl HasKeys for NodeConfig {
         keys.extend(timeout_keys());
         keys.extend(citus_keys());
         keys
+    }
+
+    fn unworkable(&self) -> Vec<Unworkable> {
+        limits::unworkable(self)
     }
 }
 

@@ -5,7 +5,7 @@
 
 pub mod atomic_file;
 pub mod init_file;
-pub mod orders;
+pub mod manual;
 pub mod pid_file;
 pub mod state;
 
@@ -14,6 +14,7 @@ mod file;
 #[cfg(test)]
 mod fuzz;
 mod keys;
+mod limits;
 mod node;
 mod paths;
 mod values;

@@ -127,6 +127,7 @@ impl SslConfig {
             cert: None,
             key: None,
             crl: self.crl_file.clone(),
+            ..SslOptions::default()
         }
     }
 }

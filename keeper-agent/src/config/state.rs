@@ -3,61 +3,13 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use pgaf_core::{Assignment, Epoch, GroupId, NodeId, ReplicationState};
-use serde::{Deserialize, Serialize};
+pub use pgaf_core::keeper::KeeperState;
+use serde::Deserialize;
 
 use super::atomic_file;
 
 /// The layout this program writes.
-pub const VERSION: u32 = 1;
-
-/// The content of the state file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KeeperState {
-    /// Of the layout: `VERSION`.
-    pub version: u32,
-    /// Our id, given by the monitor.
-    pub node: NodeId,
-    /// Our group.
-    pub group: GroupId,
-    /// The state that was last observed to hold.
-    pub reported: ReplicationState,
-    /// The assignment under which it was.
-    pub reported_epoch: Epoch,
-    /// What the monitor said last; or a person, while the monitor is disabled.
-    pub assignment: Option<Assignment>,
-    /// The monitor is disabled, and the keeper talks to none.
-    #[serde(default)]
-    pub has_left_monitor: bool,
-    /// Which start of the node's keeper the newest one was.
-    #[serde(default)]
-    pub keeper_start: u64,
-}
-
-impl KeeperState {
-    /// The state of a node that has just been registered.
-    pub const fn registered(node: NodeId, group: GroupId) -> Self {
-        Self {
-            version: VERSION,
-            node,
-            group,
-            reported: ReplicationState::Init,
-            reported_epoch: Epoch(0),
-            assignment: None,
-            has_left_monitor: false,
-            keeper_start: 0,
-        }
-    }
-
-    /// Leaves its monitor, or comes to one. What one monitor has numbered means nothing to another.
-    pub fn change_monitor(&mut self, has_left_monitor: bool) {
-        self.has_left_monitor = has_left_monitor;
-        self.reported_epoch = Epoch(0);
-        if let Some(assignment) = &mut self.assignment {
-            assignment.epoch = Epoch(0);
-        }
-    }
-}
+const VERSION: u32 = KeeperState::LAYOUT;
 
 /// A state file that cannot be used. It is never replaced by an empty one: that would forget who may be primary.
 #[derive(Debug, thiserror::Error)]
@@ -133,6 +85,8 @@ pub fn store(path: &Path, state: &KeeperState) -> Result<(), StateError> {
 
 #[cfg(test)]
 mod tests {
+    use pgaf_core::{GroupId, NodeId};
+
     use super::*;
 
     #[test]

@@ -2,42 +2,14 @@
 
 use std::time::Duration;
 
-use pgaf_core::{GroupId, NodeId, Peer, ReplicationState};
+use pgaf_core::{FormationNode, GroupId, NodeId, Peer};
 use tokio_postgres::Row;
 
 use super::connection::{MonitorConnection, column, parsed};
 use super::error::MonitorError;
 
-/// A node of any group of a formation.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FormationNode {
-    /// How to connect to it.
-    pub peer: Peer,
-    /// Its group; 0 is that of the coordinator.
-    pub group: GroupId,
-    /// What it should become.
-    pub goal: ReplicationState,
-    /// What it last said it is.
-    pub reported: ReplicationState,
-    /// The Citus cluster it belongs to.
-    pub cluster: String,
-}
-
-impl FormationNode {
-    /// It is told to accept writes, and does.
-    pub const fn writes(&self) -> bool {
-        self.goal.is_writer() && self.reported.is_writer()
-    }
-}
-
 /// It is read beside a report, whose answer must not wait for long: an older list does.
 const READ_DEADLINE: Duration = Duration::from_millis(500);
-
-/// The primary of the coordinator's group, when there is one that accepts writes.
-pub fn coordinator_of(nodes: &[FormationNode]) -> Option<&Peer> {
-    let coordinator = nodes.iter().find(|node| node.group == GroupId::COORDINATOR && node.writes());
-    coordinator.map(|node| &node.peer)
-}
 
 const NODES: &str = "SELECT nodeid, nodename, nodehost, nodeport, groupid, goalstate::text, reportedstate::text, \
      nodecluster FROM pgautofailover.node WHERE formationid = $1::text ORDER BY nodeid";

@@ -15,7 +15,6 @@ mod views;
 pub use branches::{KnownTimeline, NodeBranch, Remarks};
 pub use connection::{EXTENSION_VERSION, MonitorConnection};
 pub use error::MonitorError;
-pub use formation_nodes::{FormationNode, coordinator_of};
 pub use notifications::{Notification, Notifications, StateChange};
 pub use operations::FormationOptions;
 pub use overview::{FormationSummary, Overview, WatchedNode};

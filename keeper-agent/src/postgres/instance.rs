@@ -2,11 +2,11 @@
 
 use std::ops::Deref;
 
-use pgaf_core::keeper::Step;
+use pgaf_core::keeper::{Observation, Step, StopMode};
 use pgaf_core::message::{Peer, Position};
 
 use super::data::{checkpoint, start};
-use super::observe::{Observer, Sight};
+use super::observe::Observer;
 use super::replication::{admit, base_backup, follow, promote, rewind, synchronous_standby_names};
 use super::server::{InstanceConfig, LocalServer, PostgresError, stop};
 
@@ -43,7 +43,7 @@ impl Instance {
     }
 
     /// Looks at files and processes. `upstream` is whom the assignment says to follow.
-    pub async fn observe(&self, upstream: Option<&Peer>) -> Sight {
+    pub async fn observe(&self, upstream: Option<&Peer>) -> Observation {
         self.observer.lock().await.observe(&self.server, upstream).await
     }
 
@@ -77,13 +77,26 @@ impl Instance {
     ///
     /// # Errors
     /// The server does not run.
-    pub async fn tend(&self, peers: &[Peer], positions: &[Position]) -> Result<(), PostgresError> {
+    pub async fn maintain_peers(&self, peers: &[Peer], positions: &[Position]) -> Result<(), PostgresError> {
         let _one_at_a_time = self.executing.lock().await;
-        admit::tend(&self.server, peers, positions).await
+        admit::maintain(&self.server, peers, positions).await
     }
 
-    /// All nodes of the formation that are configured were let in.
-    pub fn admits_formation(&self) -> bool {
-        self.memory().admitted_hosts == self.config().formation_hosts
+    /// Stops the server as if it crashed, and waits for nothing else that is done to it.
+    ///
+    /// # Errors
+    /// A process of the server is still there.
+    pub async fn fence(&self) -> Result<(), PostgresError> {
+        stop::run(&self.server, StopMode::Immediate).await
+    }
+
+    /// Writes the settings, and has a running server take them over.
+    ///
+    /// # Errors
+    /// A file cannot be written, or the server cannot be told.
+    pub async fn apply_settings(&self) -> Result<(), PostgresError> {
+        let _one_at_a_time = self.executing.lock().await;
+        self.server.write_settings().await?;
+        self.server.reload().await
     }
 }

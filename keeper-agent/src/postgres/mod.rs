@@ -27,9 +27,8 @@ pub use configuration::{
 pub(crate) use configuration::{network_of, resolve};
 pub use data::{ClusterState, ControlData};
 pub use instance::Instance;
-pub use observe::Sight;
 pub(crate) use server::within;
 pub use server::{
-    BootTime, Exit, InstanceConfig, LocalServer, LocalSession, PostgresError, PostmasterStatus, ServerKind,
+    BootTime, InstanceConfig, LocalServer, LocalSession, PostgresError, PostmasterStatus, ServerKind,
     ServerSsl, SocketDir, local_address,
 };

@@ -48,7 +48,8 @@ fn test() -> ExitCode {
     let scenarios = scenario::all().into_iter().map(|scenario| {
         let reason = reason.clone();
         Trial::ignorable_test(scenario.name, move || {
-            match (reason, harness::lacks_citus(&(scenario.setup)())) {
+            let setup = (scenario.setup)();
+            match (reason.or_else(|| harness::lacks_older(&setup)), harness::lacks_citus(&setup)) {
                 (Some(reason), _) => Ok(Completion::ignored_with(reason)),
                 (None, Some(reason)) if harness::is_citus_required() => Err(reason.into()),
                 (None, Some(reason)) => Ok(Completion::ignored_with(reason)),
@@ -66,7 +67,8 @@ fn play(scenario: &Scenario) -> Result<(), Failed> {
         Failed::from(report)
     };
     let setup = (scenario.setup)();
-    let tools = Tools::ours_for(&setup).map_err(|error| failed(format!("{error:#}")))?;
+    let tools = if setup.is_older { Tools::older(scenario.name) } else { Tools::ours_for(&setup) };
+    let tools = tools.map_err(|error| failed(format!("{error:#}")))?;
     let mut cluster = Cluster::start(&tools, setup).map_err(|error| failed(format!("{error:#}")))?;
     (scenario.body)(&mut cluster).map_err(|error| failed(format!("{error:#}\n{}", cluster.dump())))
 }

@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 
 use keeper_agent::client::{Secret, SslOptions};
 use keeper_agent::config::{AuthMethod, HbaLevel};
-use keeper_agent::postgres::{Instance, InstanceConfig, ServerKind, ServerSsl, Sight, SocketDir};
+use keeper_agent::postgres::{Instance, InstanceConfig, ServerKind, ServerSsl, SocketDir};
 use libtest_mimic::Failed;
 use pgaf_core::id::NodeId;
-use pgaf_core::keeper::{Running, Server, Step, StopMode};
+use pgaf_core::keeper::{Observation, Running, Server, Step, StopMode};
 use pgaf_core::lsn::Lineage;
 use pgaf_core::message::Peer;
 use tempfile::TempDir;
@@ -256,7 +256,11 @@ impl Node {
     }
 
     /// Looks until what is seen is as wanted.
-    pub(crate) async fn until(&self, what: &str, is_so: impl Fn(&Sight) -> bool) -> Result<Sight, String> {
+    pub(crate) async fn until(
+        &self,
+        what: &str,
+        is_so: impl Fn(&Observation) -> bool,
+    ) -> Result<Observation, String> {
         let started = Instant::now();
         loop {
             let sight = self.observe(None).await;

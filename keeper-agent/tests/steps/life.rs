@@ -4,8 +4,8 @@ use std::fs;
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use keeper_agent::postgres::Exit;
 use nix::sys::signal::Signal;
+use pgaf_core::keeper::PostgresExit;
 use pgaf_core::keeper::{Server, Step, StopMode};
 
 use crate::bed::{Bed, Outcome, check, processes_of, signal};
@@ -97,7 +97,7 @@ async fn a_crash_is_noticed_at_once(bed: &Bed) -> Outcome {
     let node = bed.primary(1).await?;
     let killed = Instant::now();
     signal(node.postmaster_pid(), Signal::SIGKILL);
-    check(node.exited().await == Exit::Crashed, "crashed")?;
+    check(node.exited().await == PostgresExit::Crashed, "crashed")?;
     check(killed.elapsed() < Duration::from_millis(200), "at once")?;
     check(node.observe(None).await.observed.server == Server::Stopped, "seen as stopped")?;
     let again = tokio::time::timeout(Duration::from_millis(50), node.exited()).await;
@@ -129,7 +129,7 @@ async fn a_running_postmaster_is_adopted(bed: &Bed) -> Outcome {
     reborn.execute(&Step::StartPostgres).await?;
     check(node.postmaster_pid() == pid, "not started again")?;
     signal(pid, Signal::SIGKILL);
-    check(reborn.exited().await == Exit::Crashed, "its death is noticed")?;
+    check(reborn.exited().await == PostgresExit::Crashed, "its death is noticed")?;
     reborn.execute(&Step::StartPostgres).await?;
     let third = reborn.reborn();
     third.stop(StopMode::Fast).await?;

@@ -147,7 +147,7 @@ async fn names_are_in_force_after_a_restart_only_when_proven(bed: &Bed) -> Outco
 async fn a_frozen_standby_does_not_stream(bed: &Bed) -> Outcome {
     let primary = bed.primary(1).await?;
     let standby = bed.standby(2, &primary).await?;
-    let streams = |sight: &keeper_agent::postgres::Sight| {
+    let streams = |sight: &pgaf_core::keeper::Observation| {
         matches!(&sight.observed.server, Server::Running(running)
             if running.standbys.iter().any(|row| row.node == NodeId(2) && row.is_streaming))
     };
@@ -169,7 +169,7 @@ async fn a_silent_upstream_is_noticed(bed: &Bed) -> Outcome {
     let primary = bed.primary(1).await?;
     let standby = bed.standby(2, &primary).await?;
     let silence =
-        |sight: &keeper_agent::postgres::Sight| sight.upstream.map_or(0, |upstream| upstream.silent_ms);
+        |sight: &pgaf_core::keeper::Observation| sight.upstream.map_or(0, |upstream| upstream.silent_ms);
     let watched = Instant::now();
     while watched.elapsed() < Duration::from_secs(3) {
         let silent = silence(&standby.observe(None).await);

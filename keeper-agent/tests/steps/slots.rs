@@ -59,22 +59,22 @@ async fn a_standby_keeps_slots_and_moves_them_on(bed: &Bed) -> Outcome {
     for milliseconds in [0, 1, 3, 10] {
         let limit = Duration::from_millis(milliseconds);
         // Whether it got to its end in time does not matter.
-        let _ = tokio::time::timeout(limit, two.tend(&others, &at(Lsn::ZERO))).await;
+        let _ = tokio::time::timeout(limit, two.maintain_peers(&others, &at(Lsn::ZERO))).await;
     }
     for _ in 0..2 {
-        two.tend(&others, &at(Lsn::ZERO)).await?;
+        two.maintain_peers(&others, &at(Lsn::ZERO)).await?;
         check(two.running().await?.slots == [NodeId(1), NodeId(3)], "a slot for each")?;
     }
     let begin = reserved(&two, 3).await?;
     write_segments(&one, &two).await?;
     let behind = Lsn(begin.0 + 16);
-    two.tend(&others, &at(behind)).await?;
+    two.maintain_peers(&others, &at(behind)).await?;
     check(reserved(&two, 3).await? == behind, "where that node is")?;
     let oldest = async || two.ask("SELECT min(name) FROM pg_ls_waldir() WHERE name ~ '^[0-9A-F]{24}$'").await;
     let held = oldest().await?;
     let end = two.running().await?.lsn;
     for _ in 0..2 {
-        two.tend(&others, &at(end)).await?;
+        two.maintain_peers(&others, &at(end)).await?;
     }
     check(reserved(&two, 3).await? > Lsn(begin.0 + (16 << 20)), "and on")?;
     let redo: Lsn = two.ask("SELECT redo_lsn::text FROM pg_control_checkpoint()").await?.parse()?;
@@ -89,7 +89,7 @@ async fn a_standby_keeps_slots_and_moves_them_on(bed: &Bed) -> Outcome {
     })
     .await?;
     let held = reserved(&one, 3).await?;
-    one.tend(&peers(&[&two, &three]), &at(Lsn(end.0 + (64 << 20)))).await?;
+    one.maintain_peers(&peers(&[&two, &three]), &at(Lsn(end.0 + (64 << 20)))).await?;
     check(reserved(&one, 3).await? == held, "held for one that is away")?;
     // After a failover all can follow.
     one.stop(StopMode::Fast).await?;
@@ -111,7 +111,7 @@ async fn a_lost_slot_is_made_anew(bed: &Bed) -> Outcome {
     write_segments(&one, &two).await?;
     let query = "SELECT count(*)::text FROM pg_replication_slots WHERE wal_status = 'lost'";
     check(one.ask(query).await? == "1", "it is lost")?;
-    one.tend(&peers(&[&two, &three]), &[]).await?;
+    one.maintain_peers(&peers(&[&two, &three]), &[]).await?;
     check(one.ask(query).await? == "0", "and there again")?;
     check(one.running().await?.slots == [NodeId(2), NodeId(3)], "for each")?;
     // The checkpoint of a copy would lose the slot again before the copy streams.
@@ -133,10 +133,10 @@ async fn the_users_slots_are_left_alone(bed: &Bed) -> Outcome {
         .await
         .unwrap_or_default()
     };
-    two.tend(&peers(&[&one, &three]), &[]).await?;
-    two.tend(&peers(&[&one]), &[]).await?;
+    two.maintain_peers(&peers(&[&one, &three]), &[]).await?;
+    two.maintain_peers(&peers(&[&one]), &[]).await?;
     check(two.running().await?.slots == [NodeId(1)], "that of a node that is gone is dropped")?;
-    one.tend(&peers(&[&two, &three]), &[]).await?;
+    one.maintain_peers(&peers(&[&two, &three]), &[]).await?;
     one.sql("CREATE TABLE t ()").await?;
     two.catch_up(&one).await?;
     one.stop(StopMode::Immediate).await?;
@@ -196,7 +196,7 @@ async fn logical_slots_survive_a_failover_where_postgres_can(bed: &Bed) -> Outco
         .sql("SELECT pg_create_logical_replication_slot('decoding', 'pgoutput', false, false, true)")
         .await?;
     await_logical_slot(&primary, &standby).await?;
-    standby.tend(&peers(&[&primary]), &[]).await?;
+    standby.maintain_peers(&peers(&[&primary]), &[]).await?;
     primary.stop(StopMode::Fast).await?;
     standby.execute(&Step::Promote).await?;
     standby.sql("CREATE TABLE y ()").await?;
@@ -207,7 +207,7 @@ async fn logical_slots_survive_a_failover_where_postgres_can(bed: &Bed) -> Outco
     primary.execute(&Step::StartPostgres).await?;
     primary.await_stream().await?;
     for _ in 0..2 {
-        primary.tend(&peers(&[&standby]), &[]).await?;
+        primary.maintain_peers(&peers(&[&standby]), &[]).await?;
     }
     await_logical_slot(&standby, &primary).await
 }

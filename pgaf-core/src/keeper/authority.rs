@@ -30,7 +30,7 @@ impl Authority {
 
     /// The monitor answered a request that was sent then.
     pub fn answered(&mut self, sent: Moment) {
-        self.monitor = Some(sent);
+        self.monitor = self.monitor.max(Some(sent));
         self.has_failed = false;
         if self.needs_answer_after.is_some_and(|since| sent >= since) {
             self.needs_answer_after = None;
@@ -68,10 +68,9 @@ impl Authority {
         self.monitor.is_some_and(|sent| now.since(sent) < within)
     }
 
-    /// How long until both have been silent for the limit.
-    pub fn time_to_fence(&self, limit: Duration, now: Moment) -> Duration {
-        let left = |since: Moment| limit.saturating_sub(now.since(since));
-        self.monitor.map_or(Duration::ZERO, left).max(left(self.standbys))
+    /// When both will have been silent for the limit: a primary that waits for standbys must not serve after that.
+    pub fn ends(&self, limit: Duration) -> Moment {
+        self.monitor.map_or(self.standbys, |sent| sent.max(self.standbys)).after(limit)
     }
 
     /// For the plan without a monitor.

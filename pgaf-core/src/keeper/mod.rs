@@ -1,30 +1,39 @@
 //! The keeper: from what is observed of the local Postgres, and the goal, to the steps that reach it.
 //!
 //! [`plan`] is total: it has an answer for every goal in every situation, so there is no edge to be missing.
-//! [`plan_isolated`] takes its place while the monitor does not answer: [`Authority`] tells when, and [`Recall`] keeps
+//! [`plan_isolated`] takes its place while the monitor does not answer: [`Authority`] tells when, and [`Memory`] keeps
 //! what both have to remember. [`plan_unmonitored`] does while a person has disabled the monitor.
 
 mod authority;
 mod claim;
+mod engine;
 mod isolated;
+mod manual;
+mod memory;
 mod moment;
 mod numbering;
 pub mod observed;
-mod recall;
 mod recipe;
 mod routing;
+mod saved;
 pub mod step;
 
 pub use authority::Authority;
 pub use claim::epoch_to_report;
+pub use engine::{
+    CitusRole, Command, Ending, Engine, Event, LookId, Notice, Observation, Outcome, PostgresExit, Progress,
+    SaveId, Settings, Severity, Signal, StepId,
+};
 pub use isolated::{Silence, plan_isolated, plan_unmonitored};
+pub use manual::{GroupMember, ManualAssignment};
+pub use memory::Memory;
 pub use moment::Moment;
 pub use numbering::Numbering;
 pub use observed::{
-    Cluster, DataDirectory, Following, Memory, Observed, Receiver, Running, Server, StreamingStandby,
+    Cluster, DataDirectory, Following, Observed, Receiver, Running, Server, StreamingStandby,
 };
-pub use recall::Recall;
 pub use routing::{Hold, Route, Routing};
+pub use saved::KeeperState;
 pub use step::{Plan, Step, StopMode};
 
 use crate::message::Assignment;

@@ -12,10 +12,21 @@ impl Moment {
         Self(elapsed)
     }
 
+    /// How long after the clock began.
+    pub const fn since_boot(self) -> Duration {
+        self.0
+    }
+
     /// So much earlier; not before the clock began.
     #[must_use]
     pub const fn before(self, by: Duration) -> Self {
         Self(self.0.saturating_sub(by))
+    }
+
+    /// So much later.
+    #[must_use]
+    pub const fn after(self, by: Duration) -> Self {
+        Self(self.0.saturating_add(by))
     }
 
     /// How long after the other moment this is; zero when it is not.

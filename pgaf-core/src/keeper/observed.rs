@@ -2,12 +2,11 @@
 
 use crate::id::NodeId;
 use crate::lsn::{Lineage, Lsn, Timeline};
-use crate::message::Peer;
 
-use super::routing::Routing;
+use super::memory::Memory;
 
 /// Everything a plan may depend on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Observed {
     /// The files.
     pub data: DataDirectory,
@@ -21,25 +20,8 @@ pub struct Observed {
     pub memory: Memory,
 }
 
-/// What the keeper has done in this life of the server; empty after a restart of either.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Memory {
-    /// The peers that were let in last.
-    pub admitted: Option<Vec<Peer>>,
-    /// The local LSN at the moment when the present commit rule was first wanted: a standby that has flushed more
-    /// keeps up.
-    pub rule_wanted_since: Option<Lsn>,
-    /// The local LSN at the moment when the present `synchronous_standby_names` was first seen in force:
-    /// whatever was acknowledged under an older value is before it.
-    pub names_in_force_since: Option<Lsn>,
-    /// The present `synchronous_standby_names` was in force, with enough standbys up to that LSN.
-    pub is_quorum_confirmed: bool,
-    /// What the coordinator of a Citus formation was asked.
-    pub routing: Routing,
-}
-
 /// The state of PGDATA.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum DataDirectory {
     /// Not there, or empty.
     Missing,
@@ -52,7 +34,7 @@ pub enum DataDirectory {
 }
 
 /// What `pg_controldata` and the signal files say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Cluster {
     /// Equal on all nodes of a group.
     pub system_identifier: u64,
@@ -67,7 +49,7 @@ pub struct Cluster {
 }
 
 /// The local Postgres server.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Server {
     /// No postmaster.
     Stopped,
@@ -80,7 +62,7 @@ pub enum Server {
 }
 
 /// What a server that answers says of itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Running {
     /// `pg_is_in_recovery()`.
     pub is_in_recovery: bool,
@@ -108,7 +90,7 @@ pub struct Running {
 }
 
 /// Whom a standby is configured to receive from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Following {
     /// `host` of `primary_conninfo`.
     pub host: String,
@@ -117,7 +99,7 @@ pub struct Following {
 }
 
 /// The walreceiver.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Receiver {
     /// There is none.
     Absent,
@@ -128,7 +110,7 @@ pub enum Receiver {
 }
 
 /// A row of `pg_stat_replication` whose application_name is one of ours.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct StreamingStandby {
     /// Which node.
     pub node: NodeId,

@@ -4,7 +4,8 @@
 //! client that writes through the coordinator waits, and sees no error. All of this is best effort. A promotion never
 //! depends on it, and the coordinator's own keeper sets right what a candidate could not.
 
-use super::observed::{Memory, Observed, Server};
+use super::memory::Memory;
+use super::observed::{Observed, Server};
 use super::step::{Plan, Step};
 use crate::message::{Assignment, Peer};
 use crate::state::ReplicationState as State;

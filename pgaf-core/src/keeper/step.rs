@@ -6,7 +6,7 @@ use crate::id::{Epoch, NodeId};
 use crate::message::Peer;
 
 /// One thing the keeper does to its node.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Step {
     /// Write dirty buffers while writes still go on, so that the stop that follows is short.
     Checkpoint,
@@ -68,7 +68,7 @@ impl Step {
 }
 
 /// How `StopPostgres` stops; each escalates to the next when it takes too long.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum StopMode {
     /// Roll back, shut down cleanly, with all WAL sent to the standbys.
     Fast,
@@ -77,7 +77,7 @@ pub enum StopMode {
 }
 
 /// What to do next.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Plan {
     /// The goal holds.
     Reached,

@@ -477,10 +477,8 @@ fn a_quorum_is_confirmed_only_with_all_that_was_acknowledged_before() {
                 is_rewind_hopeless: false,
                 memory: Memory {
                     admitted: Some(vec![peer()]),
-                    rule_wanted_since: None,
                     names_in_force_since: since.map(Lsn),
-                    is_quorum_confirmed: false,
-                    routing: Routing::default(),
+                    ..Memory::default()
                 },
             },
         )

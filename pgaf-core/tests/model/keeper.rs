@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use pgaf_core::keeper::{
-    Authority, Cluster, DataDirectory, Following, Moment, Numbering, Observed, Plan, Recall, Receiver,
+    Authority, Cluster, DataDirectory, Following, Memory, Moment, Numbering, Observed, Plan, Receiver,
     Running, StreamingStandby, epoch_to_report,
 };
 use pgaf_core::{
@@ -30,7 +30,7 @@ pub(crate) struct Keeper {
     pub(crate) reported_epoch: Epoch,
     pub(crate) assignment: Option<Assignment>,
     pub(crate) authority: Authority,
-    pub(crate) recall: Recall,
+    pub(crate) recall: Memory,
     /// Goes on in the next process: nothing depends on where a process begins but that it is higher.
     pub(crate) numbering: Numbering,
 }
@@ -43,7 +43,7 @@ impl Keeper {
             reported_epoch: Epoch(0),
             assignment: None,
             authority: Authority::new(NOW),
-            recall: Recall::default(),
+            recall: Memory::default(),
             numbering: Numbering::of_start(0),
         }
     }
@@ -51,13 +51,13 @@ impl Keeper {
     pub(crate) fn restart(&mut self) {
         self.is_up = true;
         self.authority = Authority::new(NOW);
-        self.recall = Recall::default();
+        self.recall = Memory::default();
     }
 
     pub(crate) fn die(&mut self) {
         self.is_up = false;
         self.authority = Authority::new(NOW);
-        self.recall = Recall::default();
+        self.recall = Memory::default();
     }
 
     /// A look at the server: remembers what the agent remembers, and says what to do.
@@ -76,7 +76,7 @@ impl Keeper {
             self.authority.standbys_seen(NOW);
         }
         self.recall.wants(&assignment, &observed.server);
-        let observed = Observed { memory: self.recall.memory(), ..observed };
+        let observed = Observed { memory: self.recall.clone(), ..observed };
         self.authority.plan(&assignment, &observed, FENCE_AFTER, NOW)
     }
 
@@ -94,7 +94,7 @@ impl Keeper {
             .assignment
             .as_ref()
             .is_some_and(|assignment| assignment.goal.is_writer() && assignment.commit_rule.is_synchronous());
-        is_concerned && server.mode == Mode::Writer && self.authority.time_to_fence(FENCE_AFTER, NOW) < TICK
+        is_concerned && server.mode == Mode::Writer && self.authority.ends(FENCE_AFTER) < NOW.after(TICK)
     }
 
     /// What it would report now.

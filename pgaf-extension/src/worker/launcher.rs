@@ -9,7 +9,7 @@ use pgrx::bgworkers::{
 use pgrx::prelude::*;
 use pgrx::{IntoDatum, pg_sys};
 
-use super::{RESTART_AFTER, session};
+use super::{LIBRARY, RESTART_AFTER, session};
 use crate::{gucs, lock};
 
 /// The process. Postgres calls it by this name.
@@ -77,7 +77,7 @@ fn find_database(name: &CStr) -> Option<pg_sys::Oid> {
 /// `None` when all of `max_worker_processes` run: it is tried again.
 fn start_worker(database: pg_sys::Oid) -> Option<DynamicBackgroundWorker> {
     BackgroundWorkerBuilder::new("pgautofailover worker")
-        .set_library("pgautofailover")
+        .set_library(LIBRARY)
         .set_function("pgautofailover_worker_main")
         .enable_spi_access()
         .set_argument(database.into_datum())

@@ -7,6 +7,7 @@
 
 mod groups;
 mod launcher;
+mod names;
 mod probe;
 mod prober;
 mod session;
@@ -19,10 +20,14 @@ use pgrx::bgworkers::BackgroundWorkerBuilder;
 /// How soon Postgres starts the launcher again when it has died, and the launcher the worker.
 const RESTART_AFTER: Duration = Duration::from_secs(1);
 
+/// The file in which Postgres finds this code. Its name is not that of 2.x, whose library a server that was started before
+/// an upgrade still loads.
+const LIBRARY: &str = "pgautofailover3";
+
 /// Asks the postmaster for the launcher.
 pub(crate) fn register() {
     BackgroundWorkerBuilder::new("pgautofailover launcher")
-        .set_library("pgautofailover")
+        .set_library(LIBRARY)
         .set_function("pgautofailover_launcher_main")
         .enable_spi_access()
         .set_restart_time(Some(RESTART_AFTER))

@@ -6,54 +6,48 @@
 //! answers nothing does not.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use hickory_resolver::TokioResolver;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
+
+use super::names::Names;
 
 /// Length 8 and the code of a GSSENCRequest.
 const REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 48];
 
-/// Where to probe, and where that was the last time.
+/// Where to probe.
 pub(super) struct Address {
     host: String,
     port: u16,
-    // Used when the name service does not answer: its loss is not the loss of the node.
-    last_known: Vec<IpAddr>,
+    names: Names,
 }
 
 impl Address {
-    pub(super) const fn new(host: String, port: u16) -> Self {
-        Self { host, port, last_known: Vec::new() }
+    pub(super) const fn new(host: String, port: u16, names: Names) -> Self {
+        Self { host, port, names }
     }
 
     /// Connects, asks, and waits for a byte, within the limit.
-    pub(super) async fn answers(&mut self, limit: Duration) -> bool {
-        matches!(timeout(limit, self.ask()).await, Ok(Ok(())))
+    pub(super) async fn answers(&self, limit: Duration) -> bool {
+        timeout(limit, self.ask()).await.unwrap_or(false)
     }
 
-    async fn ask(&mut self) -> io::Result<()> {
-        let mut last = io::Error::from(io::ErrorKind::NotFound);
-        for ip in self.resolve().await {
-            match ask_at(SocketAddr::new(ip, self.port)).await {
-                Ok(()) => return Ok(()),
-                Err(error) => last = error,
+    /// Asks at all addresses of the host at once: one that is silent does not take the time of the others.
+    async fn ask(&self) -> bool {
+        let mut questions = JoinSet::new();
+        for ip in self.names.addresses(&self.host).await {
+            questions.spawn(ask_at(SocketAddr::new(ip, self.port)));
+        }
+        while let Some(answer) = questions.join_next().await {
+            if matches!(answer, Ok(Ok(()))) {
+                return true;
             }
         }
-        Err(last)
-    }
-
-    async fn resolve(&mut self) -> Vec<IpAddr> {
-        if let Ok(ip) = self.host.parse() {
-            return vec![ip];
-        }
-        if let Some(found) = look_up(&self.host).await {
-            self.last_known = found;
-        }
-        self.last_known.clone()
+        false
     }
 }
 
@@ -64,12 +58,4 @@ async fn ask_at(address: SocketAddr) -> io::Result<()> {
         Ok(_) => Ok(()),
         Err(error) => Err(error),
     }
-}
-
-/// Asks the hosts file and the name servers, as they are configured now.
-async fn look_up(host: &str) -> Option<Vec<IpAddr>> {
-    let resolver = TokioResolver::builder_tokio().ok()?.build();
-    let found = resolver.lookup_ip(host).await.ok()?;
-    let addresses: Vec<IpAddr> = found.iter().collect();
-    (!addresses.is_empty()).then_some(addresses)
 }

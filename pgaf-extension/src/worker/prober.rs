@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::names::Names;
 use super::probe::Address;
 use crate::gucs::Probing;
 
@@ -32,6 +33,7 @@ pub(super) struct Target {
 pub(super) struct Prober {
     runtime: Runtime,
     settings: watch::Sender<Probing>,
+    names: Names,
     tasks: HashMap<Target, JoinHandle<()>>,
     sender: mpsc::UnboundedSender<Verdict>,
     verdicts: mpsc::UnboundedReceiver<Verdict>,
@@ -42,7 +44,8 @@ impl Prober {
         let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
         let (sender, verdicts) = mpsc::unbounded_channel();
         let settings = watch::Sender::new(settings);
-        Ok(Self { runtime, settings, tasks: HashMap::new(), sender, verdicts })
+        let (names, tasks) = (Names::default(), HashMap::new());
+        Ok(Self { runtime, settings, names, tasks, sender, verdicts })
     }
 
     /// From the next round on.
@@ -66,8 +69,10 @@ impl Prober {
         let period = self.settings.borrow().period;
         for (place, target) in (0_u32..).zip(new) {
             let begin_after = period * place / count;
-            let task =
-                watch_node(target.clone(), begin_after, self.settings.subscribe(), self.sender.clone());
+            let node = target.node;
+            let address = Address::new(target.host.clone(), target.port, self.names.clone());
+            let (settings, sender) = (self.settings.subscribe(), self.sender.clone());
+            let task = watch_node(node, address, begin_after, settings, sender);
             self.tasks.insert(target, self.runtime.spawn(task));
         }
     }
@@ -96,17 +101,17 @@ impl Prober {
 
 /// Rounds of probes of one node, for ever.
 async fn watch_node(
-    target: Target,
+    node: NodeId,
+    address: Address,
     begin_after: Duration,
     settings: watch::Receiver<Probing>,
     verdicts: mpsc::UnboundedSender<Verdict>,
 ) {
-    let mut address = Address::new(target.host, target.port);
     sleep(begin_after).await;
     loop {
         let probing = *settings.borrow();
-        let health = round(&mut address, probing).await;
-        if verdicts.send(Verdict { node: target.node, health }).is_err() {
+        let health = round(&address, probing).await;
+        if verdicts.send(Verdict { node, health }).is_err() {
             return;
         }
         sleep(probing.period).await;
@@ -114,7 +119,7 @@ async fn watch_node(
 }
 
 /// Good at the first answer, bad when no attempt has one.
-async fn round(address: &mut Address, probing: Probing) -> Health {
+async fn round(address: &Address, probing: Probing) -> Health {
     for attempt in 0..=probing.max_retries {
         if attempt > 0 {
             sleep(probing.retry_delay).await;

@@ -13,8 +13,10 @@ use crate::client::describe;
 use crate::config::init_file::{self, Progress};
 use crate::config::{Config, MonitorConfig, Paths};
 use crate::exit::Exit;
+use crate::monitor::EXTENSION_VERSION;
 use crate::monitor_server::{self, NODE_ROLE};
 use crate::postgres::{Instance, LocalSession};
+use crate::upgrade;
 
 /// The owner of the monitor's database.
 const OWNER: &str = "autoctl";
@@ -92,22 +94,21 @@ async fn complete(instance: &Instance, config: &MonitorConfig) -> CliResult {
     instance.ensure_database(dbname, OWNER).await.map_err(failed)?;
     let session = instance.session(dbname).await.map_err(failed)?;
     make_extension(&session).await?;
+    upgrade::bring_up_to_date(&session).await?;
     instance.ensure_role(NODE_ROLE, Default::default(), None).await.map_err(failed)
 }
 
 async fn make_extension(session: &LocalSession) -> CliResult {
-    let statements =
-        ["CREATE EXTENSION IF NOT EXISTS pgautofailover CASCADE", "ALTER EXTENSION pgautofailover UPDATE"];
-    for statement in statements {
-        session.batch_execute(statement).await.map_err(|error| {
-            CliError::new(
-                Exit::ExtensionMissing,
-                format!(
-                    "the extension pgautofailover cannot be made: {}; is it installed for this Postgres, and in the same version as pg_autoctl?",
-                    describe(&error)
-                ),
-            )
-        })?;
-    }
-    Ok(())
+    // The default version is that of 2.x while a monitor of 2.x runs on this machine.
+    let statement =
+        format!("CREATE EXTENSION IF NOT EXISTS pgautofailover VERSION '{EXTENSION_VERSION}' CASCADE");
+    session.batch_execute(&statement).await.map_err(|error| {
+        CliError::new(
+            Exit::ExtensionMissing,
+            format!(
+                "the extension pgautofailover cannot be made: {}; is it installed for this Postgres, and in the same version as pg_autoctl?",
+                describe(&error)
+            ),
+        )
+    })
 }

@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use nix::unistd::{Uid, User};
 use pgaf_core::keeper::{Step, StopMode};
 use tokio::time::{Instant, sleep};
 use tokio_postgres::error::SqlState;
@@ -19,6 +18,7 @@ use crate::config::{
 };
 use crate::exit::Exit;
 use crate::postgres::{Instance, PostgresError};
+use crate::user;
 
 /// How long a server that was started may take to accept connections.
 const STARTED_WITHIN: Duration = Duration::from_secs(60);
@@ -97,14 +97,10 @@ impl Plan {
         postgres.listen_addresses.clone_from(&self.listen_addresses);
         postgres.auth_method = self.auth_method;
         postgres.hba_level = self.hba_level;
-        postgres.username = current_user();
+        // The user who makes a cluster is its superuser, as with initdb.
+        postgres.username = user::name().unwrap_or_else(|| "postgres".to_owned());
         postgres.host = socket_directory();
     }
-}
-
-/// The user who makes a cluster is its superuser, as with initdb.
-fn current_user() -> String {
-    User::from_uid(Uid::effective()).ok().flatten().map_or_else(|| "postgres".to_owned(), |user| user.name)
 }
 
 fn socket_directory() -> Option<String> {
@@ -218,7 +214,7 @@ pub(super) fn take_back(paths: &Paths, pgdata: &Path, before: Before) {
 /// An error of the local Postgres, as the command's.
 pub(super) fn failed(error: PostgresError) -> CliError {
     let message = error.to_string();
-    let is_library_missing = message.contains("could not access file \"pgautofailover\"");
+    let is_library_missing = message.contains("could not access file \"pgautofailover3\"");
     if is_library_missing {
         return CliError::new(
             Exit::ExtensionMissing,

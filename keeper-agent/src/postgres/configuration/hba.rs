@@ -10,8 +10,10 @@ use std::time::Duration;
 
 use pgaf_core::message::Peer;
 
+use crate::client;
 use crate::config::{AuthMethod, HbaLevel};
 use crate::postgres::server::{InstanceConfig, PostgresError, SocketDir, files};
+use crate::user;
 
 use super::conninfo::REPLICATION_ROLE;
 use super::network;
@@ -136,7 +138,7 @@ fn keeper_entries(config: &InstanceConfig, is_gated: bool) -> Vec<String> {
     match config.socket_dir {
         SocketDir::Nowhere => vec![format!("host {database} {user} samehost trust")],
         _ => {
-            let is_same_name = network::user_name().is_some_and(|name| name == config.superuser);
+            let is_same_name = user::name().is_some_and(|name| name == config.superuser);
             let is_strict = is_same_name && config.auth != AuthMethod::Trust;
             let method = if is_strict { "peer" } else { "trust" };
             vec![format!("local {database} {user} {method}")]
@@ -163,9 +165,12 @@ impl PeerEntries {
     }
 
     fn add(&mut self, host: &str, addresses: &Addresses, line_for: impl Fn(&str) -> String) {
-        self.lines.extend(addresses.given.iter().map(|address| line_for(address)));
-        let resolved = addresses.resolved.iter();
-        self.lines.extend(resolved.map(|address| line_for(address) + &comment(host)));
+        match addresses {
+            Addresses::Given(address) => self.lines.push(line_for(address)),
+            Addresses::Resolved(found) => {
+                self.lines.extend(found.iter().map(|address| line_for(address) + &comment(host)));
+            }
+        }
     }
 }
 
@@ -255,32 +260,35 @@ fn host_line(
     format!("{kind} {database} {user} {address} {method}")
 }
 
-/// A name is written as it is, and as what it resolves to now: Postgres takes a name only when the client's address
-/// resolves back to it, which many networks do not provide.
-struct Addresses {
-    given: Vec<String>,
-    resolved: Vec<String>,
+/// What stands for a host. A name is never written: for each one, Postgres would ask the name service about every
+/// client that connects, whoever that is, and would keep all of them waiting when it does not answer. So its addresses
+/// are written, and looked at again.
+enum Addresses {
+    /// It is an address, or a network.
+    Given(String),
+    /// What the name resolves to now, if anything.
+    Resolved(Vec<String>),
 }
 
 impl Addresses {
-    fn is_unresolved(&self) -> bool {
-        self.resolved.is_empty() && self.given.iter().any(|given| given.starts_with('"'))
+    const fn is_unresolved(&self) -> bool {
+        matches!(self, Self::Resolved(found) if found.is_empty())
     }
 
     fn into_all(self) -> Vec<String> {
-        [self.given, self.resolved].concat()
+        match self {
+            Self::Given(address) => vec![address],
+            Self::Resolved(found) => found,
+        }
     }
 }
 
 async fn addresses(host: &str) -> Addresses {
     if host.contains('/') || host.parse::<IpAddr>().is_ok() {
-        return Addresses { given: vec![with_bits(host)], resolved: Vec::new() };
+        return Addresses::Given(with_bits(host));
     }
     let resolved = resolve(host).await;
-    Addresses {
-        given: vec![quote(host)],
-        resolved: resolved.iter().map(|address| with_bits(&address.to_string())).collect(),
-    }
+    Addresses::Resolved(resolved.iter().map(|address| with_bits(&address.to_string())).collect())
 }
 
 fn with_bits(address: &str) -> String {
@@ -291,22 +299,15 @@ fn with_bits(address: &str) -> String {
     }
 }
 
-/// The addresses of a host name now; none when it does not resolve in time.
+/// The addresses of a host name, in order; none when nobody knows any.
 pub(crate) async fn resolve(host: &str) -> Vec<IpAddr> {
-    let lookup = tokio::net::lookup_host((host, 0));
-    match tokio::time::timeout(RESOLVE_DEADLINE, lookup).await {
-        Ok(Ok(found)) => {
-            let mut found: Vec<IpAddr> = found.map(|socket| socket.ip()).collect();
+    match client::addresses(host, RESOLVE_DEADLINE).await {
+        Ok(mut found) => {
             found.sort_unstable();
-            found.dedup();
             found
         }
-        Ok(Err(error)) => {
-            tracing::warn!("host name \"{host}\" does not resolve: {error}");
-            Vec::new()
-        }
-        Err(_) => {
-            tracing::warn!("host name \"{host}\" does not resolve in time");
+        Err(error) => {
+            tracing::warn!("{error}");
             Vec::new()
         }
     }

@@ -6,6 +6,7 @@ mod network;
 pub(super) mod hba;
 pub(super) mod settings;
 
+mod alter_system;
 mod certificate;
 mod roles;
 

@@ -4,12 +4,6 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use nix::ifaddrs::getifaddrs;
 use nix::sys::socket::SockaddrStorage;
-use nix::unistd::{User, geteuid};
-
-/// The name of the user we run as.
-pub(crate) fn user_name() -> Option<String> {
-    User::from_uid(geteuid()).ok().flatten().map(|user| user.name)
-}
 
 /// The network, as `address/bits`, of the interface that has this address.
 pub(crate) fn network_of(address: IpAddr) -> Option<String> {

@@ -15,11 +15,16 @@ use super::conninfo;
 pub const SETTINGS_FILE: &str = "postgresql-auto-failover.conf";
 /// The included file with what a standby receives from.
 pub const STANDBY_FILE: &str = "postgresql-auto-failover-standby.conf";
+/// The included file with those settings of pg_auto_failover 2.x that are not ours.
+const FILE_OF_2X: &str = "postgresql-auto-failover-2.conf";
 
 /// Our own setting, by which a session sees that the server runs gated.
 pub(crate) const GATE_SETTING: &str = "pg_autoctl.gated";
 
 const SYNC_SETTING: &str = "sync_replication_slots";
+
+/// The extension's library. Its name is not that of 2.x.
+const MONITOR_LIBRARY: &str = "pgautofailover3";
 
 const HEADER: &str = "# Written by pg_autoctl, which overwrites what is changed here.\n";
 
@@ -54,7 +59,12 @@ impl Changing {
 pub(crate) fn write(config: &InstanceConfig, changing: &Changing) -> Result<(), PostgresError> {
     let pgdata = &config.pgdata;
     let major = version::of_data(pgdata)?;
-    files::replace(&pgdata.join(SETTINGS_FILE), render(config, changing, major).as_bytes(), 0o600)?;
+    let settings = render(config, changing, major);
+    let present = files::read_if_there(&pgdata.join(SETTINGS_FILE))?;
+    if let Some(others) = present.and_then(|present| others_of_2x(&present, &settings)) {
+        files::replace(&pgdata.join(FILE_OF_2X), others.as_bytes(), 0o600)?;
+    }
+    files::replace(&pgdata.join(SETTINGS_FILE), settings.as_bytes(), 0o600)?;
     let standby = pgdata.join(STANDBY_FILE);
     if files::read_if_there(&standby)?.is_none() {
         files::replace(&standby, HEADER.as_bytes(), 0o600)?;
@@ -66,7 +76,13 @@ pub(crate) fn write(config: &InstanceConfig, changing: &Changing) -> Result<(), 
             main.display()
         )));
     };
-    if let Some(content) = with_includes(&content) {
+    let has_others = pgdata.join(FILE_OF_2X).exists();
+    let included: Vec<&str> = if has_others {
+        vec![SETTINGS_FILE, FILE_OF_2X, STANDBY_FILE]
+    } else {
+        vec![SETTINGS_FILE, STANDBY_FILE]
+    };
+    if let Some(content) = with_includes(&content, &included) {
         files::replace(&main, content.as_bytes(), 0o600)?;
     }
     Ok(())
@@ -91,15 +107,33 @@ pub(crate) fn write_standby(config: &InstanceConfig, upstream: Option<&Peer>) ->
 }
 
 /// The content with our include lines on top; `None` when they are there.
-fn with_includes(content: &str) -> Option<String> {
-    let include = |file: &str| format!("include '{file}'");
-    let missing: Vec<String> = [SETTINGS_FILE, STANDBY_FILE]
-        .into_iter()
-        .map(include)
+fn with_includes(content: &str, files: &[&str]) -> Option<String> {
+    let missing: Vec<String> = files
+        .iter()
+        .map(|file| format!("include '{file}'"))
         .filter(|line| !content.lines().any(|present| present.trim_start().starts_with(line.as_str())))
         .map(|line| format!("{line} # added by pg_autoctl\n"))
         .collect();
     (!missing.is_empty()).then(|| missing.concat() + content)
+}
+
+/// What pg_auto_failover 2.x has set in the file of the same name and we do not set: memory that it has reckoned, for
+/// example, which a server must not lose when it starts again. `None` when the file is ours.
+fn others_of_2x(present: &str, ours: &str) -> Option<String> {
+    let name = |line: &str| line.split_once('=').map(|(name, _)| name.trim().to_owned());
+    if present.starts_with(HEADER) {
+        return None;
+    }
+    let is_ours = |line: &str| {
+        name(line).is_some_and(|of_line| ours.lines().any(|our| name(our).is_some_and(|our| our == of_line)))
+    };
+    let others = present
+        .lines()
+        .filter(|line| !line.trim_start().starts_with('#') && name(line).is_some() && !is_ours(line));
+    let others: String = others.map(|line| format!("{line}\n")).collect();
+    (!others.is_empty()).then(|| {
+        format!("# Settings that pg_auto_failover 2.x made for this server. They are yours now.\n{others}")
+    })
 }
 
 fn render(config: &InstanceConfig, changing: &Changing, major: Option<u32>) -> String {
@@ -115,7 +149,7 @@ fn render(config: &InstanceConfig, changing: &Changing, major: Option<u32>) -> S
             }
             lines.set(GATE_SETTING, if changing.is_gated { "on" } else { "off" });
         }
-        ServerKind::Monitor => lines.set("shared_preload_libraries", "pgautofailover"),
+        ServerKind::Monitor => lines.set("shared_preload_libraries", MONITOR_LIBRARY),
     }
     for (name, value) in &config.extra_settings {
         lines.set(name, value);
@@ -217,7 +251,7 @@ fn quote(value: &str) -> String {
     format!("'{}'", value.replace('\\', "\\\\").replace('\'', "''"))
 }
 
-fn unquote(value: &str) -> String {
+pub(super) fn unquote(value: &str) -> String {
     let inner = value.trim();
     let inner = inner.strip_prefix('\'').unwrap_or(inner);
     let inner = inner.strip_suffix('\'').unwrap_or(inner);
@@ -263,7 +297,18 @@ mod tests {
     }
 
     #[test]
+    fn settings_of_2x_that_are_not_ours_stay() {
+        let ours = format!("{HEADER}port = '5432'\nwal_level = 'replica'\n");
+        let theirs =
+            "# Settings by pg_auto_failover\nport = 5432\nwal_level = 'logical'\nshared_buffers = '6 GB'\n";
+        let kept = others_of_2x(theirs, &ours).expect("settings");
+        assert!(kept.ends_with("now.\nshared_buffers = '6 GB'\n"), "{kept}");
+        assert_eq!(others_of_2x(&ours, &ours), None);
+    }
+
+    #[test]
     fn includes_come_first_and_once() {
+        let with_includes = |content: &str| with_includes(content, &[SETTINGS_FILE, STANDBY_FILE]);
         let first = with_includes("port = 1\n").expect("missing");
         assert_eq!(
             first,

@@ -97,9 +97,9 @@ impl Contacts {
         self.standbys.get(&walsender).is_some_and(|heard| heard.at.elapsed() < FRESH)
     }
 
-    /// How long ago as many standbys as a commit waits for had replied.
-    pub(crate) fn quorum_silence(&self) -> Option<Duration> {
-        self.quorum.map(BootTime::elapsed)
+    /// When as many standbys as a commit waits for had last replied.
+    pub(crate) const fn quorum_contact(&self) -> Option<BootTime> {
+        self.quorum
     }
 
     /// It has streamed at every look for a while. A node whose history is another's streams for moments, too.

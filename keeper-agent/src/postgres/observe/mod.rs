@@ -9,4 +9,3 @@ mod listening;
 mod observer;
 
 pub(super) use observer::Observer;
-pub use observer::Sight;

@@ -6,8 +6,8 @@ use std::os::unix::fs::MetadataExt as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pgaf_core::keeper::{Cluster, DataDirectory, Observed, Server};
-use pgaf_core::lsn::{Lsn, Timeline, TimelineHistory};
+use pgaf_core::keeper::{Cluster, DataDirectory, Observation, Observed, Server};
+use pgaf_core::lsn::{Timeline, TimelineHistory};
 use pgaf_core::message::{Peer, Upstream};
 
 use crate::postgres::data::{
@@ -22,23 +22,6 @@ use super::running::{Answer, Context};
 
 /// While the server runs, its control file changes often, and little of it is needed.
 const CONTROL_REFRESH: Duration = Duration::from_secs(10);
-
-/// Everything that is seen at one moment.
-#[derive(Clone, Debug)]
-pub struct Sight {
-    /// What a plan depends on.
-    pub observed: Observed,
-    /// What a standby knows of its upstream; `None` for one that is not in recovery.
-    pub upstream: Option<Upstream>,
-    /// How long ago a standby that commits wait for has replied; `None` when none has since this keeper started.
-    pub quorum_contact: Option<Duration>,
-    /// How the standbys are replicated to, for people to read; may be empty.
-    pub sync_state: String,
-    /// Where the last record begins of a primary that was shut down cleanly and does not run.
-    pub shutdown_lsn: Option<Lsn>,
-    /// The history of the timeline it is on, as far as its files tell.
-    pub history: Option<TimelineHistory>,
-}
 
 /// What is kept between two looks.
 #[derive(Default)]
@@ -72,7 +55,7 @@ enum Files {
 }
 
 impl Observer {
-    pub(crate) async fn observe(&mut self, instance: &LocalServer, upstream: Option<&Peer>) -> Sight {
+    pub(crate) async fn observe(&mut self, instance: &LocalServer, upstream: Option<&Peer>) -> Observation {
         let config = instance.config();
         let postmaster = instance.postmaster().unwrap_or_else(|error| {
             tracing::error!("{error}");
@@ -98,7 +81,7 @@ impl Observer {
         let is_rewind_hopeless = found.needs_copy
             || upstream.is_some_and(|peer| instance.memory().hopeless_rewind_to == Some(peer.node));
         let is_shut_down = server == Server::Stopped && matches!(data, DataDirectory::Present(_));
-        Sight {
+        Observation {
             shutdown_lsn: control.and_then(|control| control.end_of_primary()).filter(|_| is_shut_down),
             history,
             observed: Observed {
@@ -112,7 +95,8 @@ impl Observer {
                 .as_ref()
                 .filter(|answer| answer.is_in_recovery)
                 .map(|answer| self.upstream(answer)),
-            quorum_contact: self.contacts.quorum_silence(),
+            quorum_contact: self.contacts.quorum_contact().map(BootTime::moment),
+            copied_percent: instance.progress(),
             sync_state: answer.map(|answer| answer.sync_state()).unwrap_or_default(),
         }
     }

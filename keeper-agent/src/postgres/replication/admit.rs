@@ -24,15 +24,14 @@ pub(crate) async fn run(server: &LocalServer, peers: &[Peer]) -> Result<(), Post
         // Even when the file was right already: who wrote it may have been interrupted before the server was told.
         server.reload().await?;
     }
-    server.memory().admitted_hosts.clone_from(&config.formation_hosts);
     if !is_running {
         return Ok(());
     }
-    tend(server, peers, &[]).await
+    maintain(server, peers, &[]).await
 }
 
 /// Slots and password, on a running server.
-pub(crate) async fn tend(
+pub(crate) async fn maintain(
     server: &LocalServer,
     peers: &[Peer],
     positions: &[Position],

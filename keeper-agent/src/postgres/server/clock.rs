@@ -23,14 +23,24 @@ impl BootTime {
         Self::now().0.saturating_sub(self.0)
     }
 
+    /// How long after the other moment this is; zero when it is not.
+    pub fn since(self, earlier: Self) -> Duration {
+        self.0.saturating_sub(earlier.0)
+    }
+
+    /// How long after the boot that moment is.
+    pub(super) const fn since_boot(self) -> Duration {
+        self.0
+    }
+
     /// As the state machines know it.
     pub const fn moment(self) -> Moment {
         Moment::after_boot(self.0)
     }
+}
 
-    /// The moment that was this long before; no earlier than the boot.
-    #[must_use]
-    pub fn before(self, age: Duration) -> Self {
-        Self(self.0.saturating_sub(age))
+impl From<Moment> for BootTime {
+    fn from(moment: Moment) -> Self {
+        Self(moment.since_boot())
     }
 }

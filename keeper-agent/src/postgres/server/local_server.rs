@@ -1,19 +1,22 @@
 //! The local Postgres server: its configuration, its process, sessions with it, and what is known of it and cannot be
 //! seen. Everything that is done to it is done by others, which are given this.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use pgaf_core::id::NodeId;
+use pgaf_core::keeper::PostgresExit;
 use pgaf_core::lsn::Lsn;
 use tokio::sync::watch;
 
 use crate::client::Secret;
 
+use super::clock::BootTime;
 use super::config::InstanceConfig;
 use super::connection::{self, CONNECT_DEADLINE, LocalSession};
+use super::dead_mans_switch::DeadMansSwitch;
 use super::error::PostgresError;
-use super::postmaster::{Exit, Postmaster};
+use super::postmaster::Postmaster;
 use super::process;
 use super::progress::Gauge;
 
@@ -27,6 +30,8 @@ pub struct LocalServer {
     memory: Mutex<Memory>,
     gauge: Gauge,
     session_deadline: Duration,
+    /// Of those who may have to fence this server.
+    switch: OnceLock<DeadMansSwitch>,
 }
 
 /// What is known and cannot be seen.
@@ -38,8 +43,6 @@ pub(in crate::postgres) struct Memory {
     pub(in crate::postgres) hopeless_rewind_to: Option<NodeId>,
     /// Where the log of a standby ends that receives nothing, nor will, in the life of this postmaster.
     pub(in crate::postgres) replay_over: Option<(i32, Lsn)>,
-    /// The nodes of the formation that were let in last.
-    pub(in crate::postgres) admitted_hosts: Vec<String>,
     /// The password that the replication role was given last.
     pub(in crate::postgres) replication_password: Option<Secret>,
 }
@@ -53,6 +56,7 @@ impl LocalServer {
             memory: Mutex::default(),
             gauge: Gauge::default(),
             session_deadline: CONNECT_DEADLINE,
+            switch: OnceLock::new(),
         }
     }
 
@@ -119,12 +123,38 @@ impl LocalServer {
     }
 
     pub(in crate::postgres) fn supervise(&self, postmaster: Arc<Postmaster>) {
+        if let Some(switch) = self.switch.get() {
+            switch.aim(postmaster.as_fd());
+        }
         self.postmaster.send_replace(Some(postmaster));
+    }
+
+    /// Sets up the dead man's switch, for a caller that may have to fence this server.
+    ///
+    /// # Errors
+    /// The system gives no thread or no timer.
+    pub fn set_up_switch(&self) -> Result<(), PostgresError> {
+        let failed =
+            |error| PostgresError::Refused(format!("could not set up the dead man's switch: {error}"));
+        let switch = DeadMansSwitch::start(&self.config().pgdata).map_err(failed)?;
+        if let Some(postmaster) = self.postmaster.borrow().as_ref() {
+            switch.aim(postmaster.as_fd());
+        }
+        self.switch.get_or_init(|| switch);
+        Ok(())
+    }
+
+    /// The dead man's switch: unless it is told a later moment before, Postgres is killed at this one, whatever the caller
+    /// is busy with then; `None` disarms it. What is started after that moment is killed, too.
+    pub fn arm(&self, deadline: Option<BootTime>) {
+        if let Some(switch) = self.switch.get() {
+            switch.arm(deadline);
+        }
     }
 
     /// Waits for the end of the postmaster, unless `StopPostgres` asked for it. Never ends while there is none. May be
     /// dropped and called again: an end is reported once.
-    pub async fn exited(&self) -> Exit {
+    pub async fn exited(&self) -> PostgresExit {
         let mut changes = self.postmaster.subscribe();
         loop {
             let current = changes.borrow_and_update().clone();

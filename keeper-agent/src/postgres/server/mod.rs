@@ -10,6 +10,7 @@ pub(super) mod process;
 pub(super) mod program;
 pub(super) mod progress;
 
+mod dead_mans_switch;
 mod postmaster;
 pub(super) mod startup_log;
 
@@ -32,6 +33,5 @@ pub use connection::{LocalSession, PostmasterStatus, local_address};
 pub use error::PostgresError;
 pub(super) use error::says_disk_full;
 pub use local_server::LocalServer;
-pub use postmaster::Exit;
 pub(super) use postmaster::Postmaster;
 pub(super) use program::{Limit, Program};

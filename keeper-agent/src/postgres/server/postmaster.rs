@@ -2,13 +2,14 @@
 //! file descriptor of the process, which also cannot mean another process later.
 
 use std::fs::OpenOptions;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use pgaf_core::keeper::PostgresExit;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{
     Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid,
@@ -20,15 +21,6 @@ use super::config::{InstanceConfig, SocketDir};
 use super::error::PostgresError;
 use super::process;
 
-/// How a postmaster ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exit {
-    /// It was asked to, and shut down.
-    Clean,
-    /// It died, or gave up.
-    Crashed,
-}
-
 /// Above this size the log of the start is begun anew.
 const STARTUP_LOG_BYTES: u64 = 8 << 20;
 
@@ -38,7 +30,7 @@ pub(crate) struct Postmaster {
     fd: AsyncFd<OwnedFd>,
     is_child: bool,
     pgdata: PathBuf,
-    exit: Mutex<Option<Exit>>,
+    exit: Mutex<Option<PostgresExit>>,
     is_asked_to_stop: AtomicBool,
 }
 
@@ -116,8 +108,13 @@ impl Postmaster {
         self.pid.as_raw_nonzero().get()
     }
 
+    /// A descriptor that means this process, and never another one.
+    pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.get_ref().as_fd()
+    }
+
     /// Waits for its end, however it comes. May be awaited by several at a time, and given up.
-    pub(crate) async fn exited(&self) -> Exit {
+    pub(crate) async fn exited(&self) -> PostgresExit {
         loop {
             if let Some(exit) = self.exit_if_over() {
                 return exit;
@@ -130,13 +127,13 @@ impl Postmaster {
                     ready.clear_ready();
                 }
                 // The runtime shuts down.
-                Err(_) => return Exit::Crashed,
+                Err(_) => return PostgresExit::Crashed,
             }
         }
     }
 
     /// How it ended; `None` while it lives.
-    pub(crate) fn exit_if_over(&self) -> Option<Exit> {
+    pub(crate) fn exit_if_over(&self) -> Option<PostgresExit> {
         let mut known = self.exit.lock().unwrap_or_else(|poison| poison.into_inner());
         if known.is_none() {
             *known = if self.is_child { self.reap() } else { self.look() };
@@ -144,19 +141,19 @@ impl Postmaster {
         *known
     }
 
-    fn reap(&self) -> Option<Exit> {
+    fn reap(&self) -> Option<PostgresExit> {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
         match waitid(WaitId::PidFd(self.fd.as_fd()), options) {
             Ok(None) => None,
-            Ok(Some(status)) if status.exit_status() == Some(0) => Some(Exit::Clean),
-            Ok(Some(_)) => Some(Exit::Crashed),
+            Ok(Some(status)) if status.exit_status() == Some(0) => Some(PostgresExit::Clean),
+            Ok(Some(_)) => Some(PostgresExit::Crashed),
             // Somebody else reaped it.
             Err(_) => self.look(),
         }
     }
 
     /// Whose child it is gets its status; what we can see is that a postmaster that was killed leaves its pid file.
-    fn look(&self) -> Option<Exit> {
+    fn look(&self) -> Option<PostgresExit> {
         let mut fds = [PollFd::new(&self.fd, PollFlags::IN)];
         // A process file descriptor becomes readable when the process ends.
         let has_ended = poll(&mut fds, Some(&Timespec::default())).is_ok_and(|ready| ready > 0);
@@ -164,7 +161,7 @@ impl Postmaster {
             return None;
         }
         let is_left = self.pgdata.join("postmaster.pid").exists();
-        Some(if is_left { Exit::Crashed } else { Exit::Clean })
+        Some(if is_left { PostgresExit::Crashed } else { PostgresExit::Clean })
     }
 
     /// Its end is our wish: nobody has to react to it.

@@ -39,6 +39,8 @@ pub(crate) struct Setup {
     pub(crate) environment: Vec<(String, String)>,
     /// Options that single nodes are created with, by their names.
     pub(crate) options: Vec<(&'static str, &'static [&'static str])>,
+    /// It begins with pg_auto_failover 2.x.
+    pub(crate) is_older: bool,
     /// A Citus formation in place of `nodes`.
     pub(crate) formation: Option<Formation>,
 }
@@ -112,6 +114,11 @@ impl Cluster {
             self.wait_close(START_DEADLINE)?;
         }
         Ok(())
+    }
+
+    /// Puts the files of this build in the place of those of 2.x, as a package manager does: nothing is restarted.
+    pub(crate) fn install_ours(&self) -> Result<()> {
+        self.tools.install_ours()
     }
 
     /// A network with a monitor and no data nodes.

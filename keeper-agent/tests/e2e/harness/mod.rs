@@ -38,6 +38,7 @@ pub(crate) use host::{Host, give_to_postgres};
 pub(crate) use ledger::{Ack, Ledger, check_one_writer};
 pub(crate) use loss::Loss;
 pub(crate) use network::{Door, Link, Network};
+pub(crate) use peer::lacks_older;
 pub(crate) use process::{
     Ended, is_process, kill_namespace, pids_in_namespace, run, run_to_end, run_to_end_with_input, signal,
     wait_child,

@@ -3,20 +3,46 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 
+use super::cluster::Setup;
 use super::process::{run, run_to_end};
-use super::tools::Build;
+use super::sweep::run_directory;
+use super::tools::{Build, OLD_LIBRARY};
 
 const PACKAGES: [&str; 2] = ["pg-auto-failover-cli", "postgresql-15-auto-failover"];
+
+/// The packages, unpacked once in a run; or what is below the directory `PGAF_UPGRADE_FROM`, which has `usr`.
+pub(crate) fn once() -> Result<Build> {
+    static UNPACKED: OnceLock<Result<Build, String>> = OnceLock::new();
+    UNPACKED
+        .get_or_init(|| {
+            let found = match std::env::var_os("PGAF_UPGRADE_FROM") {
+                Some(given) => installed_below(Path::new(&given)),
+                None => unpack(&run_directory().join("peer-packages")),
+            };
+            found.map_err(|error| format!("{error:#}"))
+        })
+        .clone()
+        .map_err(|error| anyhow!(error))
+}
+
+/// Why a cluster of 2.x cannot be made, if that is what a scenario begins with.
+pub(crate) fn lacks_older(setup: &Setup) -> Option<String> {
+    if !setup.is_older {
+        return None;
+    }
+    once().err().map(|error| format!("pg_auto_failover 2.x cannot be had: {error:#}"))
+}
 
 /// Downloads and unpacks the packages below `directory`; nothing is installed. Packages that lie in the directory
 /// `PGAF_PEER_PACKAGES` are taken from there.
 ///
 /// # Errors
 /// They cannot be had: not a Debian, no network, no longer in the archive.
-pub(crate) fn unpack(directory: &Path) -> Result<Build> {
+fn unpack(directory: &Path) -> Result<Build> {
     let downloads = directory.join("packages");
     let root = directory.join("root");
     fs::create_dir_all(&downloads)?;
@@ -31,12 +57,21 @@ pub(crate) fn unpack(directory: &Path) -> Result<Build> {
     for package in files(&packages, "deb")? {
         run(Command::new("dpkg-deb").arg("-x").arg(package).arg(&root))?;
     }
+    installed_below(&root)
+}
+
+/// A build whose files are below that directory as they would be below `/`.
+fn installed_below(root: &Path) -> Result<Build> {
     let extension = root.join("usr/share/postgresql/15/extension");
     let mut extension_files = files(&extension, "sql")?;
     extension_files.extend(files(&extension, "control")?);
+    let places = ["usr/bin/pg_autoctl", "usr/lib/postgresql/15/bin/pg_autoctl"].map(|place| root.join(place));
+    let autoctl = places.into_iter().find(|path| path.is_file());
+    let autoctl = autoctl.with_context(|| format!("there is no pg_autoctl below {}", root.display()))?;
     Ok(Build {
-        autoctl: root.join("usr/bin/pg_autoctl"),
-        library: root.join("usr/lib/postgresql/15/lib/pgautofailover.so"),
+        autoctl,
+        library: root.join("usr/lib/postgresql/15/lib").join(OLD_LIBRARY),
+        library_name: OLD_LIBRARY,
         extension_files,
     })
 }

@@ -5,7 +5,14 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SanType};
+use openssl::asn1::Asn1Time;
+use openssl::bn::{BigNum, MsbOption};
+use openssl::ec::{EcGroup, EcKey};
+use openssl::hash::MessageDigest;
+use openssl::nid::Nid;
+use openssl::pkey::{PKey, Private};
+use openssl::x509::extension::{BasicConstraints, SubjectAlternativeName};
+use openssl::x509::{X509, X509Builder, X509Name, X509NameBuilder, X509NameRef};
 
 /// Encryption.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -94,37 +101,67 @@ impl Security {
 
 /// A certificate authority that lives as long as a cluster.
 pub(crate) struct Authority {
-    certificate: String,
-    issuer: Issuer<'static, KeyPair>,
+    certificate: X509,
+    key: PKey<Private>,
 }
 
 impl Authority {
     /// Makes one.
     pub(crate) fn new() -> Result<Self> {
-        let key = KeyPair::generate()?;
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name.push(DnType::CommonName, "test authority");
-        let certificate = params.self_signed(&key)?.pem();
-        Ok(Self { certificate, issuer: Issuer::new(params, key) })
+        let key = new_key()?;
+        let name = name("test authority")?;
+        let mut builder = unsigned(&name, &name, &key)?;
+        builder.append_extension(BasicConstraints::new().critical().ca().build()?)?;
+        builder.sign(&key, MessageDigest::sha256())?;
+        Ok(Self { certificate: builder.build(), key })
     }
 
     /// Writes `ca.crt`, `server.crt` and `server.key` for the server at that address; returns what was written.
     pub(crate) fn issue(&self, address: Ipv4Addr, directory: &Path) -> Result<Vec<PathBuf>> {
-        let key = KeyPair::generate()?;
-        let mut params = CertificateParams::default();
-        params.subject_alt_names = vec![SanType::IpAddress(address.into())];
-        params.distinguished_name.push(DnType::CommonName, address.to_string());
-        let certificate = params.signed_by(&key, &self.issuer)?.pem();
-        let write = |name: &str, content: &str| -> Result<PathBuf> {
+        let key = new_key()?;
+        let subject = name(&address.to_string())?;
+        let mut builder = unsigned(&subject, self.certificate.subject_name(), &key)?;
+        let names = SubjectAlternativeName::new()
+            .ip(&address.to_string())
+            .build(&builder.x509v3_context(None, None))?;
+        builder.append_extension(names)?;
+        builder.sign(&self.key, MessageDigest::sha256())?;
+        let write = |name: &str, content: &[u8]| -> Result<PathBuf> {
             let path = directory.join(name);
             fs::write(&path, content)?;
             Ok(path)
         };
         Ok(vec![
-            write("ca.crt", &self.certificate)?,
-            write("server.crt", &certificate)?,
-            write("server.key", &key.serialize_pem())?,
+            write("ca.crt", &self.certificate.to_pem()?)?,
+            write("server.crt", &builder.build().to_pem()?)?,
+            write("server.key", &key.private_key_to_pem_pkcs8()?)?,
         ])
     }
+}
+
+fn new_key() -> Result<PKey<Private>> {
+    let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1)?;
+    Ok(PKey::from_ec_key(EcKey::generate(&group)?)?)
+}
+
+fn name(common_name: &str) -> Result<X509Name> {
+    let mut name = X509NameBuilder::new()?;
+    name.append_entry_by_nid(Nid::COMMONNAME, common_name)?;
+    Ok(name.build())
+}
+
+/// A certificate of version 3 that is valid for as long as any test may run.
+fn unsigned(subject: &X509NameRef, issuer: &X509NameRef, key: &PKey<Private>) -> Result<X509Builder> {
+    let mut serial = BigNum::new()?;
+    serial.rand(127, MsbOption::MAYBE_ZERO, false)?;
+    let serial = serial.to_asn1_integer()?;
+    let mut builder = X509::builder()?;
+    builder.set_version(2)?;
+    builder.set_serial_number(&serial)?;
+    builder.set_subject_name(subject)?;
+    builder.set_issuer_name(issuer)?;
+    builder.set_pubkey(key)?;
+    builder.set_not_before(&*Asn1Time::from_str("20200101000000Z")?)?;
+    builder.set_not_after(&*Asn1Time::from_str("20500101000000Z")?)?;
+    Ok(builder)
 }

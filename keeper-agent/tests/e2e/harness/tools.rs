@@ -12,11 +12,16 @@ use anyhow::{Context, Result, anyhow, ensure};
 use super::citus::Citus;
 use super::cluster::Setup;
 use super::peer;
+use super::process::run;
 use super::standin;
 use super::sweep::run_directory;
 
-/// What both builds call their extension and its library.
+/// What both builds call their extension.
 const EXTENSION: &str = "pgautofailover";
+/// The library of this build.
+pub(crate) const LIBRARY: &str = "pgautofailover3.so";
+/// That of 2.x.
+pub(crate) const OLD_LIBRARY: &str = "pgautofailover.so";
 
 /// One build: which programs a cluster is made of.
 #[derive(Clone, Debug)]
@@ -28,9 +33,12 @@ pub(crate) struct Tools {
 }
 
 /// Where a build's files are.
+#[derive(Clone)]
 pub(crate) struct Build {
     pub(crate) autoctl: PathBuf,
     pub(crate) library: PathBuf,
+    /// What it is called where it is installed.
+    pub(crate) library_name: &'static str,
     pub(crate) extension_files: Vec<PathBuf>,
 }
 
@@ -54,10 +62,26 @@ impl Tools {
     /// Debian's pg_auto_failover, unpacked but not installed.
     pub(crate) fn peer() -> Result<Self> {
         static TREE: OnceLock<Result<Tools, String>> = OnceLock::new();
-        once(&TREE, || {
-            let unpacked = peer::unpack(&run_directory().join("peer-packages"))?;
-            Self::assemble("peer", &unpacked, true, Citus::Installed)
-        })
+        once(&TREE, || Self::assemble("peer", &peer::once()?, true, Citus::Installed))
+    }
+
+    /// The same in a tree of its own, into which this build can be installed as its packages would be.
+    pub(crate) fn older(name: &str) -> Result<Self> {
+        Self::assemble(&format!("older-{name}"), &peer::once()?, true, Citus::Installed)
+    }
+
+    /// Replaces the files of 2.x by those of this build; nothing is restarted.
+    pub(crate) fn install_ours(&self) -> Result<()> {
+        let root = self.bin.ancestors().find(|path| path.file_name().is_some_and(is_tree));
+        let root = root.with_context(|| format!("{} is not in a tree of programs", self.bin.display()))?;
+        let installed = Installed::find()?;
+        let tree = |path: &Path| root.join(path.strip_prefix("/").unwrap_or(path));
+        let (libraries, extensions) = (tree(&installed.lib), tree(&installed.share).join("extension"));
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.ci/beside-2");
+        let beside = |when: &str| run(Command::new(&script).arg(when).arg(&extensions).arg(&libraries));
+        beside("before")?;
+        Build::ours()?.place(&self.bin, &libraries, &extensions)?;
+        beside("after")
     }
 
     /// The version of `pg_autoctl`.
@@ -85,16 +109,27 @@ impl Tools {
             standin::replace_citus(&tree(&installed.lib), &extensions)?;
         }
 
-        place(&build.autoctl, &bin)?;
-        place(&build.library, &tree(&installed.lib))?;
-        for file in &build.extension_files {
-            place(file, &extensions)?;
-        }
+        build.place(&bin, &tree(&installed.lib), &extensions)?;
         Ok(Self { bin, needs_pghost })
     }
 }
 
 impl Build {
+    /// Puts its files where programs, libraries and extensions are.
+    fn place(&self, bin: &Path, libraries: &Path, extensions: &Path) -> Result<()> {
+        place(&self.autoctl, &bin.join("pg_autoctl"))?;
+        place(&self.library, &libraries.join(self.library_name))?;
+        if self.library_name != OLD_LIBRARY {
+            let link = libraries.join(OLD_LIBRARY);
+            let _absent = fs::remove_file(&link);
+            symlink(self.library_name, &link)?;
+        }
+        for file in &self.extension_files {
+            place(file, &extensions.join(file.file_name().unwrap_or_default()))?;
+        }
+        Ok(())
+    }
+
     /// What cargo has built.
     pub(crate) fn ours() -> Result<Self> {
         let built = env!("CARGO_BIN_EXE_pg_autoctl");
@@ -118,7 +153,7 @@ impl Build {
                 extension_files.push(path);
             }
         }
-        Ok(Self { autoctl, library, extension_files })
+        Ok(Self { autoctl, library, library_name: LIBRARY, extension_files })
     }
 }
 
@@ -191,16 +226,16 @@ fn is_of_extension(path: &Path) -> bool {
     name == "pg_autoctl" || name.starts_with(EXTENSION)
 }
 
-/// Copies a file into a directory; cargo's `lib` prefix is dropped on the way.
-fn place(file: &Path, directory: &Path) -> Result<()> {
-    let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let name = match name.strip_prefix("lib") {
-        Some(rest) if name.ends_with(".so") => rest.to_owned(),
-        _ => name,
-    };
-    fs::copy(file, directory.join(name))
-        .with_context(|| format!("copying {} to {}", file.display(), directory.display()))?;
-    Ok(())
+/// Copies a file; one that is there, and may be in use, is replaced at once.
+fn place(file: &Path, target: &Path) -> Result<()> {
+    let aside = target.with_extension("new");
+    fs::copy(file, &aside)
+        .and_then(|_bytes| fs::rename(&aside, target))
+        .with_context(|| format!("copying {} to {}", file.display(), target.display()))
+}
+
+fn is_tree(name: &std::ffi::OsStr) -> bool {
+    name.to_string_lossy().starts_with("tools-")
 }
 
 /// Why no cluster of namespaces can be made on this machine, if so.

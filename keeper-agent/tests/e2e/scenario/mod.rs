@@ -34,6 +34,7 @@ mod secrets;
 mod security;
 mod settings;
 mod standby_lost;
+mod upgrade;
 mod versions;
 
 use std::time::Duration;
@@ -82,6 +83,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         clock::scenarios(),
         disk::scenarios(),
         extension::scenarios(),
+        upgrade::scenarios(),
         lifecycle::scenarios(),
         bad_input::scenarios(),
         versions::scenarios(),

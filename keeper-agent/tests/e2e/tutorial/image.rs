@@ -69,7 +69,7 @@ fn unpack(packages: &Path, layer: &Path) -> Result<()> {
 
 fn place(build: &Build, installed: &Installed, layer: &Path) -> Result<()> {
     copy(&build.autoctl, &inside(layer, "/usr/bin/pg_autoctl")?)?;
-    copy(&build.library, &inside(layer, &installed.lib.join("pgautofailover.so").display().to_string())?)?;
+    copy(&build.library, &inside(layer, &installed.lib.join(build.library_name).display().to_string())?)?;
     for file in &build.extension_files {
         let name = file.file_name().context("a file without a name")?;
         let target = installed.share.join("extension").join(name);

@@ -7,7 +7,7 @@ mod work;
 use std::time::Duration;
 
 use pgaf_core::keeper::{
-    Authority, Hold, Moment, Numbering, Observed, Plan, Recall, Server, Step, StopMode, plan_isolated,
+    Authority, Hold, Memory, Moment, Numbering, Observed, Plan, Server, Step, StopMode, plan_isolated,
 };
 use pgaf_core::{Answer, Assignment, Epoch, Peer, ReplicationState, Report, TimelineHistory, Upstream};
 
@@ -46,7 +46,7 @@ pub(crate) struct Keeper {
     pub(crate) reported: ReplicationState,
     pub(crate) reported_epoch: Epoch,
     authority: Authority,
-    recall: Recall,
+    recall: Memory,
     coordinator: Option<Peer>,
     pub(crate) work: Work,
     sight: Option<Sight>,
@@ -82,7 +82,7 @@ impl Keeper {
             reported: ReplicationState::Init,
             reported_epoch: Epoch(0),
             authority: Authority::new(moment(0)),
-            recall: Recall::default(),
+            recall: Memory::default(),
             work: Work::default(),
             sight: None,
             is_sight_stale: true,
@@ -219,7 +219,7 @@ impl Keeper {
     /// Stops a primary that nobody vouches for, whatever else is under way.
     pub(crate) fn fence_if_due(&mut self, now: u64) {
         let is_concerned = self.is_synchronous_writer() && !self.work.is_fencing();
-        let is_due = is_concerned && self.authority.time_to_fence(FENCE_LIMIT, moment(now)).is_zero();
+        let is_due = is_concerned && self.authority.ends(FENCE_LIMIT) <= moment(now);
         let just_changed = self.is_sight_stale && !self.work.is_busy();
         let (Some(sight), Some(assignment), true, false) =
             (&self.sight, &self.assignment, is_due, just_changed)
@@ -243,7 +243,7 @@ impl Keeper {
         let (Some(assignment), Some(sight)) = (&self.assignment, &mut self.sight) else { return };
         self.recall.coordinator_is(self.coordinator.clone());
         self.recall.wants(assignment, &sight.observed.server);
-        sight.observed.memory = self.recall.memory();
+        sight.observed.memory = self.recall.clone();
         let plan = self.authority.plan(assignment, &sight.observed, FENCE_LIMIT, moment(now));
         if self.work.is_busy() {
             return;
@@ -301,7 +301,7 @@ impl Keeper {
 
     /// A coordinator holds writes for this node, as far as it knows.
     pub(crate) fn holds_writes(&self) -> bool {
-        self.recall.memory().routing.hold == Hold::Open
+        self.recall.clone().routing.hold == Hold::Open
     }
 
     /// pg_rewind has said that it cannot work.

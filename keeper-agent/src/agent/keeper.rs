@@ -1,0 +1,249 @@
+//! The keeper's loop: waits for what happens, has the engine decide, and carries out what it says.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use pgaf_core::keeper::{Command, Ending, Engine, Event, LookId, Observation, SaveId, StepId};
+use tracing::{info, warn};
+
+use super::AgentError;
+use super::citus::Formation;
+use super::executor::Executor;
+use super::hold::Hold;
+use super::link::{Exchange, Link};
+use super::log::log;
+use super::reading::{self, Reading};
+use super::signals::Signals;
+use super::slot::Slot;
+use super::state_writer::StateWriter;
+use crate::config::{NodeConfig, state};
+use crate::exit::Exit;
+use crate::monitor::MonitorError;
+use crate::postgres::{BootTime, Instance, InstanceConfig, PostgresError};
+use crate::supervisor;
+
+/// A keeper at work.
+pub(super) struct Keeper {
+    engine: Engine,
+    config: NodeConfig,
+    instance: Rc<Instance>,
+    executor: Executor,
+    formation: Formation,
+    link: Link,
+    signals: Signals,
+    state_writer: StateWriter,
+    under_way: UnderWay,
+    /// What has happened, and the engine does not know yet.
+    events: VecDeque<Event>,
+    wakes_at: Option<BootTime>,
+    hold: Hold,
+}
+
+/// Operations that go on beside each other.
+struct UnderWay {
+    look: Slot<(LookId, Observation)>,
+    report: Slot<Exchange>,
+    step: Slot<(StepId, Result<(), PostgresError>)>,
+    maintenance: Slot<(StepId, Result<(), PostgresError>)>,
+    save: Slot<(SaveId, Result<(), String>)>,
+    reading: Slot<Option<Reading>>,
+    settings: Slot<Result<(), PostgresError>>,
+}
+
+impl Keeper {
+    pub(super) fn new(config: NodeConfig) -> Result<Self, AgentError> {
+        let mut state = state::load(&config.paths.state)?.ok_or(AgentError::NotRegistered)?;
+        state.keeper_start = state.keeper_start.saturating_add(1);
+        if let Err(error) = state::store(&config.paths.state, &state) {
+            warn!("{error}; the monitor will have to say which start of the keeper this is");
+        }
+        let instance = Rc::new(Instance::new(config.instance(Some(state.node))));
+        let formation = Formation::new(&config, &state, &instance);
+        instance.set_up_switch()?;
+        if instance.adopt()? {
+            info!("adopted the Postgres that runs in {}", config.postgres.pgdata.display());
+        }
+        info!("keeper of node {} \"{}\" starts", state.node, config.name);
+        let manual = reading::manual_assignment(&config);
+        let events = std::iter::once(Event::Started).chain(manual.map(Event::Assigned)).collect();
+        let reads_formation = config.kind != crate::config::NodeKind::Standalone;
+        Ok(Self {
+            executor: Executor::new(Rc::clone(&instance), formation.worker()),
+            link: Link::new(
+                config.monitor.clone(),
+                config.formation.clone(),
+                (state.node, state.group),
+                reads_formation,
+            ),
+            signals: Signals::install()?,
+            state_writer: StateWriter::new(config.paths.state.clone()),
+            engine: Engine::new(reading::settings(&config), state, BootTime::now().moment()),
+            formation,
+            config,
+            instance,
+            under_way: UnderWay {
+                look: Slot::empty(),
+                report: Slot::empty(),
+                step: Slot::empty(),
+                maintenance: Slot::empty(),
+                save: Slot::empty(),
+                reading: Slot::empty(),
+                settings: Slot::empty(),
+            },
+            events,
+            wakes_at: None,
+            hold: Hold::from_env(),
+        })
+    }
+
+    pub(super) async fn live(mut self) -> Result<Exit, AgentError> {
+        loop {
+            while let Some(event) = self.events.pop_front() {
+                for command in self.engine.handle(event, BootTime::now().moment()) {
+                    if let Some(exit) = self.carry_out(command) {
+                        return Ok(exit);
+                    }
+                }
+            }
+            self.await_event().await;
+            self.hold.wait();
+        }
+    }
+
+    /// Waits for the next thing that happens.
+    async fn await_event(&mut self) {
+        let under_way = &mut self.under_way;
+        tokio::select! {
+            biased;
+            signal = self.signals.next() => self.events.push_back(Event::Signal(signal)),
+            exit = self.instance.exited() => self.events.push_back(Event::PostgresExited(exit)),
+            (step, result) = under_way.step.done() => {
+                self.events.push_back(Event::StepEnded { step, outcome: outcome(result) });
+            }
+            (save, result) = under_way.save.done() => self.events.push_back(match result {
+                Ok(()) => Event::Saved(save),
+                Err(reason) => Event::SaveFailed { save, reason },
+            }),
+            exchange = under_way.report.done() => self.take_exchange(exchange),
+            () = self.link.notified() => self.events.push_back(Event::Notified),
+            (look, observation) = under_way.look.done() => {
+                self.events.push_back(Event::Observed { look, observation: Box::new(observation) });
+            }
+            reading = under_way.reading.done() => self.take_reading(reading),
+            result = under_way.settings.done() => {
+                self.events.push_back(Event::SettingsApplied(outcome(result)));
+            }
+            (step, result) = under_way.maintenance.done() => {
+                self.events.push_back(Event::PeersMaintained { step, outcome: outcome(result) });
+            }
+            is_complete = self.formation.reconciled() => {
+                self.events.push_back(Event::Reconciled { is_complete });
+            }
+            () = sleep_until(self.wakes_at) => {
+                self.wakes_at = None;
+                self.events.push_back(Event::Woken);
+            }
+        }
+    }
+
+    /// Begins what the engine wants done; gives the exit code when that is to end.
+    fn carry_out(&mut self, command: Command) -> Option<Exit> {
+        let under_way = &mut self.under_way;
+        match command {
+            Command::Observe { look, upstream } => {
+                let instance = Rc::clone(&self.instance);
+                let observe = async move { (look, instance.observe(upstream.as_ref()).await) };
+                under_way.look.start(observe);
+            }
+            Command::Report(report) => {
+                if let Some(exchange) = self.link.exchange(*report) {
+                    under_way.report.start(exchange);
+                }
+            }
+            Command::AbandonReport => under_way.report.cancel(),
+            Command::RunStep { id, step } => {
+                let executor = self.executor.clone();
+                under_way.step.start(async move { (id, executor.execute(&step).await) });
+            }
+            Command::CancelStep => under_way.step.cancel(),
+            Command::Fence(id) => {
+                under_way.maintenance.cancel();
+                let executor = self.executor.clone();
+                under_way.step.start(async move { (id, executor.fence().await) });
+            }
+            Command::MaintainPeers { id, peers, positions, admits } => {
+                let executor = self.executor.clone();
+                let maintain = async move { (id, executor.maintain(peers, &positions, admits).await) };
+                under_way.maintenance.start(maintain);
+            }
+            Command::CancelMaintenance => under_way.maintenance.cancel(),
+            Command::KnowFormation { hosts } => {
+                self.formation.hosts = hosts;
+                self.instance.reconfigure(self.instance_config());
+            }
+            Command::Reconcile { nodes, read_at } => {
+                self.formation.reconcile(&self.instance, &self.config, nodes, read_at);
+            }
+            Command::Save { save, state } => under_way.save.start(self.state_writer.write(save, *state)),
+            Command::ReadConfiguration => under_way.reading.start(reading::read_again(self.config.clone())),
+            Command::ApplySettings => {
+                let executor = self.executor.clone();
+                under_way.settings.start(async move { executor.apply_settings().await });
+            }
+            Command::Arm(deadline) => self.instance.arm(deadline.map(BootTime::from)),
+            Command::WakeAt(moment) => self.wakes_at = Some(BootTime::from(moment)),
+            Command::TellReady => supervisor::ready(),
+            Command::TellStopping => supervisor::stopping(),
+            Command::Log(notice) => log(&notice),
+            Command::Exit(Ending::Stopped) => return Some(Exit::Quit),
+            Command::Exit(Ending::Dropped) => return Some(Exit::Dropped),
+        }
+        None
+    }
+
+    /// Takes the end of an exchange with the monitor.
+    fn take_exchange(&mut self, mut exchange: Exchange) {
+        self.link.settle(&mut exchange);
+        let Exchange { number: report, sent, result, nodes, .. } = exchange;
+        self.events.push_back(match result {
+            Ok(answer) => {
+                let (sent, answer) = (sent.moment(), Box::new(answer));
+                Event::Answered { report, sent, answer, formation: nodes }
+            }
+            Err(MonitorError::NodeDropped { .. }) => Event::Dropped { report },
+            Err(error) => Event::Unanswered { report, reason: error.to_string() },
+        });
+    }
+
+    /// Takes a changed configuration.
+    fn take_reading(&mut self, reading: Option<Reading>) {
+        let Some(Reading { config, manual }) = reading else { return };
+        let has_other_monitor = config.monitor != self.config.monitor;
+        if has_other_monitor {
+            self.link.retarget(config.monitor.clone());
+        }
+        self.config = config;
+        self.formation.reconfigure(&self.config, self.engine.state());
+        self.instance.reconfigure(self.instance_config());
+        let settings = Box::new(reading::settings(&self.config));
+        self.events.push_back(Event::Reconfigured { settings, has_other_monitor });
+        self.events.extend(manual.map(Event::Assigned));
+    }
+
+    fn instance_config(&self) -> InstanceConfig {
+        let formation_hosts = self.formation.hosts.clone();
+        InstanceConfig { formation_hosts, ..self.config.instance(Some(self.engine.state().node)) }
+    }
+}
+
+fn outcome(result: Result<(), PostgresError>) -> Result<(), String> {
+    result.map_err(|error| error.to_string())
+}
+
+/// Never ends when there is nothing to wait for.
+async fn sleep_until(moment: Option<BootTime>) {
+    match moment {
+        Some(moment) => tokio::time::sleep(moment.since(BootTime::now())).await,
+        None => std::future::pending().await,
+    }
+}

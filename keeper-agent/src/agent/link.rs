@@ -1,0 +1,168 @@
+//! One exchange with the monitor: connect when needed, report, take the answer.
+
+use std::rc::Rc;
+
+use pgaf_core::{Answer, FormationNode, GroupId, NodeId, Report, ReportNumber, TimelineHistory};
+
+use crate::client::ConnectionString;
+use crate::monitor::{MonitorConnection, MonitorError, Notification, Notifications};
+use crate::postgres::BootTime;
+
+/// The connection to the monitor, kept between exchanges.
+pub(super) struct Link {
+    /// `None` while the monitor is disabled.
+    target: Option<ConnectionString>,
+    formation: String,
+    node: NodeId,
+    group: GroupId,
+    /// All nodes of the formation are read with every report, and a change of any is a reason for one.
+    reads_formation: bool,
+    connection: Option<Rc<MonitorConnection>>,
+    notifications: Option<Notifications>,
+    /// The history that the monitor was told over this connection.
+    told: Option<TimelineHistory>,
+}
+
+/// What came of an exchange.
+pub(super) struct Exchange {
+    /// When the request was sent; for a failed connection, when that was begun.
+    pub(super) sent: BootTime,
+    /// The report it was about.
+    pub(super) number: ReportNumber,
+    /// The history that was told with it.
+    told: Option<TimelineHistory>,
+    /// What the monitor says.
+    pub(super) result: Result<Answer, MonitorError>,
+    /// The nodes of the formation, as they were right after that.
+    pub(super) nodes: Option<Vec<FormationNode>>,
+    /// A connection made for this exchange.
+    opened: Option<(Rc<MonitorConnection>, Notifications)>,
+}
+
+impl Link {
+    pub(super) const fn new(
+        target: Option<ConnectionString>,
+        formation: String,
+        (node, group): (NodeId, GroupId),
+        reads_formation: bool,
+    ) -> Self {
+        Self {
+            target,
+            formation,
+            node,
+            group,
+            reads_formation,
+            connection: None,
+            notifications: None,
+            told: None,
+        }
+    }
+
+    /// The exchange, as a future that does not borrow the link; `None` without a monitor. The history is sent to whom
+    /// it is news.
+    pub(super) fn exchange(&self, mut report: Report) -> Option<impl Future<Output = Exchange> + 'static> {
+        let (target, formation) = (self.target.clone()?, self.formation.clone());
+        let (node, group) = (self.node, self.group);
+        let number = report.detail.number.unwrap_or_default();
+        let reads_formation = self.reads_formation;
+        let connection = self.connection.clone().filter(|connection| !connection.is_closed());
+        if connection.is_some() && self.told == report.detail.history {
+            report.detail.history = None;
+        }
+        Some(async move {
+            let mut sent = BootTime::now();
+            let (connection, opened) = match connection {
+                Some(connection) => (connection, None),
+                None => match open(&target, node, reads_formation).await {
+                    Ok((connection, notifications)) => {
+                        let connection = Rc::new(connection);
+                        (connection.clone(), Some((connection, notifications)))
+                    }
+                    Err(error) => {
+                        let result = Err(error);
+                        return Exchange { sent, number, told: None, result, nodes: None, opened: None };
+                    }
+                },
+            };
+            sent = BootTime::now().max(sent);
+            let result = connection.node_active(&formation, node, group, &report).await;
+            let nodes = if reads_formation && result.is_ok() {
+                read_formation(&connection, &formation).await
+            } else {
+                None
+            };
+            Exchange { sent, number, told: report.detail.history, result, nodes, opened }
+        })
+    }
+
+    /// Keeps the connection of a good exchange, and closes that of a bad one.
+    pub(super) fn settle(&mut self, exchange: &mut Exchange) {
+        let is_broken = matches!(&exchange.result, Err(error) if error.is_transient());
+        if is_broken {
+            self.disconnect();
+            return;
+        }
+        if let Some((connection, notifications)) = exchange.opened.take() {
+            self.disconnect();
+            self.connection = Some(connection);
+            self.notifications = Some(notifications);
+        }
+        let is_recorded = matches!(&exchange.result, Ok(answer) if answer.overtaken_by.is_none());
+        if is_recorded && exchange.told.is_some() {
+            self.told = exchange.told.take();
+        }
+    }
+
+    /// Forgets the connection: the next exchange opens one to this target.
+    pub(super) fn retarget(&mut self, target: Option<ConnectionString>) {
+        self.target = target;
+        self.disconnect();
+    }
+
+    fn disconnect(&mut self) {
+        self.connection = None;
+        self.notifications = None;
+        self.told = None;
+    }
+
+    /// Waits until the monitor has something new for this node, or the connection is lost.
+    pub(super) async fn notified(&mut self) {
+        let Some(notifications) = &mut self.notifications else {
+            return std::future::pending().await;
+        };
+        loop {
+            match notifications.recv().await {
+                Some(Notification::Assigned { .. }) => return,
+                Some(Notification::State(change)) if change.formation == self.formation => return,
+                Some(_) => {}
+                None => {
+                    self.disconnect();
+                    return;
+                }
+            }
+        }
+    }
+}
+
+async fn open(
+    target: &ConnectionString,
+    node: NodeId,
+    reads_formation: bool,
+) -> Result<(MonitorConnection, Notifications), MonitorError> {
+    let (connection, notifications) = MonitorConnection::connect(target).await?;
+    connection.listen_node(node).await?;
+    if reads_formation {
+        connection.listen_state().await?;
+    }
+    Ok((connection, notifications))
+}
+
+async fn read_formation(connection: &MonitorConnection, formation: &str) -> Option<Vec<FormationNode>> {
+    match connection.formation_nodes(formation).await {
+        Ok(nodes) => Some(nodes),
+        Err(error) => {
+            tracing::debug!("the formation cannot be read: {error}");
+            None
+        }
+    }
+}

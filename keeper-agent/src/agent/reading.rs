@@ -1,0 +1,70 @@
+//! Reading the configuration, and what a person has assigned while the monitor is disabled.
+
+use std::time::Duration;
+
+use pgaf_core::keeper::{CitusRole, ManualAssignment, Settings};
+use tracing::error;
+
+use crate::config::{ConfigError, NodeConfig, NodeKind, manual};
+
+/// Files that are not read by then are not read.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// What the files say.
+pub(super) struct Reading {
+    pub(super) config: NodeConfig,
+    /// While the monitor is disabled.
+    pub(super) manual: Option<ManualAssignment>,
+}
+
+/// What the engine depends on.
+pub(super) fn settings(config: &NodeConfig) -> Settings {
+    Settings {
+        is_monitored: config.monitor.is_some(),
+        network_partition_timeout: config.timeout.network_partition,
+        dbname: config.postgres.dbname.clone(),
+        citus: match config.kind {
+            NodeKind::Standalone => CitusRole::None,
+            NodeKind::Coordinator => CitusRole::Coordinator,
+            NodeKind::Worker => CitusRole::Worker,
+        },
+    }
+}
+
+/// Reads the files of this node again; `None` when they cannot be used, which is logged.
+pub(super) async fn read_again(config: NodeConfig) -> Option<Reading> {
+    let reading = tokio::task::spawn_blocking(move || {
+        let config = config.reload()?;
+        let manual = manual_assignment(&config);
+        Ok::<_, ConfigError>(Reading { config, manual })
+    });
+    match tokio::time::timeout(DEADLINE, reading).await {
+        Ok(Ok(Ok(reading))) => Some(reading),
+        Ok(Ok(Err(error))) => {
+            error!("the configuration was not changed: {error}");
+            None
+        }
+        Ok(Err(panic)) => std::panic::resume_unwind(panic.into_panic()),
+        Err(_) => {
+            error!(
+                "the configuration was not changed: its files could not be read within {} s",
+                DEADLINE.as_secs()
+            );
+            None
+        }
+    }
+}
+
+/// What a person has assigned, while the monitor is disabled; what cannot be read is logged.
+pub(super) fn manual_assignment(config: &NodeConfig) -> Option<ManualAssignment> {
+    if config.monitor.is_some() {
+        return None;
+    }
+    match manual::load(&config.paths.orders()) {
+        Ok(manual) => Some(manual),
+        Err(error) => {
+            error!("{error}; this node keeps its state");
+            None
+        }
+    }
+}

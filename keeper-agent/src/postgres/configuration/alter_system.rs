@@ -1,0 +1,81 @@
+//! What pg_auto_failover 2.x has set with ALTER SYSTEM. That would overrule our files for ever.
+
+use crate::postgres::server::{LocalServer, PostgresError, connection, files};
+
+use super::settings::{self, Changing};
+
+/// The settings that it sets so.
+const SETTINGS: [&str; 2] = ["synchronous_standby_names", "default_transaction_read_only"];
+/// Where ALTER SYSTEM writes.
+const FILE: &str = "postgresql.auto.conf";
+
+impl LocalServer {
+    /// Moves `synchronous_standby_names` to our file, with the same value, and resets what else 2.x has set. What a
+    /// commit waits for does not change at any moment: a reload reads both files.
+    ///
+    /// # Errors
+    /// A file cannot be written, or the server that runs refuses.
+    pub async fn take_over_alter_system(&self) -> Result<(), PostgresError> {
+        let config = self.config();
+        let path = config.in_pgdata(FILE);
+        let content = files::read_if_there(&path)?.unwrap_or_default();
+        if !content.lines().any(|line| setting_of(line).is_some()) {
+            return Ok(());
+        }
+        if self.postmaster()?.is_none() {
+            let names = value_of(&content, "synchronous_standby_names").unwrap_or_default();
+            return files::blocking("moving settings of pg_autoctl 2.x", move || {
+                set_names(&config, names)?;
+                files::replace(&path, without(&content).as_bytes(), 0o600)
+            })
+            .await;
+        }
+        let session = self.any_session().await?;
+        let question = "SELECT current_setting('synchronous_standby_names')";
+        let names: String = connection::row(&session, "read the settings", question, &[]).await?.get(0);
+        files::blocking("moving synchronous_standby_names", move || set_names(&config, names)).await?;
+        for name in SETTINGS {
+            connection::run(
+                &session,
+                "reset a setting of pg_autoctl 2.x",
+                &format!("ALTER SYSTEM RESET {name}"),
+            )
+            .await?;
+        }
+        self.reload().await
+    }
+}
+
+fn set_names(config: &crate::postgres::InstanceConfig, names: String) -> Result<(), PostgresError> {
+    let mut changing = Changing::read(&config.pgdata)?;
+    changing.synchronous_standby_names = names;
+    settings::write(config, &changing)
+}
+
+/// Which of the settings a line sets.
+fn setting_of(line: &str) -> Option<&'static str> {
+    let (name, _) = line.split_once('=')?;
+    SETTINGS.into_iter().find(|setting| *setting == name.trim())
+}
+
+fn value_of(content: &str, name: &str) -> Option<String> {
+    let line = content.lines().rfind(|line| setting_of(line) == Some(name))?;
+    line.split_once('=').map(|(_, value)| settings::unquote(value))
+}
+
+fn without(content: &str) -> String {
+    content.lines().filter(|line| setting_of(line).is_none()).map(|line| format!("{line}\n")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_settings_of_2x_are_taken_out() {
+        let content = "# comment\nsynchronous_standby_names = 'ANY 1 (a, b)'\nwork_mem = '1MB'\n\
+                       default_transaction_read_only = 'off'\n";
+        assert_eq!(value_of(content, "synchronous_standby_names").as_deref(), Some("ANY 1 (a, b)"));
+        assert_eq!(without(content), "# comment\nwork_mem = '1MB'\n");
+    }
+}

@@ -1,0 +1,8 @@
+//! The operating system's user that this process runs as.
+
+use nix::unistd::{User, geteuid};
+
+/// The name; `None` for a user who has none.
+pub fn name() -> Option<String> {
+    User::from_uid(geteuid()).ok().flatten().map(|user| user.name)
+}

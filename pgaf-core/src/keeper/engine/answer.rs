@@ -1,0 +1,74 @@
+//! What the monitor says, and what it means when it says nothing.
+
+use super::notice::Notice;
+use super::shutdown::Shutdown;
+use super::{Ending, Engine, Moment};
+use crate::formation::FormationNode;
+use crate::message::{Answer, Assignment};
+
+impl Engine {
+    pub(super) fn on_answered(
+        &mut self,
+        sent: Moment,
+        answer: Answer,
+        formation: Option<Vec<FormationNode>>,
+    ) {
+        if let Some(number) = answer.overtaken_by {
+            self.tell(Notice::Overtaken(number));
+            self.state.keeper_start = self.reporting.overtaken_by(number);
+            self.saving.state_changed();
+            self.reporting.make_due(self.now());
+            return;
+        }
+        if self.reporting.monitor_answers() {
+            self.tell(Notice::MonitorAnswers);
+        }
+        self.authority.answered(sent);
+        self.note_answer_for_shutdown(&answer);
+        self.reporting.positions = answer.positions;
+        if let Some(nodes) = formation {
+            self.note_formation(nodes, sent);
+        }
+        self.accept(answer.assignment);
+    }
+
+    pub(super) fn on_unanswered(&mut self, reason: String) {
+        self.authority.failed();
+        if self.reporting.monitor_is_silent(self.now()) {
+            self.tell(Notice::MonitorSilent(reason));
+        }
+        self.planning.is_due = true;
+    }
+
+    /// Whoever it is, it knows nothing of this node, and its answer confirms nothing: the node goes on as if nobody
+    /// had answered.
+    pub(super) fn on_unknown_node(&mut self, reason: String) {
+        self.authority.failed();
+        self.reporting.monitor_is_silent(self.now());
+        if !std::mem::replace(&mut self.reporting.is_unknown, true) {
+            self.tell(Notice::UnknownToMonitor(reason));
+        }
+        self.planning.is_due = true;
+    }
+
+    pub(super) fn on_dropped(&mut self) {
+        self.tell(Notice::Dropped);
+        self.shutdown = Shutdown::Stopping { immediately: false, ending: Ending::Dropped };
+        self.looking.look_again();
+    }
+
+    /// Takes an assignment. It is acted on when it is saved, and Postgres was looked at again.
+    pub(super) fn accept(&mut self, assignment: Assignment) {
+        if self.assignment() == Some(&assignment) {
+            self.planning.is_due = true;
+            return;
+        }
+        if self.assignment().map(|known| known.goal) != Some(assignment.goal) {
+            self.tell(Notice::Goal { goal: assignment.goal, reached: self.state.reported });
+        }
+        self.give_up_work_unless_for(&assignment);
+        self.state.assignment = Some(assignment);
+        self.saving.assignment_changed();
+        self.looking.look_again();
+    }
+}

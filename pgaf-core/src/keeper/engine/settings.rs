@@ -1,0 +1,28 @@
+//! What an operator has configured, as far as the engine depends on it.
+
+use std::time::Duration;
+
+/// From the configuration file.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Settings {
+    /// There is a monitor to report to: nobody has disabled it.
+    pub is_monitored: bool,
+    /// How long a primary goes on that hears neither the monitor nor its standbys, unless the monitor says less.
+    pub network_partition_timeout: Duration,
+    /// The database that the formation serves.
+    pub dbname: String,
+    /// What the node is in a Citus formation.
+    pub citus: CitusRole,
+}
+
+/// What a node is to Citus.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum CitusRole {
+    /// Nothing: plain Postgres.
+    #[default]
+    None,
+    /// A node of the coordinator's group.
+    Coordinator,
+    /// A node of any other group.
+    Worker,
+}

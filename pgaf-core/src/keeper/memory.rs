@@ -1,0 +1,104 @@
+//! What the keeper remembers of this life of the local Postgres, for the next plan.
+
+use super::observed::{Running, Server};
+use super::routing::{Route, Routing};
+use super::step::Step;
+use crate::lsn::Lsn;
+use crate::message::{Assignment, CommitRule, Peer};
+
+/// What the keeper has done and seen in this life of the server, and no single look tells; empty after a restart of
+/// either.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Memory {
+    /// The peers that were admitted last.
+    pub admitted: Option<Vec<Peer>>,
+    /// The local LSN at the moment when the present commit rule was first wanted: a standby that has flushed more
+    /// keeps up.
+    pub rule_wanted_since: Option<Lsn>,
+    /// The local LSN at the moment when the present `synchronous_standby_names` was first seen in force:
+    /// whatever was acknowledged under an older value is before it.
+    pub names_in_force_since: Option<Lsn>,
+    /// The present `synchronous_standby_names` was in force, with enough standbys up to that LSN.
+    pub is_quorum_confirmed: bool,
+    /// What the coordinator of a Citus formation was asked.
+    pub routing: Routing,
+    /// The `synchronous_standby_names` that was seen last.
+    pub(super) names: String,
+    /// The commit rule that was wanted last.
+    pub(super) rule: Option<CommitRule>,
+}
+
+impl Memory {
+    /// The assignment that is to be planned for, on this server: notes since when its commit rule is wanted.
+    pub fn wants(&mut self, assignment: &Assignment, server: &Server) {
+        self.routing.wants(assignment.goal);
+        if self.rule.as_ref() != Some(&assignment.commit_rule) {
+            self.rule = Some(assignment.commit_rule.clone());
+            self.rule_wanted_since = None;
+        }
+        if let (Server::Running(running), None) = (server, self.rule_wanted_since) {
+            self.rule_wanted_since = Some(running.lsn);
+        }
+    }
+
+    /// A look at the server: notes since when its `synchronous_standby_names` is in force.
+    pub fn saw(&mut self, server: &Server) {
+        match server {
+            Server::Running(running) if !running.is_in_recovery => self.saw_writer(running),
+            _ => self.forget_quorum(),
+        }
+    }
+
+    fn saw_writer(&mut self, running: &Running) {
+        if running.synchronous_standby_names != self.names {
+            self.forget_quorum();
+            self.names.clone_from(&running.synchronous_standby_names);
+        }
+        self.names_in_force_since.get_or_insert(running.lsn);
+    }
+
+    /// The plan for this assignment found its goal reached.
+    pub const fn reached(&mut self, assignment: &Assignment) {
+        if assignment.goal.is_writer() && assignment.commit_rule.is_synchronous() {
+            self.is_quorum_confirmed = true;
+        }
+    }
+
+    /// What the peers are let in with may have changed.
+    pub fn forget_admitted(&mut self) {
+        self.admitted = None;
+    }
+
+    /// The primary of the coordinator's group, for a node of a worker group.
+    pub fn coordinator_is(&mut self, coordinator: Option<Peer>) {
+        self.routing.coordinator = coordinator;
+    }
+
+    /// A coordinator that could not be told to send writes here is to be told again.
+    pub fn route_again(&mut self) {
+        if matches!(self.routing.route, Route::Failed(_)) {
+            self.routing.route = Route::Unknown;
+        }
+    }
+
+    /// A step failed.
+    pub fn failed(&mut self, step: &Step) {
+        self.routing.did(step, false);
+    }
+
+    /// A step ended well.
+    pub fn did(&mut self, step: &Step) {
+        self.routing.did(step, true);
+        match step {
+            Step::AdmitStandbys { peers } => self.admitted = Some(peers.clone()),
+            Step::BaseBackup { .. } | Step::Rewind { .. } => self.admitted = None,
+            _ => {}
+        }
+    }
+
+    fn forget_quorum(&mut self) {
+        self.names.clear();
+        self.names_in_force_since = None;
+        self.is_quorum_confirmed = false;
+    }
+}

@@ -1,0 +1,58 @@
+//! What a keeper must not forget: who it is, and the last assignment it received.
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{Epoch, GroupId, NodeId};
+use crate::message::Assignment;
+use crate::state::ReplicationState;
+
+/// The content of the state file. Whoever runs the node writes it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct KeeperState {
+    /// Of the layout: [`Self::LAYOUT`].
+    pub version: u32,
+    /// Our id, given by the monitor.
+    pub node: NodeId,
+    /// Our group.
+    pub group: GroupId,
+    /// The state that was last observed to hold.
+    pub reported: ReplicationState,
+    /// The assignment under which it was.
+    pub reported_epoch: Epoch,
+    /// What the monitor said last; or a person, while the monitor is disabled.
+    pub assignment: Option<Assignment>,
+    /// The monitor is disabled, and the keeper talks to none.
+    #[serde(default)]
+    pub has_left_monitor: bool,
+    /// Which start of the node's keeper the newest one was.
+    #[serde(default)]
+    pub keeper_start: u64,
+}
+
+impl KeeperState {
+    /// The layout that is written.
+    pub const LAYOUT: u32 = 1;
+
+    /// The state of a node that has just been registered.
+    pub const fn registered(node: NodeId, group: GroupId) -> Self {
+        Self {
+            version: Self::LAYOUT,
+            node,
+            group,
+            reported: ReplicationState::Init,
+            reported_epoch: Epoch(0),
+            assignment: None,
+            has_left_monitor: false,
+            keeper_start: 0,
+        }
+    }
+
+    /// Leaves its monitor, or comes to one. What one monitor has numbered means nothing to another.
+    pub fn change_monitor(&mut self, has_left_monitor: bool) {
+        self.has_left_monitor = has_left_monitor;
+        self.reported_epoch = Epoch(0);
+        if let Some(assignment) = &mut self.assignment {
+            assignment.epoch = Epoch(0);
+        }
+    }
+}
