@@ -9,6 +9,7 @@ pub mod exit;
 mod instance_config;
 pub mod monitor;
 pub mod monitor_server;
+mod monitor_watch;
 pub mod postgres;
 pub mod supervisor;
 pub mod upgrade;

@@ -8,6 +8,7 @@ use tokio_postgres::error::SqlState;
 
 use crate::config::{Config, MonitorConfig};
 use crate::exit::Exit;
+use crate::monitor_watch::Watch;
 use crate::postgres::{HbaAddress, HbaEntry, Instance, PostgresError};
 use crate::supervisor;
 use crate::upgrade::{self, ExtensionError};
@@ -16,7 +17,7 @@ use crate::upgrade::{self, ExtensionError};
 pub const NODE_ROLE: &str = "autoctl_node";
 
 /// The extension's library, as it is preloaded.
-const LIBRARY: &str = "pgautofailover3";
+pub(crate) const LIBRARY: &str = "pgautofailover3";
 
 /// While the server does not accept connections yet, it is asked again this often.
 const CONNECT_RETRY: Duration = Duration::from_millis(100);
@@ -82,7 +83,7 @@ enum Wake {
 ///
 /// # Errors
 /// Only what makes it impossible to begin, or to stop.
-pub async fn run(instance: &Instance, config: MonitorConfig) -> Result<Exit, MonitorServerError> {
+pub async fn run(instance: &Instance, mut config: MonitorConfig) -> Result<Exit, MonitorServerError> {
     let listen = |kind| {
         signal(kind).map_err(|error| PostgresError::Refused(format!("cannot receive signals: {error}")))
     };
@@ -97,6 +98,7 @@ pub async fn run(instance: &Instance, config: MonitorConfig) -> Result<Exit, Mon
     }
     let pgdata = config.postgres.pgdata.clone();
     replace_library(instance).await?;
+    let mut watch = Watch::default();
     loop {
         let has_started = async {
             let is_running = start(instance).await;
@@ -105,9 +107,14 @@ pub async fn run(instance: &Instance, config: MonitorConfig) -> Result<Exit, Mon
                     return Wake::Unusable(error);
                 }
                 supervisor::ready();
-                let exit = instance.exited().await;
-                tracing::warn!("Postgres has ended ({exit:?}), it is started again");
-                Wake::Exited
+                let entries = hba_entries(&config);
+                tokio::select! {
+                    exit = instance.exited() => {
+                        tracing::warn!("Postgres has ended ({exit:?}), it is started again");
+                        Wake::Exited
+                    }
+                    never = watch.look_after(instance, &config.postgres.dbname, &entries) => match never {},
+                }
             } else {
                 tokio::time::sleep(START_RETRY).await;
                 Wake::Retry
@@ -123,12 +130,12 @@ pub async fn run(instance: &Instance, config: MonitorConfig) -> Result<Exit, Mon
         };
         match wake {
             Wake::Exited | Wake::Retry => {}
-            Wake::Reload => reload(instance, &pgdata).await,
+            Wake::Reload => config = reload(instance, &pgdata).await.unwrap_or(config),
             Wake::Stop(mode) => {
                 supervisor::stopping();
                 tracing::info!("stopping Postgres");
                 instance.execute(&Step::StopPostgres(mode)).await?;
-                return Ok(Exit::Quit);
+                return Ok(watch.exit());
             }
             Wake::Unusable(error) => {
                 tracing::info!("stopping Postgres");
@@ -199,16 +206,16 @@ async fn start(instance: &Instance) -> bool {
 }
 
 /// A configuration that cannot be used leaves everything as it is.
-async fn reload(instance: &Instance, pgdata: &std::path::Path) {
+async fn reload(instance: &Instance, pgdata: &std::path::Path) -> Option<MonitorConfig> {
     let config = match Config::load(pgdata) {
         Ok(Config::Monitor(config)) => config,
         Ok(Config::Node(_)) => {
             tracing::error!("not reloaded: the configuration is that of a data node");
-            return;
+            return None;
         }
         Err(error) => {
             tracing::error!("not reloaded: {error}");
-            return;
+            return None;
         }
     };
     instance.reconfigure(config.instance());
@@ -216,4 +223,5 @@ async fn reload(instance: &Instance, pgdata: &std::path::Path) {
         Ok(()) => tracing::info!("configuration reloaded"),
         Err(error) => tracing::error!("not reloaded: {error}"),
     }
+    Some(*config)
 }

@@ -62,7 +62,6 @@ impl Error {
                 RefusalKind::WrongState => sqlstate::WRONG_STATE,
                 RefusalKind::Busy => sqlstate::ROLE_CHANGE_UNDER_WAY,
                 RefusalKind::InvalidValue => sqlstate::INVALID_VALUE,
-                RefusalKind::NotSupported => sqlstate::NOT_SUPPORTED,
                 RefusalKind::Internal => sqlstate::INTERNAL,
             },
             Self::UnknownFormation(_) | Self::UnknownGroup { .. } => sqlstate::UNKNOWN_OBJECT,

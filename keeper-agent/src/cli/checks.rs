@@ -9,7 +9,7 @@ use std::process::Command;
 use nix::unistd::{Uid, User};
 
 use super::error::{CliError, CliResult};
-use crate::client::ConnectionString;
+use crate::client::{self, ConnectionString};
 use crate::config::init_file::Before;
 use crate::exit::Exit;
 
@@ -168,6 +168,14 @@ fn newest_of_debian() -> Option<PathBuf> {
 /// monitor begins with.
 pub(super) fn hostname(given: Option<&str>, monitor: Option<&ConnectionString>) -> CliResult<String> {
     if let Some(given) = given {
+        if client::is_taken_for_an_address(given) {
+            return Err(CliError::new(
+                Exit::BadConfig,
+                format!(
+                    "the hostname \"{given}\" is taken for an address of the old form: give --hostname with the full name, as in \"{given}.example.org\", or an address"
+                ),
+            ));
+        }
         return match resolve(given) {
             Ok(_) => Ok(given.to_owned()),
             Err(error) => Err(CliError::new(
@@ -223,7 +231,7 @@ fn own_name_for(address: IpAddr) -> Option<String> {
         return Some("localhost".to_owned());
     }
     let name = nix::unistd::gethostname().ok()?.into_string().ok()?;
-    let addresses = resolve(&name).ok()?;
+    let addresses = resolve(&name).ok().filter(|_| !client::is_taken_for_an_address(&name))?;
     addresses.contains(&address).then_some(name)
 }
 

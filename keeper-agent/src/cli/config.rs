@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::checks;
 use super::commands;
+use super::contents;
+use super::create::checked_listen_addresses;
 use super::error::{CliError, CliResult};
 use super::print;
 use super::process;
@@ -25,7 +27,7 @@ pub(super) async fn run(command: &commands::Config) -> CliResult {
         commands::Config::Get { pgdata, json, name } => {
             let config = Config::load(&pgdata.required()?)?;
             match name {
-                None => show(&config, json.json),
+                None => contents::show(&config, json.json),
                 Some(name) => print_value(&config, name, json.json),
             }
         }
@@ -47,6 +49,9 @@ async fn set(pgdata: &Path, name: &str, value: &str, as_json: bool) -> CliResult
         "-" => first_line_of_input()?,
         value => value.to_owned(),
     };
+    if let (Config::Node(node), "postgresql.listen_addresses") = (&config, name) {
+        checked_listen_addresses(&value, &node.hostname)?;
+    }
     config.set(name, &value).map_err(bad_value)?;
     check_value(&config, name).await.map_err(|error| match error.exit {
         Exit::BadArgs => CliError::new(Exit::BadConfig, error.message),
@@ -201,7 +206,7 @@ async fn check(config: &Config, as_json: bool) -> CliResult {
     tracing::info!("connected to the local Postgres");
     check_monitor(config).await?;
     if as_json {
-        return print::json(&serde_json::json!({ "postgres": setup, "config": sections(config) }));
+        return print::json(&serde_json::json!({ "postgres": setup, "config": contents::sections(config) }));
     }
     print::line(&setup.to_string())
 }
@@ -219,35 +224,6 @@ async fn check_monitor(config: &Config) -> CliResult {
         .map_err(|error| CliError { exit: Exit::Monitor, ..error.into() })?;
     tracing::info!("connected to the monitor, {target}");
     Ok(())
-}
-
-fn sections(config: &Config) -> serde_json::Value {
-    let mut sections = serde_json::Map::new();
-    for (section, name, value) in config.entries(true) {
-        let section = sections.entry(section).or_insert_with(|| serde_json::json!({}));
-        section[name] = serde_json::Value::String(value);
-    }
-    serde_json::Value::Object(sections)
-}
-
-/// Everything that is set, without passwords: as the file is, or as JSON.
-pub(super) fn show(config: &Config, as_json: bool) -> CliResult {
-    if as_json {
-        return print::json(&sections(config));
-    }
-    let mut text = String::new();
-    let mut current = "";
-    for (section, name, value) in &config.entries(true) {
-        if *section != current {
-            if !current.is_empty() {
-                text.push('\n');
-            }
-            text.push_str(&format!("[{section}]\n"));
-            current = section;
-        }
-        text.push_str(&format!("{name} = {value}\n"));
-    }
-    print::line(text.trim_end_matches('\n'))
 }
 
 #[cfg(test)]

@@ -29,6 +29,7 @@ mod watch;
 
 mod access;
 mod checks;
+mod contents;
 mod error;
 mod follow;
 mod local_time;

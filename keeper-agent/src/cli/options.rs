@@ -146,9 +146,9 @@ pub(super) struct NewServer {
     /// Address under which other nodes reach this one; found out when not given
     #[arg(short = 'n', long, value_name = "HOST")]
     pub(super) hostname: Option<String>,
-    /// Addresses to listen on
-    #[arg(short = 'l', long, value_name = "ADDRESSES", default_value = "*")]
-    pub(super) listen: String,
+    /// Addresses to listen on; all, or those of the cluster that is in PGDATA already
+    #[arg(short = 'l', long, value_name = "ADDRESSES")]
+    pub(super) listen: Option<String>,
     /// How connections that are allowed in pg_hba.conf authenticate: trust, md5, scram-sha-256, cert or skip
     #[arg(short = 'A', long, env = "PG_AUTOCTL_AUTH_METHOD", value_name = "METHOD")]
     pub(super) auth: Option<AuthMethod>,
@@ -157,6 +157,9 @@ pub(super) struct NewServer {
     pub(super) skip_pg_hba: bool,
     #[command(flatten)]
     pub(super) ssl: Ssl,
+    /// Restart a Postgres that runs already, for settings that need it
+    #[arg(long)]
+    pub(super) restart: bool,
     /// Go on running the node
     #[arg(short = 'x', long)]
     pub(super) run: bool,

@@ -12,6 +12,7 @@ mod harness;
 mod node;
 mod port;
 
+mod adopted;
 mod settings;
 
 use std::process::ExitCode;
@@ -46,7 +47,7 @@ fn main() -> ExitCode {
 
 /// All of them.
 fn cases() -> Vec<Case> {
-    [settings::cases()].into_iter().flatten().collect()
+    [adopted::cases(), settings::cases()].into_iter().flatten().collect()
 }
 
 /// Why no server can be run on this machine, if so.

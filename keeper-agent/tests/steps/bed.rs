@@ -198,7 +198,8 @@ impl Node {
         check(copied.success(), "copied")?;
         std::fs::set_permissions(self.pgdata(), std::fs::Permissions::from_mode(0o700))?;
         self.write_settings().await?;
-        Ok(self.write_hba(&[]).await?)
+        self.write_hba(&[]).await?;
+        Ok(())
     }
 
     /// How the others connect to it.

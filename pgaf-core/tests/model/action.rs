@@ -1,11 +1,13 @@
 //! What can happen next.
 
-use pgaf_core::keeper::StopMode;
-use pgaf_core::monitor::Event;
+use pgaf_core::Report;
+use pgaf_core::keeper::{Event, StopMode};
+use pgaf_core::monitor;
 
 use super::invariants::one_writer;
-use super::keeper::{NOW, OLDEST_TICKS, TICK};
+use super::keeper::{NOW, OLDEST_TICKS};
 use super::server::{Data, Mode, Server};
+use super::turn::Reply;
 use super::world::{Host, SILENT_AFTER_TICKS, World};
 
 /// What becomes of an exchange with the monitor.
@@ -54,7 +56,7 @@ pub(crate) enum Action {
     BackUpRows,
     /// The monitor is restarted on the older copy of its rows.
     RestoreRows,
-    Command(Event),
+    Command(monitor::Event),
     /// A person creates one more node.
     AddNode,
 }
@@ -63,21 +65,19 @@ impl World {
     /// Carries it out; `None` when it cannot happen or changes nothing.
     pub(crate) fn after(&self, action: &Action) -> Option<Self> {
         let mut world = self.clone();
-        world.carry_out(action)?;
+        world.happen(action)?;
         world.make_canonical();
         (world != *self).then_some(world)
     }
 
-    fn carry_out(&mut self, action: &Action) -> Option<()> {
+    fn happen(&mut self, action: &Action) -> Option<()> {
         match action {
             Action::Tick => self.tick(),
             Action::Look(index) => self.look(*index, false),
             Action::LookInterrupted(index) => self.pay_fault().and_then(|()| self.look(*index, true)),
             Action::Turn(index, fate) => {
-                self.look(*index, false);
-                self.report(*index, *fate)?;
-                self.look(*index, false);
-                Some(())
+                self.look(*index, false)?;
+                self.act(*index, 2, Reply::Of(*fate), false)
             }
             Action::AnswerArrives(index) => self.answer_arrives(*index),
             Action::StrayReportArrives(index) => {
@@ -93,7 +93,7 @@ impl World {
             }
             Action::Command(event) => {
                 self.budget.commands = self.budget.commands.checked_sub(1)?;
-                self.may_lose |= matches!(event, Event::FailoverWithDataLoss { .. });
+                self.may_lose |= matches!(event, monitor::Event::FailoverWithDataLoss { .. });
                 (self.is_monitor_up && self.decide(event).is_some()).then_some(())
             }
             fault => self.fault(fault),
@@ -120,7 +120,7 @@ impl World {
         }
         if self.is_monitor_up {
             self.probe_all();
-            self.decide(&Event::Tick);
+            self.decide(&monitor::Event::Tick);
         }
         Some(())
     }
@@ -142,7 +142,7 @@ impl World {
         if let Some((sent, _)) = &mut host.answer {
             *sent = OLDEST_TICKS.min(*sent + 1);
         }
-        host.keeper.authority = host.keeper.authority.aged(TICK);
+        host.keeper.age();
         let server = &mut host.server;
         for reply in &mut server.replies {
             let is_heard = replying.contains(&reply.standby);
@@ -160,52 +160,50 @@ impl World {
 
     // ---- the monitor ----
 
-    fn report(&mut self, index: usize, fate: Fate) -> Option<()> {
-        if !self.hosts[index].keeper.is_up || self.hosts[index].is_frozen {
-            return None;
-        }
+    /// A report is sent; gives what its keeper hears of it.
+    pub(crate) fn report(&mut self, index: usize, report: Report, fate: Fate) -> Option<Option<Event>> {
         if fate != Fate::Answered {
             self.pay_fault()?;
         }
+        let number = report.detail.number?;
+        let unanswered = Some(Event::Unanswered { report: number, reason: String::new() });
         let host = &mut *self.hosts[index];
-        let report = host.keeper.report(&host.server);
         host.answer = None;
         if !self.is_monitor_up || !host.sees_monitor {
-            host.keeper.authority.failed();
-            return (fate == Fate::Answered).then_some(());
+            return (fate == Fate::Answered).then_some(unanswered);
         }
         if fate == Fate::ReportDelayed {
             host.stray = Some(Box::new(report));
-            host.keeper.authority.failed();
-            return Some(());
+            return Some(unanswered);
         }
         let answer = self.take_report(index, report);
         let host = &mut *self.hosts[index];
-        match (fate, answer) {
+        Some(match (fate, answer) {
             (Fate::Answered, Some(answer)) => {
-                host.keeper.authority.answered(NOW);
-                host.keeper.assignment = Some(answer.assignment);
+                Some(Event::Answered { report: number, sent: NOW, answer: Box::new(answer), formation: None })
             }
-            (Fate::AnswerDelayed, Some(answer)) => host.answer = Some((0, Box::new(answer))),
+            (Fate::AnswerDelayed, Some(answer)) => {
+                host.answer = Some((0, Box::new(answer)));
+                None
+            }
             // Dropped: the keeper stops Postgres, and ends.
             (_, None) => {
                 host.server.stop(StopMode::Fast);
-                host.keeper.is_up = false;
+                host.keeper.die();
+                None
             }
-            _ => host.keeper.authority.failed(),
-        }
-        Some(())
+            _ => unanswered,
+        })
     }
 
+    /// The keeper looks, and hears it instead of what it asks next.
     fn answer_arrives(&mut self, index: usize) -> Option<()> {
         let host = &mut *self.hosts[index];
         if host.is_frozen || !host.keeper.is_up {
             return None;
         }
         let (sent, answer) = host.answer.take()?;
-        host.keeper.authority.answered(NOW.before(TICK * u32::from(sent)));
-        host.keeper.assignment = Some(answer.assignment);
-        Some(())
+        self.act(index, 2, Reply::Late(sent, answer), false)
     }
 
     // ---- replication ----

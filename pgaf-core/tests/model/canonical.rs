@@ -1,14 +1,11 @@
 //! Situations that differ in nothing that matters are made one.
 
-use pgaf_core::keeper::Numbering;
 use pgaf_core::{Epoch, Node, NodeId, ReportNumber};
 
 use super::world::World;
 
 /// The number of a report that its keeper has given up, as soon as nothing depends on it but which ones are higher.
 const LATE: ReportNumber = ReportNumber { start: 1, sequence: 0 };
-/// That of the newest report.
-const NUMBERING: Numbering = Numbering::of_start(1);
 
 impl World {
     /// The situation by which all that are equal to it are known.
@@ -40,21 +37,16 @@ impl World {
     fn epochs(&self, index: usize) -> Vec<Epoch> {
         let host = &self.hosts[index];
         let of_host = [
-            Some(host.keeper.reported_epoch),
-            host.keeper.assignment.as_ref().map(|assignment| assignment.epoch),
             host.answer.as_ref().map(|(_, answer)| answer.assignment.epoch),
             host.stray.as_ref().map(|report| report.detail.epoch),
         ];
         let of_rows = self.rows(index).flat_map(|node| [node.goal_epoch, node.reported_epoch]);
-        of_host.into_iter().flatten().chain(of_rows).collect()
+        host.keeper.epochs().chain(of_host.into_iter().flatten()).chain(of_rows).collect()
     }
 
     fn each_epoch(&mut self, index: usize, visit: &mut dyn FnMut(&mut Epoch)) {
         let host = &mut *self.hosts[index];
-        visit(&mut host.keeper.reported_epoch);
-        if let Some(assignment) = &mut host.keeper.assignment {
-            visit(&mut assignment.epoch);
-        }
+        host.keeper.renumber_epochs(&mut *visit);
         if let Some((_, answer)) = &mut host.answer {
             visit(&mut answer.assignment.epoch);
         }
@@ -75,9 +67,6 @@ impl World {
         };
         if self.rows(index).any(|node| node.report_number != canonical(node)) {
             self.each_row(index, &mut |node| node.report_number = canonical(node));
-        }
-        if self.hosts[index].keeper.numbering != NUMBERING {
-            self.hosts[index].keeper.numbering = NUMBERING;
         }
         if limit.is_some_and(|number| number != LATE)
             && let Some(report) = &mut self.hosts[index].stray

@@ -33,7 +33,14 @@ impl World {
             _ => self.pay_fault()?,
         }
         match *fault {
-            Action::PostgresCrashes(index) => self.hosts[index].server.stop(StopMode::Immediate),
+            Action::PostgresCrashes(index) => {
+                let host = &mut *self.hosts[index];
+                let is_noticed = host.server.is_running() && host.keeper.is_up && !host.is_frozen;
+                host.server.stop(StopMode::Immediate);
+                if is_noticed {
+                    host.keeper.loses_postgres();
+                }
+            }
             Action::KeeperDies(index) => self.hosts[index].keeper.die(),
             Action::HostDies(index) => {
                 self.hosts[index].keeper.die();

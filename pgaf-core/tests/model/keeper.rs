@@ -1,15 +1,13 @@
-//! A keeper: the clockwork around the shipped `Authority`, `Recall` and `plan`. Its present moment stands still;
-//! time makes what happened older.
+//! A keeper: the shipped engine. Its present moment stands still; time makes what happened older. Between two actions it
+//! is at rest: nothing is under way, and what was asked of it is done or lost.
 
 use std::time::Duration;
 
 use pgaf_core::keeper::{
-    Authority, Cluster, DataDirectory, Following, Memory, Moment, Numbering, Observed, Plan, Receiver,
-    Running, StreamingStandby, epoch_to_report,
+    CitusRole, Cluster, Command, DataDirectory, Engine, Event, Following, KeeperState, Memory, Moment,
+    Observation, Observed, PostgresExit, Progress, Receiver, Running, Settings, StreamingStandby,
 };
-use pgaf_core::{
-    Assignment, Epoch, Lineage, NodeId, Peer, ReplicationState, Report, ReportDetail, Timeline, Upstream,
-};
+use pgaf_core::{Assignment, Epoch, GroupId, Lineage, NodeId, Peer, Timeline, Upstream};
 
 use super::server::{Data, Mode, Server};
 
@@ -22,108 +20,114 @@ pub(crate) const OLDEST_TICKS: u8 = 4;
 /// The present.
 pub(crate) const NOW: Moment = Moment::after_boot(Duration::from_secs(OLDEST_TICKS as u64));
 
-/// What a keeper knows; a new process has the state file only.
+/// The numbers of reports go on from here: nothing depends on them but which is higher.
+const KEEPER_START: u64 = 1;
+
+/// The engine of a process; a new one has the state file only.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Keeper {
     pub(crate) is_up: bool,
-    pub(crate) reported: ReplicationState,
-    pub(crate) reported_epoch: Epoch,
-    pub(crate) assignment: Option<Assignment>,
-    pub(crate) authority: Authority,
-    pub(crate) recall: Memory,
-    /// Goes on in the next process: nothing depends on where a process begins but that it is higher.
-    pub(crate) numbering: Numbering,
+    engine: Engine,
 }
 
 impl Keeper {
-    pub(crate) fn new() -> Self {
-        Self {
-            is_up: true,
-            reported: ReplicationState::Init,
-            reported_epoch: Epoch(0),
-            assignment: None,
-            authority: Authority::new(NOW),
-            recall: Memory::default(),
-            numbering: Numbering::of_start(0),
-        }
+    pub(crate) fn new(node: NodeId) -> Self {
+        Self::of(KeeperState::registered(node, GroupId(0)))
+    }
+
+    fn of(state: KeeperState) -> Self {
+        let settings = Settings {
+            is_monitored: true,
+            network_partition_timeout: FENCE_AFTER,
+            dbname: String::new(),
+            citus: CitusRole::None,
+        };
+        let mut keeper = Self { is_up: true, engine: Engine::new(settings, state, NOW) };
+        keeper.handle(Event::Started);
+        keeper.rest();
+        keeper
     }
 
     pub(crate) fn restart(&mut self) {
-        self.is_up = true;
-        self.authority = Authority::new(NOW);
-        self.recall = Memory::default();
+        *self = Self::of(self.engine.state().clone());
     }
 
     pub(crate) fn die(&mut self) {
+        self.restart();
         self.is_up = false;
-        self.authority = Authority::new(NOW);
-        self.recall = Memory::default();
     }
 
-    /// A look at the server: remembers what the agent remembers, and says what to do.
-    pub(crate) fn look(&mut self, server: &Server, upstream: Option<&Server>) -> Plan {
-        let observed = observe(server, upstream);
-        self.recall.saw(&observed.server);
-        let Some(assignment) = self.assignment.clone() else {
-            return Plan::Wait("waiting for the monitor");
-        };
-        let rule = &assignment.commit_rule;
-        let fresh = server
-            .replies
-            .iter()
-            .filter(|reply| reply.age == 0 && rule.standbys.contains(&NodeId(reply.standby as i64 + 1)));
-        if rule.is_synchronous() && server.is_running() && fresh.count() >= rule.acks as usize {
-            self.authority.standbys_seen(NOW);
+    pub(crate) fn handle(&mut self, event: Event) -> Vec<Command> {
+        self.engine.handle(event, NOW)
+    }
+
+    /// Its Postgres has ended by itself.
+    pub(crate) fn loses_postgres(&mut self) {
+        self.handle(Event::PostgresExited(PostgresExit::Crashed));
+        self.rest();
+    }
+
+    /// Everything that was asked of it is done or lost.
+    pub(crate) fn rest(&mut self) {
+        self.engine.rest(NOW);
+        self.engine.renumber_reports(KEEPER_START);
+    }
+
+    /// A tick passes.
+    pub(crate) fn age(&mut self) {
+        if self.is_up {
+            self.engine.age(TICK);
         }
-        self.recall.wants(&assignment, &observed.server);
-        let observed = Observed { memory: self.recall.clone(), ..observed };
-        self.authority.plan(&assignment, &observed, FENCE_AFTER, NOW)
     }
 
-    /// Notes that the goal holds.
-    pub(crate) fn reached(&mut self) {
-        let Some(assignment) = &self.assignment else { return };
-        self.recall.reached(assignment);
-        self.reported = assignment.goal;
-        self.reported_epoch = assignment.epoch;
+    pub(crate) fn assignment(&self) -> Option<&Assignment> {
+        self.engine.assignment()
+    }
+
+    /// What only a person can help with.
+    pub(crate) fn blocked(&self) -> Option<&'static str> {
+        match self.engine.progress() {
+            Progress::Blocked(why) => Some(why),
+            _ => None,
+        }
     }
 
     /// It must stop its server before any more time passes.
     pub(crate) fn must_fence(&self, server: &Server) -> bool {
-        let is_concerned = self
-            .assignment
-            .as_ref()
-            .is_some_and(|assignment| assignment.goal.is_writer() && assignment.commit_rule.is_synchronous());
-        is_concerned && server.mode == Mode::Writer && self.authority.ends(FENCE_AFTER) < NOW.after(TICK)
+        let is_due = self.engine.authority_ends().is_some_and(|end| end < NOW.after(TICK));
+        is_due && server.mode == Mode::Writer
     }
 
-    /// What it would report now.
-    pub(crate) fn report(&mut self, server: &Server) -> Report {
-        if !server.is_running() {
-            self.authority.goes_down(NOW);
-        }
-        let has_data = server.data == Data::Whole;
-        let observed = observe(server, None);
-        Report {
-            state: self.reported,
-            is_running: server.is_running(),
-            timeline: Timeline(server.timeline.into()),
-            lsn: server.end(),
+    /// The numbers of assignments that it knows.
+    pub(crate) fn epochs(&self) -> impl Iterator<Item = Epoch> {
+        let state = self.engine.state();
+        let of_assignment = state.assignment.as_ref().map(|assignment| assignment.epoch);
+        std::iter::once(state.reported_epoch).chain(of_assignment)
+    }
+
+    pub(crate) fn renumber_epochs(&mut self, visit: impl FnMut(&mut Epoch)) {
+        self.engine.renumber_epochs(visit);
+    }
+
+    /// A look at the server.
+    pub(crate) fn observe(&self, server: &Server, upstream: Option<&Server>) -> Observation {
+        let rule = self.assignment().map(|assignment| &assignment.commit_rule);
+        let is_member =
+            |standby: usize| rule.is_some_and(|rule| rule.standbys.contains(&NodeId(standby as i64 + 1)));
+        let fresh = server.replies.iter().filter(|reply| reply.age == 0 && is_member(reply.standby));
+        let acks = rule.map_or(0, |rule| rule.acks as usize);
+        let has_quorum = acks > 0 && server.is_running() && fresh.count() >= acks;
+        Observation {
+            observed: observe(server, upstream),
+            upstream: (server.mode == Mode::Standby).then(|| Upstream {
+                is_streaming: server.is_streaming,
+                silent_ms: u64::from(server.unheard) * 1000,
+            }),
+            quorum_contact: has_quorum.then_some(NOW),
             sync_state: String::new(),
-            detail: ReportDetail {
-                epoch: epoch_to_report(self.reported, self.reported_epoch, &observed),
-                number: Some(self.numbering.next()),
-                system_identifier: has_data.then_some(1),
-                goal: None,
-                upstream: (server.mode == Mode::Standby).then(|| Upstream {
-                    is_streaming: server.is_streaming,
-                    silent_ms: u64::from(server.unheard) * 1000,
-                }),
-                is_gated: server.mode == Mode::Gated,
-                shutdown_lsn: server.shutdown_lsn(),
-                history: has_data.then(|| server.history()),
-                ..ReportDetail::default()
-            },
+            shutdown_lsn: server.shutdown_lsn(),
+            history: (server.data == Data::Whole).then(|| server.history()),
+            copied_percent: None,
         }
     }
 }
@@ -154,7 +158,7 @@ fn observe(server: &Server, upstream: Option<&Server>) -> Observed {
         },
         lineage,
         is_rewind_hopeless: false,
-        memory: Default::default(),
+        memory: Memory::default(),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The shipped `decide` and `plan`, explored exhaustively within bounds: a monitor, a primary, one or two standbys,
+//! The shipped `decide` and the shipped keeper, explored exhaustively within bounds: a monitor, a primary, one or two standbys,
 //! and everything that can happen to them.
 //!
 //! Nothing of the state machines is described again here; the model is of what is around them: Postgres, the network,

@@ -24,8 +24,8 @@ fn the_way_to_a_violation_is_told_as_a_scenario_that_plays() {
     let budget = Budget { commits: 0, faults: 1, commands: 0 };
     let (steps, scenario) = scenario_of(&[Kind::Crashes], budget, nobody_is_promoted);
     assert_eq!(
-        steps, 5,
-        "the host of the primary dies, its keeper starts, and says so; the standby agrees, and is promoted:\n{scenario}"
+        steps, 4,
+        "Postgres of the primary crashes, its keeper says so; the standby agrees, and is promoted:\n{scenario}"
     );
     play(&scenario).unwrap_or_else(|why| panic!("{why} in\n{scenario}"));
     assert!(scenario.contains("rule primary_is_down"), "{scenario}");

@@ -1,50 +1,123 @@
-//! A keeper at work: it looks, plans, and carries the steps out on its server.
+//! A keeper at work: it looks, and what its engine wants is done at once. A look, the steps that it calls for, and what
+//! comes of a report take no time.
 
-use pgaf_core::keeper::{Plan, Step, StopMode};
+use pgaf_core::Answer;
+use pgaf_core::keeper::{Command, Event, LookId, Step, StepId, StopMode};
 
+use super::action::Fate;
 use super::invariants::{acknowledged_commits_survive, goals_can_be_reached, isolated_primaries_fence_first};
-use super::keeper::index_of;
-use super::server::{Data, Mode};
+use super::keeper::{NOW, TICK, index_of};
+use super::server::{Data, Mode, Server};
 use super::world::World;
+
+/// What becomes of the first report of a keeper that acts.
+pub(crate) enum Reply {
+    /// Nothing yet.
+    None,
+    /// It is sent.
+    Of(Fate),
+    /// The answer comes that was asked for so many ticks ago.
+    Late(u8, Box<Answer>),
+}
+
+/// What an engine has begun.
+struct Hands {
+    /// How many looks there will be.
+    looks: u8,
+    reply: Reply,
+    look: Option<LookId>,
+    step: Option<(StepId, Step)>,
+}
 
 impl World {
     pub(crate) fn look(&mut self, index: usize, is_interrupted: bool) -> Option<()> {
         if !self.hosts[index].keeper.is_up || self.hosts[index].is_frozen {
             return None;
         }
-        let before = self.hosts[index].server.clone();
-        self.follow_plan(index, is_interrupted)?;
+        let before = is_interrupted.then(|| self.hosts[index].server.clone());
+        self.act(index, 1, Reply::None, is_interrupted)?;
         // A look that changes nothing is not worth a fault.
-        (!is_interrupted || self.hosts[index].server != before).then_some(())
+        before.is_none_or(|before| self.hosts[index].server != before).then_some(())
     }
 
-    pub(crate) fn follow_plan(&mut self, index: usize, is_interrupted: bool) -> Option<()> {
-        let upstream = self.hosts[index]
-            .keeper
-            .assignment
-            .as_ref()
-            .and_then(|assignment| assignment.upstream.as_ref())
-            .map(index_of)
-            .filter(|upstream| self.are_linked(*upstream, index) && self.hosts[*upstream].server.sends())
-            .map(|upstream| self.hosts[upstream].server.clone());
-        let host = &mut *self.hosts[index];
-        let plan = host.keeper.look(&host.server, upstream.as_ref());
-        let verdict = goals_can_be_reached::check(&plan, &host.server);
-        self.judge(goals_can_be_reached::NAME, verdict);
-        let host = &mut *self.hosts[index];
-        match plan {
-            Plan::Reached => host.keeper.reached(),
-            Plan::Steps(mut steps) => {
-                steps.truncate(if is_interrupted { 1 } else { steps.len() });
-                for step in &steps {
-                    self.execute(index, step, is_interrupted)?;
-                    self.hosts[index].keeper.recall.did(step);
+    /// Lets the engine look so many times, do what each look calls for, and hear of its report. An interruption comes in
+    /// the first step.
+    pub(crate) fn act(&mut self, index: usize, looks: u8, reply: Reply, is_interrupted: bool) -> Option<()> {
+        let mut hands = Hands { looks, reply, look: None, step: None };
+        let mut commands = self.hosts[index].keeper.handle(Event::Woken);
+        loop {
+            while !commands.is_empty() {
+                let mut next = Vec::new();
+                for command in std::mem::take(&mut commands) {
+                    next.extend(self.carry_out(index, command, &mut hands)?);
                 }
+                commands = next;
+            }
+            commands = if let Some((step, what)) = hands.step.take() {
+                self.execute(index, &what, is_interrupted)?;
+                if is_interrupted {
+                    break;
+                }
+                self.hosts[index].keeper.handle(Event::StepEnded { step, outcome: Ok(()) })
+            } else if let Some(look) = hands.look.take().filter(|_| hands.looks > 0) {
+                hands.looks -= 1;
+                self.observe(index, look)
+            } else {
+                break;
+            };
+            if !self.hosts[index].keeper.is_up {
                 return Some(());
             }
-            Plan::Wait(_) | Plan::Blocked(_) => {}
         }
+        self.hosts[index].keeper.rest();
         Some(())
+    }
+
+    /// Begins what the engine wants done, or does it; gives what the engine wants then.
+    fn carry_out(&mut self, index: usize, command: Command, hands: &mut Hands) -> Option<Vec<Command>> {
+        match command {
+            Command::Observe { look, .. } => hands.look = Some(look),
+            Command::RunStep { id, step } => hands.step = Some((id, step)),
+            Command::CancelStep => hands.step = None,
+            Command::Fence(step) => {
+                self.stop(index, StopMode::Immediate);
+                return Some(self.hosts[index].keeper.handle(Event::StepEnded { step, outcome: Ok(()) }));
+            }
+            Command::Save { save, .. } => return Some(self.hosts[index].keeper.handle(Event::Saved(save))),
+            Command::Report(report) => {
+                let event = match std::mem::replace(&mut hands.reply, Reply::None) {
+                    Reply::None => None,
+                    Reply::Of(fate) => self.report(index, *report, fate)?,
+                    Reply::Late(sent, answer) => Some(Event::Answered {
+                        report: report.detail.number?,
+                        sent: NOW.before(TICK * u32::from(sent)),
+                        answer,
+                        formation: None,
+                    }),
+                };
+                return Some(event.map(|event| self.hosts[index].keeper.handle(event)).unwrap_or_default());
+            }
+            _ => {}
+        }
+        Some(Vec::new())
+    }
+
+    fn observe(&mut self, index: usize, look: LookId) -> Vec<Command> {
+        let upstream = self.upstream_of(index);
+        let host = &mut *self.hosts[index];
+        let observation = Box::new(host.keeper.observe(&host.server, upstream.as_ref()));
+        let commands = host.keeper.handle(Event::Observed { look, observation });
+        let verdict = goals_can_be_reached::check(host.keeper.blocked(), &host.server);
+        self.judge(goals_can_be_reached::NAME, verdict);
+        commands
+    }
+
+    /// The server that a keeper compares its own with, when that can be asked.
+    fn upstream_of(&self, index: usize) -> Option<Server> {
+        let assignment = self.hosts[index].keeper.assignment()?;
+        let upstream = assignment.upstream.as_ref().map(index_of)?;
+        let can_ask = self.are_linked(upstream, index) && self.hosts[upstream].server.sends();
+        can_ask.then(|| self.hosts[upstream].server.clone())
     }
 
     pub(crate) fn execute(&mut self, index: usize, step: &Step, is_interrupted: bool) -> Option<()> {

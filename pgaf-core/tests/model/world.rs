@@ -120,7 +120,7 @@ impl World {
         let index = self.hosts.len();
         self.hosts.push(Shared::new(Host {
             server: Server::new(data),
-            keeper: Keeper::new(),
+            keeper: Keeper::new(NodeId(index as i64 + 1)),
             is_frozen: false,
             sees_monitor: true,
             silent: 0,

@@ -1,4 +1,4 @@
-//! A group of nodes that exists only in memory: the shipped `decide` and `plan` under random faults.
+//! A group of nodes that exists only in memory: the shipped `decide` and the shipped keeper under random faults.
 //!
 //! One seed makes one run: a phase of faults, in which nothing acknowledged may be lost, then a healed phase, in
 //! which the group must become whole. What can be set:

@@ -3,12 +3,14 @@
 //! Everything is checked before anything is made. From the first change on there is an init file that says what was there
 //! before: a `create` that was interrupted goes on when it is run again, one that failed takes back what it made.
 
+mod adopt;
 mod citus;
 mod formation;
 mod monitor;
 mod node;
 mod server;
 
+pub(super) use adopt::checked_listen_addresses;
 pub(super) use server::make_primary;
 
 use super::commands::Create;

@@ -8,9 +8,10 @@ use super::super::options::NewServer;
 use super::super::run::{claim, run_monitor};
 use super::super::show::uri_of;
 use super::super::ssl::make_certificate;
+use super::adopt::Adoption;
 use super::server::{Earlier, Plan, earlier, failed, make_cluster, take_back, while_running};
 use crate::client::describe;
-use crate::config::init_file::{self, Progress};
+use crate::config::init_file::{self, Before, Progress};
 use crate::config::{Config, MonitorConfig, Paths};
 use crate::exit::Exit;
 use crate::monitor::EXTENSION_VERSION;
@@ -53,10 +54,18 @@ pub(super) async fn run(options: &NewServer) -> CliResult<Exit> {
     let mut config = MonitorConfig::empty(paths);
     plan.fill(&mut config.postgres, &pgdata);
     config.hostname = plan.address(None)?;
+    let instance = Instance::new(config.instance()).patient();
+    let mut adoption = None;
+    if plan.before == Before::Cluster {
+        instance.check_binaries().await.map_err(failed)?;
+        let found = Adoption::begin(&instance, options, &mut config.postgres).await?;
+        config.postgres.listen_addresses = found.listen_addresses(None, &config.hostname)?;
+        adoption = Some(found);
+    }
     config.ssl = plan.ssl.clone();
     init_file::store(&config.paths.init, &Progress { pgdata: plan.before, is_registering: false })?;
-    let instance = Instance::new(config.instance()).patient();
-    if let Err(error) = make(&instance, &mut config, &plan, options.run).await {
+    instance.reconfigure(config.instance());
+    if let Err(error) = make(&instance, &mut config, &plan, adoption.as_ref(), options.run).await {
         take_back(&config.paths, &pgdata, plan.before);
         return Err(error);
     }
@@ -76,13 +85,20 @@ async fn make(
     instance: &Instance,
     config: &mut MonitorConfig,
     plan: &Plan,
+    adoption: Option<&Adoption>,
     keeps_running: bool,
 ) -> CliResult {
     make_certificate(instance, &mut config.ssl).await.map_err(failed)?;
     config.store()?;
     instance.reconfigure(config.instance());
+    if let Some(adoption) = adoption {
+        adoption.bring_in(instance).await?;
+    }
     make_cluster(instance, plan.before).await?;
     monitor_server::apply(instance, config).await.map_err(failed)?;
+    if let Some(adoption) = adoption {
+        adoption.finish(instance, config.postgres.port).await?;
+    }
     while_running(instance, keeps_running, complete(instance, config)).await?;
     init_file::remove(&config.paths.init).map_err(CliError::from)
 }

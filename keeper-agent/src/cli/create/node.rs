@@ -11,6 +11,7 @@ use super::super::error::{CliError, CliResult};
 use super::super::options::boolean;
 use super::super::run::{claim, run_node};
 use super::super::ssl::make_certificate;
+use super::adopt::{Adoption, checked_listen_addresses};
 use super::server::{Earlier, Plan, earlier, failed, make_primary, take_back};
 use crate::client::{ConnectError, ConnectionString};
 use crate::config::init_file::{self, Before, Progress};
@@ -103,13 +104,12 @@ async fn make(
     let plan = Plan::new(&options.server, pgdata, before)?;
     let mut config = configuration(options, pgdata, paths, &plan, Some(monitor))?;
     let instance = Instance::new(config.instance(None)).patient();
-    if plan.before == Before::Cluster {
-        instance.check_binaries().await.map_err(failed)?;
-    }
+    let adoption = adopt(&instance, options, &mut config, plan.before).await?;
     let patience = patience(options);
     let target = config.monitor.clone().unwrap_or_default();
     let connection = connect_patiently(&target, patience).await?;
     config.hostname = plan.address(Some(&target))?;
+    settle_addresses(&mut config, options, adoption.as_ref())?;
     instance.reconfigure(config.instance(None));
     let mut progress = progress.unwrap_or(Progress { pgdata: plan.before, is_registering: false });
     init_file::store(&config.paths.init, &progress)?;
@@ -118,7 +118,14 @@ async fn make(
         config.store()?;
         instance.reconfigure(config.instance(None));
         let registered = register(options, &mut config, &instance, &connection, &mut progress).await?;
-        settle(&instance, &config, &connection, &registered, plan.before).await
+        if let Some(adoption) = &adoption {
+            adoption.bring_in(&instance).await?;
+        }
+        settle(&instance, &config, &connection, &registered, plan.before).await?;
+        match &adoption {
+            Some(adoption) => adoption.finish(&instance, config.postgres.port).await,
+            None => Ok(()),
+        }
     }
     .await;
     match made {
@@ -155,8 +162,11 @@ async fn make_unmonitored(
     let mut state = KeeperState::registered(NodeId(id), config.group.unwrap_or_default());
     state.change_monitor(true);
     let instance = Instance::new(config.instance(Some(state.node)));
-    if plan.before == Before::Cluster {
-        instance.check_binaries().await.map_err(failed)?;
+    let adoption = adopt(&instance, options, &mut config, plan.before).await?;
+    settle_addresses(&mut config, options, adoption.as_ref())?;
+    if let Some(adoption) = &adoption {
+        adoption.bring_in(&instance).await?;
+        adoption.finish(&instance, config.postgres.port).await?;
     }
     make_certificate(&instance, &mut config.ssl).await.map_err(failed)?;
     config.store()?;
@@ -164,6 +174,31 @@ async fn make_unmonitored(
     init_file::remove(&config.paths.init)?;
     tracing::info!("node {id} \"{}\" is made, without a monitor", config.name);
     Ok(config)
+}
+
+/// What is there to be known of a cluster that was there before.
+async fn adopt(
+    instance: &Instance,
+    options: &NewNode,
+    config: &mut NodeConfig,
+    before: Before,
+) -> CliResult<Option<Adoption>> {
+    if before == Before::Empty {
+        return Ok(None);
+    }
+    instance.check_binaries().await.map_err(failed)?;
+    Adoption::begin(instance, &options.server, &mut config.postgres).await.map(Some)
+}
+
+/// Where Postgres shall listen, now that the address of this machine is known.
+fn settle_addresses(config: &mut NodeConfig, options: &NewNode, adoption: Option<&Adoption>) -> CliResult {
+    let given = options.server.listen.as_deref();
+    config.postgres.listen_addresses = match (adoption, given) {
+        (Some(adoption), given) => adoption.listen_addresses(given, &config.hostname)?,
+        (None, Some(given)) => checked_listen_addresses(given, &config.hostname)?,
+        (None, None) => return Ok(()),
+    };
+    Ok(())
 }
 
 fn given_monitor(options: &NewNode) -> CliResult<ConnectionString> {

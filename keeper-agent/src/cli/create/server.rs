@@ -50,7 +50,7 @@ pub(super) struct Plan {
     pub(super) ssl: SslConfig,
     pub(super) pg_ctl: PathBuf,
     pub(super) port: u16,
-    pub(super) listen_addresses: String,
+    pub(super) listen_addresses: Option<String>,
     pub(super) auth_method: AuthMethod,
     pub(super) hba_level: HbaLevel,
 }
@@ -66,7 +66,7 @@ impl Plan {
             Some(before) => before,
             None => checks::inspect_pgdata(pgdata)?,
         };
-        if crate::postgres::local_address(pgdata).is_none() {
+        if before == Before::Empty && crate::postgres::local_address(pgdata).is_none() {
             checks::port_is_free(port)?;
         }
         let given = options.hostname.as_deref();
@@ -94,7 +94,9 @@ impl Plan {
         pgdata.clone_into(&mut postgres.pgdata);
         self.pg_ctl.clone_into(&mut postgres.pg_ctl);
         postgres.port = self.port;
-        postgres.listen_addresses.clone_from(&self.listen_addresses);
+        if let Some(listen) = &self.listen_addresses {
+            postgres.listen_addresses.clone_from(listen);
+        }
         postgres.auth_method = self.auth_method;
         postgres.hba_level = self.hba_level;
         // The user who makes a cluster is its superuser, as with initdb.

@@ -36,7 +36,7 @@ pub(super) fn run(options: &ShowFile) -> CliResult {
         Some((_, file)) if !options.contents => print::line(&file.display().to_string()),
         // The configuration has passwords in it.
         Some((_, file)) if *file == paths.config => {
-            super::super::config::show(&Config::load(&pgdata)?, as_json)
+            super::super::contents::show(&Config::load(&pgdata)?, as_json)
         }
         Some((_, file)) if *file == paths.state => show_state(file, as_json),
         Some((_, file)) if *file == paths.pid && as_json => print::json(&pid_file(&read(file)?)),

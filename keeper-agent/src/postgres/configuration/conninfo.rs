@@ -49,9 +49,12 @@ fn to_peer(config: &InstanceConfig, peer: &Peer) -> Vec<(&'static str, String)> 
         ("keepalives_interval", "1".to_owned()),
         ("keepalives_count", "3".to_owned()),
         ("tcp_user_timeout", "5000".to_owned()),
-        ("passfile", config.passfile().display().to_string()),
         ("sslmode", config.client_ssl.mode.as_str().to_owned()),
     ];
+    // Without a password of ours, libpq looks for one where it always does.
+    if config.replication_password.is_some() {
+        pairs.push(("passfile", config.passfile().display().to_string()));
+    }
     let ssl = &config.client_ssl;
     let files =
         [("sslrootcert", &ssl.root_cert), ("sslcrl", &ssl.crl), ("sslcert", &ssl.cert), ("sslkey", &ssl.key)];

@@ -17,6 +17,7 @@ use crate::user;
 
 use super::conninfo::REPLICATION_ROLE;
 use super::network;
+use super::settings::Changing;
 
 /// The role that the monitor may connect as.
 pub const MONITOR_ROLE: &str = "pgautofailover_monitor";
@@ -324,18 +325,21 @@ fn quote(name: &str) -> String {
 /// A change that was given up goes on until its thread has ended, and must not overwrite a later one.
 static CHANGING: Mutex<()> = Mutex::new(());
 
-/// Changes our part of pg_hba.conf.
+/// Changes our part of pg_hba.conf; false when it was right already. Whether the gate is closed is not for the file to
+/// say, which others may have replaced.
 pub(crate) fn update(
     config: &InstanceConfig,
     change: impl FnOnce(&mut Managed),
-) -> Result<(), PostgresError> {
+) -> Result<bool, PostgresError> {
     let _one_at_a_time = CHANGING.lock().unwrap_or_else(PoisonError::into_inner);
     let path = config.in_pgdata("pg_hba.conf");
     let content = files::read_if_there(&path)?.unwrap_or_default();
     let mut managed = Managed::parse(&content);
+    managed.is_gated = Changing::read(&config.pgdata)?.is_gated;
     change(&mut managed);
     let wanted = managed.apply(config, &content);
-    files::replace(&path, wanted.as_bytes(), 0o600)
+    files::replace(&path, wanted.as_bytes(), 0o600)?;
+    Ok(wanted != content)
 }
 
 #[cfg(test)]

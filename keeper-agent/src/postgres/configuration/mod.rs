@@ -5,6 +5,7 @@ mod network;
 
 pub(super) mod hba;
 pub(super) mod settings;
+pub(super) mod written;
 
 mod alter_system;
 mod certificate;

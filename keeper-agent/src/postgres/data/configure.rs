@@ -24,12 +24,12 @@ impl LocalServer {
         .await
     }
 
-    /// Writes our entries of pg_hba.conf: the keeper's own, and these. Those of the other nodes stay. A running server
-    /// is not told.
+    /// Writes our entries of pg_hba.conf: the keeper's own, and these; false when they were there already. Those of the
+    /// other nodes stay. A running server is not told.
     ///
     /// # Errors
     /// A file cannot be written, or the local network cannot be found out.
-    pub async fn write_hba(&self, entries: &[HbaEntry]) -> Result<(), PostgresError> {
+    pub async fn write_hba(&self, entries: &[HbaEntry]) -> Result<bool, PostgresError> {
         let config = self.config();
         let mut entries = entries.to_vec();
         if config.hba_level == HbaLevel::Lan {

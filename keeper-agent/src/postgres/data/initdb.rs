@@ -51,6 +51,6 @@ impl LocalServer {
         })
         .await?;
         self.write_settings().await?;
-        self.write_hba(&[]).await
+        self.write_hba(&[]).await.map(|_| ())
     }
 }

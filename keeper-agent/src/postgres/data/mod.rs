@@ -13,6 +13,8 @@ pub(super) mod tablespaces;
 pub(super) mod checkpoint;
 mod configure;
 mod initdb;
+mod layout;
 pub(super) mod start;
 
 pub use control_data::{ClusterState, ControlData};
+pub use layout::Layout;

@@ -154,7 +154,7 @@ fn set_gate(config: &InstanceConfig, gate: Gate) -> Result<(), PostgresError> {
     let mut changing = Changing::read(&config.pgdata)?;
     changing.is_gated = is_gated;
     settings::write(config, &changing)?;
-    hba::update(config, |managed| managed.is_gated = is_gated)
+    hba::update(config, |managed| managed.is_gated = is_gated).map(|_| ())
 }
 
 async fn open_gate(server: &LocalServer, config: &Arc<InstanceConfig>) -> Result<(), PostgresError> {

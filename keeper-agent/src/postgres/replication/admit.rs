@@ -27,15 +27,35 @@ pub(crate) async fn run(server: &LocalServer, peers: &[Peer]) -> Result<(), Post
     if !is_running {
         return Ok(());
     }
-    maintain(server, peers, &[]).await
+    keep(server, peers, &[]).await
 }
 
-/// Slots and password, on a running server.
+/// Entries of pg_hba.conf, slots and password, on a running server.
 pub(crate) async fn maintain(
     server: &LocalServer,
     peers: &[Peer],
     positions: &[Position],
 ) -> Result<(), PostgresError> {
+    keep_entries(server, peers).await?;
+    keep(server, peers, positions).await
+}
+
+/// Looks at pg_hba.conf again: a tool may have replaced it, and the name of a node may mean another address by now.
+async fn keep_entries(server: &LocalServer, peers: &[Peer]) -> Result<(), PostgresError> {
+    let is_access_new = server.write_hba(&[]).await?;
+    let config = server.config();
+    let entries = hba::peer_entries(&config, peers).await;
+    let write = move || hba::update(&config, |managed| entries.apply(managed));
+    if files::blocking("writing pg_hba.conf", write).await? || is_access_new {
+        tracing::warn!(
+            "pg_hba.conf did not have the entries of the nodes, or had old addresses: they were written again"
+        );
+        server.reload().await?;
+    }
+    Ok(())
+}
+
+async fn keep(server: &LocalServer, peers: &[Peer], positions: &[Position]) -> Result<(), PostgresError> {
     let session = server.any_session().await?;
     slots::keep(&session, peers, positions).await?;
     logical_slots::make_room(&server.config(), &session, peers).await?;

@@ -21,7 +21,7 @@ mod local_server;
 pub(super) mod stop;
 pub(super) mod version;
 
-mod sever;
+mod close_connections;
 
 #[cfg(test)]
 pub(super) mod testing;

@@ -59,6 +59,7 @@ impl Engine {
         self.maintenance.rest(now);
         self.formation.rest(now);
         self.saving.rest();
+        self.is_ready = true;
         self.outbox = Outbox { now, ..Outbox::default() };
     }
 

@@ -101,7 +101,6 @@ impl Reporting {
         *self = Self {
             is_monitor_silent: self.is_monitor_silent,
             numbering: self.numbering,
-            positions: std::mem::take(&mut self.positions),
             ..Self::new(0, now)
         };
     }

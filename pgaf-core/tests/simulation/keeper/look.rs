@@ -1,58 +1,53 @@
 //! What a keeper sees of its Postgres, and of the upstream that it asks for its history.
 
 use pgaf_core::keeper::{
-    Cluster, DataDirectory, Following, Memory, Observed, Receiver, Running, Server, StreamingStandby,
+    Cluster, DataDirectory, Following, Memory, Observation, Observed, Receiver, Running, Server,
+    StreamingStandby,
 };
-use pgaf_core::{Lineage, Timeline, Upstream};
+use pgaf_core::{Lineage, Timeline, TimelineHistory, Upstream};
 
 use super::super::host;
 use super::super::postgres::{Files, Mode, Postgres, Role};
 use super::super::wal::Archive;
-use super::Keeper;
+use super::{Keeper, moment};
 
 /// A stream that has lasted for so long goes on.
 const STEADY_MS: u64 = 1500;
 
-/// Everything that is seen at one moment.
-pub(crate) struct Sight {
-    pub(crate) observed: Observed,
-    /// What a standby knows of its upstream.
-    pub(crate) upstream: Option<Upstream>,
-}
-
 impl Keeper {
-    /// The host whose history the local log is compared with. A secondary that runs has proved itself.
-    pub(crate) fn upstream_to_ask(&self) -> Option<usize> {
-        let assignment = self.assignment.as_ref()?;
-        let runs = self.observed().is_some_and(|observed| matches!(observed.server, Server::Running(_)));
-        let is_proved = assignment.goal == pgaf_core::ReplicationState::Secondary && runs;
-        let upstream = assignment.upstream.as_ref().filter(|_| !is_proved)?;
-        Some(host::index_of(&upstream.host))
-    }
-
     /// Looks; `upstream` is there when it could be asked.
     pub(crate) fn look(
-        &self,
+        &mut self,
         postgres: &Postgres,
         upstream: Option<(usize, &Postgres)>,
         archive: &Archive,
         now: u64,
-    ) -> Sight {
+    ) -> Observation {
+        let is_streaming = postgres.is_standby() && postgres.receiver == Receiver::Streaming;
+        self.streaming_since = self.streaming_since.or(Some(now)).filter(|_| is_streaming);
         let server = self.server(postgres, archive, now);
         let lineage = upstream.and_then(|source| self.lineage(postgres, &server, source, archive, now));
         let is_standby = matches!(&server, Server::Running(running) if running.is_in_recovery);
-        let observed = Observed {
-            data: data(postgres, archive),
-            server,
-            lineage: lineage.map(|(lineage, _)| lineage),
-            is_rewind_hopeless: self.is_rewind_hopeless || lineage.is_some_and(|(_, needs_copy)| needs_copy),
-            memory: Memory::default(),
-        };
-        let upstream = is_standby.then(|| Upstream {
-            is_streaming: postgres.receiver == Receiver::Streaming,
-            silent_ms: now - postgres.heard_at,
-        });
-        Sight { observed, upstream }
+        let is_stopped = server == Server::Stopped;
+        Observation {
+            observed: Observed {
+                data: data(postgres, archive),
+                server,
+                lineage: lineage.map(|(lineage, _)| lineage),
+                is_rewind_hopeless: self.is_rewind_hopeless
+                    || lineage.is_some_and(|(_, needs_copy)| needs_copy),
+                memory: Memory::default(),
+            },
+            upstream: is_standby.then(|| Upstream {
+                is_streaming: postgres.receiver == Receiver::Streaming,
+                silent_ms: now - postgres.heard_at,
+            }),
+            quorum_contact: quorum_heard_at(postgres).map(moment),
+            sync_state: String::new(),
+            shutdown_lsn: postgres.shutdown_lsn().filter(|_| is_stopped),
+            history: history(postgres, archive),
+            copied_percent: None,
+        }
     }
 
     fn server(&self, postgres: &Postgres, archive: &Archive, now: u64) -> Server {
@@ -128,8 +123,17 @@ impl Keeper {
     }
 }
 
+/// As its files tell it, when they do.
+fn history(postgres: &Postgres, archive: &Archive) -> Option<TimelineHistory> {
+    if postgres.files != Files::Present {
+        return None;
+    }
+    let history = archive.history(postgres.end);
+    (history.timeline == timeline(postgres, archive)).then_some(history)
+}
+
 /// As a session or the control file tell it.
-pub(super) fn timeline(postgres: &Postgres, archive: &Archive) -> Timeline {
+fn timeline(postgres: &Postgres, archive: &Archive) -> Timeline {
     match postgres.mode {
         Mode::Up(Role::Writer | Role::Gated) => archive.timeline(postgres.end),
         _ => archive.timeline(postgres.checkpoint).max(Timeline(postgres.received_timeline)),
@@ -166,7 +170,7 @@ fn standbys(postgres: &Postgres, now: u64) -> Vec<StreamingStandby> {
 }
 
 /// When as many standbys as a commit waits for were last heard.
-pub(crate) fn quorum_heard_at(postgres: &Postgres) -> Option<u64> {
+fn quorum_heard_at(postgres: &Postgres) -> Option<u64> {
     let acks = postgres.names.acks();
     let rows = postgres.walsenders.iter().flatten();
     let mut heard: Vec<u64> =

@@ -1,69 +1,80 @@
-//! A keeper: the clockwork around the shipped plans, authority and memory, as the agent has it, in simulated time.
+//! A keeper: the shipped engine, and what a simulated agent has in its hands: its state file, the operations that are
+//! under way, and what it remembers between two looks.
 
 mod look;
-mod report;
-mod work;
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use pgaf_core::keeper::{
-    Authority, Hold, Memory, Moment, Numbering, Observed, Plan, Server, Step, StopMode, plan_isolated,
+    CitusRole, Engine, Event, Hold, KeeperState, LookId, Moment, Observation, PostgresExit, Progress, SaveId,
+    Settings, Step, StepId,
 };
-use pgaf_core::{Answer, Assignment, Epoch, Peer, ReplicationState, Report, TimelineHistory, Upstream};
+use pgaf_core::{
+    Answer, FormationNode, GroupId, NodeId, Peer, ReplicationState, Report, ReportNumber, TimelineHistory,
+};
 
 use super::postgres::Postgres;
-pub(crate) use look::{Sight, quorum_heard_at};
-pub(crate) use work::Work;
 
-pub(crate) const FENCE_LIMIT: Duration = Duration::from_secs(4);
-const LOOK_PERIOD_MS: u64 = 500;
-const WAITING_LOOK_PERIOD_MS: u64 = 50;
-/// What takes longer is no longer worth looking that often.
-const IMPATIENT_FOR_MS: u64 = 5000;
-const REPORT_PERIOD_MS: u64 = 1000;
+const FENCE_LIMIT: Duration = Duration::from_secs(4);
 /// A request that is not answered in this time has failed.
-pub(crate) const REPORT_DEADLINE_MS: u64 = 2000;
-const CONTACT_RETRY_MS: u64 = 300;
-/// A Postgres that ended cleanly by itself is restarted without asking, unless it was so this recently.
-const QUICK_RESTART_PERIOD_MS: u64 = 30_000;
+const REPORT_DEADLINE_MS: u64 = 2000;
 
 pub(crate) fn moment(now: u64) -> Moment {
     Moment::after_boot(Duration::from_millis(now))
 }
 
+/// In whole milliseconds.
+pub(crate) fn milliseconds(moment: Moment) -> u64 {
+    moment.since_boot().as_millis() as u64
+}
+
 /// The request that is under way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) struct Exchange {
+    /// Counts on for as long as there is this host.
     pub(crate) number: u64,
+    pub(crate) report: ReportNumber,
     pub(crate) sent: u64,
     pub(crate) fails_at: u64,
+    /// The history that is told with it.
+    history: Option<TimelineHistory>,
+}
+
+/// A step that is under way; when it was begun, and when it may end.
+pub(crate) struct StepUnderWay {
+    pub(crate) id: StepId,
+    pub(crate) step: Step,
+    pub(crate) times: Option<(u64, u64)>,
+}
+
+/// What the agent has begun. An observation is of the moment at which the look was begun.
+#[derive(Default)]
+pub(crate) struct UnderWay {
+    pub(crate) look: Option<(LookId, Box<Observation>, u64)>,
+    pub(crate) save: Option<(SaveId, Box<KeeperState>, u64)>,
+    pub(crate) step: Option<StepUnderWay>,
+    pub(crate) maintenance: Option<(StepId, Vec<Peer>, u64)>,
+    pub(crate) exchange: Option<Exchange>,
 }
 
 pub(crate) struct Keeper {
     pub(crate) is_up: bool,
-    /// In the state file, with what was reached last.
-    pub(crate) assignment: Option<Assignment>,
-    pub(crate) reported: ReplicationState,
-    pub(crate) reported_epoch: Epoch,
-    authority: Authority,
-    recall: Memory,
+    engine: Engine,
+    /// The state file.
+    pub(crate) disk: KeeperState,
     coordinator: Option<Peer>,
-    pub(crate) work: Work,
-    sight: Option<Sight>,
-    is_sight_stale: bool,
-    is_considered: bool,
-    next_look: u64,
-    pub(crate) next_report: u64,
-    pub(crate) exchange: Option<Exchange>,
+    knows_coordinator: bool,
+    pub(crate) under_way: UnderWay,
+    pub(crate) events: VecDeque<Event>,
+    pub(crate) wakes_at: Option<u64>,
+    /// The dead man's switch kills Postgres then.
+    pub(crate) dead_man: Option<u64>,
+    /// Its loop stands still until then.
+    pub(crate) hangs_until: u64,
     exchanges: u64,
-    starts: u64,
-    numbering: Numbering,
-    is_monitor_failing: bool,
-    last_report: Option<Report>,
     told_history: Option<TimelineHistory>,
-    waiting_since: Option<u64>,
     was_running: bool,
-    quick_restart: Option<u64>,
     /// The value of `synchronous_standby_names` that all backends were seen to follow.
     followed_names: Option<String>,
     is_rewind_hopeless: bool,
@@ -74,31 +85,23 @@ pub(crate) struct Keeper {
 
 impl Keeper {
     /// Of a node that was just registered; a worker's knows the coordinator.
-    pub(crate) fn new(coordinator: Option<Peer>) -> Self {
+    pub(crate) fn new(node: NodeId, coordinator: Option<Peer>) -> Self {
+        let group = GroupId(i32::from(coordinator.is_some()));
+        let disk = KeeperState::registered(node, group);
         Self {
-            coordinator,
             is_up: false,
-            assignment: None,
-            reported: ReplicationState::Init,
-            reported_epoch: Epoch(0),
-            authority: Authority::new(moment(0)),
-            recall: Memory::default(),
-            work: Work::default(),
-            sight: None,
-            is_sight_stale: true,
-            is_considered: true,
-            next_look: 0,
-            next_report: 0,
-            exchange: None,
+            engine: engine(&disk, coordinator.is_some(), 0),
+            disk,
+            coordinator,
+            knows_coordinator: false,
+            under_way: UnderWay::default(),
+            events: VecDeque::new(),
+            wakes_at: None,
+            dead_man: None,
+            hangs_until: 0,
             exchanges: 0,
-            starts: 0,
-            numbering: Numbering::of_start(0),
-            is_monitor_failing: false,
-            last_report: None,
             told_history: None,
-            waiting_since: None,
             was_running: false,
-            quick_restart: None,
             followed_names: None,
             is_rewind_hopeless: false,
             streaming_since: None,
@@ -109,70 +112,99 @@ impl Keeper {
     /// A new process: only the state file is left.
     pub(crate) fn start(&mut self, now: u64) {
         let coordinator = self.coordinator.clone();
-        let old = std::mem::replace(self, Self::new(None));
+        let mut disk = self.disk.clone();
+        disk.keeper_start += 1;
         *self = Self {
             is_up: true,
-            assignment: old.assignment,
-            reported: old.reported,
-            reported_epoch: old.reported_epoch,
-            authority: Authority::new(moment(now)),
-            exchanges: old.exchanges,
-            starts: old.starts + 1,
-            numbering: Numbering::of_start(old.starts + 1),
-            next_look: now,
-            next_report: now,
-            ..Self::new(coordinator)
+            engine: engine(&disk, coordinator.is_some(), now),
+            events: VecDeque::from([Event::Started]),
+            exchanges: self.exchanges,
+            disk,
+            ..Self::new(self.disk.node, coordinator)
         };
     }
 
-    fn is_synchronous_writer(&self) -> bool {
-        self.assignment.as_ref().is_some_and(|it| it.goal.is_writer() && it.commit_rule.is_synchronous())
+    /// The process is gone, with all it knew.
+    pub(crate) fn dies(&mut self) {
+        self.is_up = false;
+        self.under_way = UnderWay::default();
+        self.events.clear();
+        self.wakes_at = None;
+        self.dead_man = None;
     }
 
-    fn look_again(&mut self) {
-        self.is_sight_stale = true;
+    /// Takes what has happened; gives what shall be done.
+    pub(crate) fn handle(&mut self, event: Event, now: u64) -> Vec<pgaf_core::keeper::Command> {
+        let commands = self.engine.handle(event, moment(now));
+        self.blocked = match self.engine.progress() {
+            Progress::Blocked(why) => {
+                Some(self.blocked.filter(|(other, _)| other == why).unwrap_or((why, now)))
+            }
+            // Between two answers of the monitor nothing is planned.
+            Progress::Waiting(_) => self.blocked,
+            Progress::None | Progress::Step(_) => None,
+        };
+        commands
     }
 
-    /// The monitor has answered a request that was sent then. Says whether the assignment is another.
-    pub(crate) fn answered(&mut self, answer: Answer, sent: u64, now: u64) -> bool {
-        if let Some(number) = answer.overtaken_by {
-            self.starts = self.numbering.overtaken_by(number);
-            self.next_report = now;
-            return false;
-        }
-        self.authority.answered(moment(sent));
-        self.is_monitor_failing = false;
-        self.is_considered = false;
-        if let Some(Report { detail, .. }) = &mut self.last_report {
-            self.told_history = detail.history.take().or_else(|| self.told_history.take());
-        }
-        if self.assignment.as_ref() == Some(&answer.assignment) {
-            return false;
-        }
-        self.work.drop_unless_for(&answer.assignment);
-        self.assignment = Some(answer.assignment);
-        self.look_again();
-        true
+    /// What it shall be, as it was last told.
+    pub(crate) fn goal(&self) -> Option<ReplicationState> {
+        self.engine.assignment().map(|assignment| assignment.goal)
     }
 
-    /// The monitor has not answered.
-    pub(crate) fn unanswered(&mut self, now: u64) {
-        self.authority.failed();
-        self.is_monitor_failing = true;
-        self.next_report = now + CONTACT_RETRY_MS;
-        self.last_report = None;
-        self.told_history = None;
-        self.is_considered = false;
+    /// The monitor has answered the request that is under way.
+    pub(crate) fn answered(&mut self, answer: Answer) {
+        let Some(exchange) = self.under_way.exchange.take() else { return };
+        if answer.overtaken_by.is_none() && exchange.history.is_some() {
+            self.told_history = exchange.history;
+        }
+        let is_new = answer.overtaken_by.is_none() && !std::mem::replace(&mut self.knows_coordinator, true);
+        let formation = self.coordinator.clone().filter(|_| is_new).map(formation);
+        let (report, sent) = (exchange.report, moment(exchange.sent));
+        self.events.push_back(Event::Answered { report, sent, answer: Box::new(answer), formation });
+    }
+
+    /// It has answered that there is no such node.
+    pub(crate) fn dropped(&mut self) {
+        if let Some(exchange) = self.under_way.exchange.take() {
+            self.events.push_back(Event::Dropped { report: exchange.report });
+        }
+    }
+
+    /// The monitor has not answered in time.
+    pub(crate) fn give_up_exchange(&mut self, now: u64) {
+        if let Some(exchange) = self.under_way.exchange.take_if(|exchange| exchange.fails_at <= now) {
+            self.told_history = None;
+            let reason = String::new();
+            self.events.push_back(Event::Unanswered { report: exchange.report, reason });
+        }
     }
 
     /// The connection to the monitor is closed: on the next one all is told again.
     pub(crate) fn is_disconnected(&mut self) {
         self.told_history = None;
-        self.last_report = None;
+        if self.is_up {
+            self.events.push_back(Event::Notified);
+        }
     }
 
-    /// Notices that its child has ended.
-    pub(crate) fn watch_child(&mut self, postgres: &Postgres, now: u64) {
+    /// Sends a report; a history that the monitor was told is left out.
+    pub(crate) fn send(&mut self, report: &mut Report, now: u64) {
+        if self.told_history == report.detail.history {
+            report.detail.history = None;
+        }
+        self.exchanges += 1;
+        self.under_way.exchange = Some(Exchange {
+            number: self.exchanges,
+            report: report.detail.number.unwrap_or_default(),
+            sent: now,
+            fails_at: now + REPORT_DEADLINE_MS,
+            history: report.detail.history.clone(),
+        });
+    }
+
+    /// Notices that its child has ended. An end that a step has asked for is none to tell of.
+    pub(crate) fn watch_child(&mut self, postgres: &Postgres) {
         let is_running = !postgres.is_stopped();
         let has_ended = self.was_running && !is_running;
         self.was_running = is_running;
@@ -180,145 +212,54 @@ impl Keeper {
             return;
         }
         self.followed_names = None;
-        let is_expected = matches!(self.work.current(), Some(Step::StopPostgres(_)));
-        let is_recent = self.quick_restart.is_some_and(|at| now - at < QUICK_RESTART_PERIOD_MS);
-        let may_restart = postgres.is_clean
-            && !is_expected
-            && !is_recent
-            && self.authority.is_fresh(FENCE_LIMIT / 2, moment(now));
-        if may_restart && self.is_synchronous_writer() {
-            self.quick_restart = Some(now);
-            self.work.give_up();
-            self.begin(vec![Step::StartPostgres]);
-        } else {
-            self.authority.goes_down(moment(now));
+        let step = self.under_way.step.as_ref().map(|under_way| &under_way.step);
+        if !matches!(step, Some(Step::StopPostgres(_))) {
+            let exit = if postgres.is_clean { PostgresExit::Clean } else { PostgresExit::Crashed };
+            self.events.push_back(Event::PostgresExited(exit));
         }
-        self.look_again();
-    }
-
-    /// A look is due.
-    pub(crate) fn is_look_due(&self, now: u64) -> bool {
-        self.is_sight_stale || self.next_look <= now
-    }
-
-    /// Takes what was seen.
-    pub(crate) fn saw(&mut self, sight: Sight, quorum: Option<u64>, now: u64) {
-        self.next_look = now + LOOK_PERIOD_MS;
-        self.recall.saw(&sight.observed.server);
-        if let Some(at) = quorum {
-            self.authority.standbys_seen(moment(at));
-        }
-        let is_streaming = sight.upstream.is_some_and(|upstream| upstream.is_streaming);
-        self.streaming_since = self.streaming_since.or(Some(now)).filter(|_| is_streaming);
-        self.sight = Some(sight);
-        self.is_sight_stale = false;
-        self.is_considered = false;
-        self.report_news(now);
-    }
-
-    /// Stops a primary that nobody vouches for, whatever else is under way.
-    pub(crate) fn fence_if_due(&mut self, now: u64) {
-        let is_concerned = self.is_synchronous_writer() && !self.work.is_fencing();
-        let is_due = is_concerned && self.authority.ends(FENCE_LIMIT) <= moment(now);
-        let just_changed = self.is_sight_stale && !self.work.is_busy();
-        let (Some(sight), Some(assignment), true, false) =
-            (&self.sight, &self.assignment, is_due, just_changed)
-        else {
-            return;
-        };
-        let stop = vec![Step::StopPostgres(StopMode::Immediate)];
-        let silence = self.authority.silence(FENCE_LIMIT, moment(now));
-        if plan_isolated(assignment, &sight.observed, silence) == Plan::Steps(stop.clone()) {
-            self.work.give_up();
-            self.begin(stop);
-        }
-    }
-
-    /// What the newest look calls for.
-    pub(crate) fn consider(&mut self, now: u64) {
-        if self.is_considered || self.is_sight_stale {
-            return;
-        }
-        self.is_considered = true;
-        let (Some(assignment), Some(sight)) = (&self.assignment, &mut self.sight) else { return };
-        self.recall.coordinator_is(self.coordinator.clone());
-        self.recall.wants(assignment, &sight.observed.server);
-        sight.observed.memory = self.recall.clone();
-        let plan = self.authority.plan(assignment, &sight.observed, FENCE_LIMIT, moment(now));
-        if self.work.is_busy() {
-            return;
-        }
-        self.blocked = match plan {
-            Plan::Blocked(why) => Some(self.blocked.filter(|(other, _)| *other == why).unwrap_or((why, now))),
-            // Between two answers of the monitor nothing is planned.
-            Plan::Wait(_) => self.blocked,
-            _ => None,
-        };
-        self.waiting_since = match plan {
-            Plan::Wait(_) => self.waiting_since.or(Some(now)),
-            _ => None,
-        };
-        match plan {
-            Plan::Reached => self.reached(now),
-            Plan::Steps(steps) if self.work.may_begin(now) => self.begin(steps),
-            Plan::Wait(_) if self.waiting_since.is_some_and(|since| now - since < IMPATIENT_FOR_MS) => {
-                self.next_look = self.next_look.min(now + WAITING_LOOK_PERIOD_MS);
-            }
-            Plan::Steps(_) | Plan::Wait(_) | Plan::Blocked(_) => {}
-        }
-    }
-
-    fn reached(&mut self, now: u64) {
-        let Some(assignment) = &self.assignment else { return };
-        self.recall.reached(assignment);
-        if (self.reported, self.reported_epoch) != (assignment.goal, assignment.epoch) {
-            self.reported = assignment.goal;
-            self.reported_epoch = assignment.epoch;
-            self.next_report = now;
-        }
-    }
-
-    fn begin(&mut self, steps: Vec<Step>) {
-        self.work.begin(self.assignment.as_ref(), steps);
     }
 
     /// A step has ended.
-    pub(crate) fn step_done(&mut self, step: &Step, is_good: bool, now: u64) {
-        self.work.ended(is_good || step.is_best_effort(), now);
-        if is_good {
-            self.recall.did(step);
-            match step {
-                Step::SetSynchronousStandbyNames(names) => self.followed_names = Some(names.clone()),
-                Step::BaseBackup { .. } | Step::Rewind { .. } => self.is_rewind_hopeless = false,
-                _ => {}
+    pub(crate) fn step_done(&mut self, outcome: Result<(), &'static str>) {
+        let Some(StepUnderWay { id, step, .. }) = self.under_way.step.take() else { return };
+        match step {
+            Step::SetSynchronousStandbyNames(names) if outcome.is_ok() => self.followed_names = Some(names),
+            Step::BaseBackup { .. } | Step::Rewind { .. } if outcome.is_ok() => {
+                self.is_rewind_hopeless = false;
             }
-        } else {
-            self.recall.failed(step);
-            self.next_report = now;
+            _ => {}
         }
-        self.look_again();
+        self.events.push_back(Event::StepEnded { step: id, outcome: outcome.map_err(str::to_owned) });
     }
 
     /// A coordinator holds writes for this node, as far as it knows.
     pub(crate) fn holds_writes(&self) -> bool {
-        self.recall.clone().routing.hold == Hold::Open
+        self.engine.memory().routing.hold == Hold::Open
     }
 
     /// pg_rewind has said that it cannot work.
     pub(crate) const fn rewind_is_hopeless(&mut self) {
         self.is_rewind_hopeless = true;
     }
+}
 
-    /// What it saw last of its Postgres.
-    pub(crate) fn observed(&self) -> Option<&Observed> {
-        self.sight.as_ref().map(|sight| &sight.observed)
-    }
+fn engine(state: &KeeperState, is_worker: bool, now: u64) -> Engine {
+    let settings = Settings {
+        is_monitored: true,
+        network_partition_timeout: FENCE_LIMIT,
+        dbname: String::new(),
+        citus: if is_worker { CitusRole::Worker } else { CitusRole::None },
+    };
+    Engine::new(settings, state.clone(), moment(now))
+}
 
-    fn is_stopped_in_sight(&self) -> bool {
-        self.observed().is_some_and(|observed| observed.server == Server::Stopped)
-    }
-
-    fn upstream_in_sight(&self) -> Option<Upstream> {
-        self.sight.as_ref().and_then(|sight| sight.upstream)
-    }
+/// All that a worker needs to know of it.
+fn formation(coordinator: Peer) -> Vec<FormationNode> {
+    vec![FormationNode {
+        peer: coordinator,
+        group: GroupId::COORDINATOR,
+        goal: ReplicationState::Primary,
+        reported: ReplicationState::Primary,
+        cluster: String::new(),
+    }]
 }

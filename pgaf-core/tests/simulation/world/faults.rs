@@ -7,7 +7,7 @@ use super::super::postgres::{Files, Postgres};
 use super::World;
 
 /// Faults of which one is drawn.
-const KINDS: u64 = 20;
+const KINDS: u64 = 22;
 /// How long it is quiet after the rows were restored.
 const QUIET_MS: u64 = 15_000;
 
@@ -44,6 +44,8 @@ impl World {
             16 if self.profile.loses_nodes && self.random.per_mille(300) => self.disk_dies(index),
             17 if self.random.per_mille(200) => self.power_fails(),
             18 | 19 => self.heal(),
+            20 => self.keeper_is_told_to_stop(index),
+            21 => self.keeper_hangs(index),
             _ => {}
         }
     }
@@ -65,12 +67,17 @@ impl World {
             format!("FAULT: {} {index} ends", if with_postgres { "host" } else { "keeper of host" })
         });
         let host = &mut self.hosts[index];
-        host.keeper.is_up = false;
-        host.keeper.exchange = None;
-        host.keeper.work.give_up();
+        host.keeper.dies();
         if with_postgres {
             host.postgres.crash();
             host.is_frozen = false;
+        }
+    }
+
+    /// A service that was told to stop is started again.
+    pub(super) fn keepers_come_back(&mut self) {
+        for index in 0..self.hosts.len() {
+            self.keeper_comes_back(index);
         }
     }
 
@@ -81,6 +88,13 @@ impl World {
             host.able_since = self.now;
             self.tell(|_| format!("keeper of host {index} starts"));
         }
+    }
+
+    /// A disk, a log or a name server holds it up; its threads go on.
+    fn keeper_hangs(&mut self, index: usize) {
+        let until = self.now + self.random.between(1000, 20_000);
+        self.tell(|_| format!("FAULT: the loop of the keeper of host {index} hangs until {until} ms"));
+        self.hosts[index].keeper.hangs_until = until;
     }
 
     fn freeze(&mut self, index: usize, is_frozen: bool) {
@@ -190,6 +204,7 @@ impl World {
         }
         for index in 0..self.hosts.len() {
             self.freeze(index, false);
+            self.hosts[index].keeper.hangs_until = 0;
             self.keeper_comes_back(index);
         }
     }

@@ -1,6 +1,7 @@
 //! What keepers and the monitor say to each other, and what becomes of it on the way.
 
-use pgaf_core::monitor::Event;
+use pgaf_core::keeper::Event;
+use pgaf_core::monitor;
 use pgaf_core::{Answer, NodeId, Report};
 
 use super::super::monitor::Heard;
@@ -31,7 +32,6 @@ enum Content {
     /// `None`: there is no such node.
     Answer {
         exchange: u64,
-        sent: u64,
         answer: Option<Box<Answer>>,
     },
     Notice,
@@ -42,13 +42,12 @@ impl World {
         if self.random.per_mille(40) { self.random.below(1900) } else { self.random.below(30) }
     }
 
-    /// Sends the report that is due.
-    pub(super) fn speak(&mut self, host: usize) {
+    /// Sends a report.
+    pub(super) fn send_report(&mut self, host: usize, mut report: Report) {
         let now = self.now;
         let Some(node) = self.hosts[host].node else { return };
-        let there = &mut self.hosts[host];
-        let Some(report) = there.keeper.next_report(&there.postgres, &self.archive, now) else { return };
-        let Some(exchange) = there.keeper.exchange.as_mut() else { return };
+        self.hosts[host].keeper.send(&mut report, now);
+        let Some(exchange) = self.hosts[host].keeper.under_way.exchange.as_mut() else { return };
         let (to, from) = (End::Host(host), End::Monitor);
         if !self.network.passes(to, from) || (!self.monitor.is_up && !self.network.passes(from, to)) {
             return;
@@ -84,9 +83,11 @@ impl World {
         let mut index = 0;
         while index < self.messages.len() {
             let message = &self.messages[index];
-            // Whoever is frozen reads it later.
-            let waits = message.at > self.now
-                || (!matches!(message.content, Content::Report { .. }) && self.hosts[message.host].is_frozen);
+            // Whoever is frozen or hangs reads it later.
+            let there = &self.hosts[message.host];
+            let reads = !there.is_frozen && there.keeper.hangs_until <= self.now;
+            let waits =
+                message.at > self.now || (!matches!(message.content, Content::Report { .. }) && !reads);
             if waits {
                 index += 1;
                 continue;
@@ -100,35 +101,36 @@ impl World {
         let now = self.now;
         match content {
             Content::Report { node, exchange, run, report } => {
-                let current = self.hosts[host].keeper.exchange.filter(|it| it.number == exchange);
-                let counts = current.is_some() || self.profile.has_overtaken_reports;
+                let under_way = self.hosts[host].keeper.under_way.exchange.as_ref();
+                let is_current = under_way.is_some_and(|it| it.number == exchange);
+                let counts = is_current || self.profile.has_overtaken_reports;
                 if !self.monitor.is_up || self.monitor.run != run || !counts {
                     return;
                 }
                 let answer = self.report(node, exchange, &report);
-                if let Some(exchange) = current {
-                    let content = Content::Answer { exchange: exchange.number, sent: exchange.sent, answer };
+                if is_current {
+                    let content = Content::Answer { exchange, answer };
                     let at = now + self.delay();
                     self.messages.push(Message { at, host, content });
                 }
             }
-            Content::Answer { exchange, sent, answer } => {
+            Content::Answer { exchange, answer } => {
                 let passes = self.network.passes(End::Monitor, End::Host(host));
                 let keeper = &mut self.hosts[host].keeper;
-                if keeper.exchange.is_none_or(|it| it.number != exchange) || !keeper.is_up || !passes {
+                let under_way = keeper.under_way.exchange.as_ref();
+                if under_way.is_none_or(|it| it.number != exchange) || !keeper.is_up || !passes {
                     return;
                 }
-                keeper.exchange = None;
                 match answer {
-                    Some(answer) => self.hear(host, *answer, sent),
-                    None => self.leave(host),
+                    Some(answer) => self.hear(host, *answer),
+                    None => keeper.dropped(),
                 }
             }
             Content::Notice => {
                 let passes = self.network.passes(End::Monitor, End::Host(host));
                 let keeper = &mut self.hosts[host].keeper;
                 if passes && keeper.is_up {
-                    keeper.next_report = keeper.next_report.min(now);
+                    keeper.events.push_back(Event::Notified);
                 }
             }
         }
@@ -158,13 +160,14 @@ impl World {
         answer.map(Box::new)
     }
 
-    fn hear(&mut self, host: usize, answer: Answer, sent: u64) {
+    fn hear(&mut self, host: usize, answer: Answer) {
         let (goal, epoch) = (answer.assignment.goal, answer.assignment.epoch);
-        if self.hosts[host].keeper.answered(answer, sent, self.now) {
+        if self.hosts[host].keeper.goal() != Some(goal) {
             self.tell(|world| {
                 format!("host {host}: {:?} shall be {goal} (epoch {epoch})", world.hosts[host].node)
             });
         }
+        self.hosts[host].keeper.answered(answer);
     }
 
     /// Probes, and what time alone decides.
@@ -187,7 +190,7 @@ impl World {
             }
         }
         if has_changed || now.is_multiple_of(WATCH_PERIOD_MS) {
-            let decision = self.monitor.event(&Event::Tick, now).expect("a tick is never refused");
+            let decision = self.monitor.event(&monitor::Event::Tick, now).expect("a tick is never refused");
             self.note(&decision);
         }
     }

@@ -94,7 +94,7 @@ impl World {
 
     fn first_host(index: usize, count: usize) -> Host {
         let postgres = if index == 0 { Postgres::initialized(count) } else { Postgres::without_data(count) };
-        Host { node: None, keeper: Keeper::new(None), postgres, is_frozen: false, able_since: 0 }
+        Host { node: None, keeper: Keeper::new(NodeId(0), None), postgres, is_frozen: false, able_since: 0 }
     }
 
     /// Registers a node on a host, and starts its keeper.
@@ -115,7 +115,7 @@ impl World {
                 self.tell(|_| format!("node {id} is host {index}: priority {priority}, quorum {is_member}"));
                 self.note(&decision);
                 self.hosts[index].node = Some(id);
-                self.hosts[index].keeper = Keeper::new(self.profile.is_worker_group.then(coordinator));
+                self.hosts[index].keeper = Keeper::new(id, self.profile.is_worker_group.then(coordinator));
                 self.hosts[index].keeper.start(self.now);
             }
             Err(refusal) => self.tell(|_| format!("host {index} cannot join: {refusal}")),

@@ -1,7 +1,6 @@
 //! What operators do.
 
 use pgaf_core::ReplicationState::{Maintenance, WaitMaintenance};
-use pgaf_core::keeper::StopMode;
 use pgaf_core::monitor::Event;
 use pgaf_core::{Node, NodeId};
 
@@ -87,12 +86,11 @@ impl World {
         }
     }
 
-    /// The keeper has heard that its node was dropped: it stops Postgres and ends.
+    /// The keeper has heard that its node was dropped, has stopped Postgres, and ends.
     pub(super) fn leave(&mut self, index: usize) {
         self.tell(|_| format!("host {index} has left its group"));
         let host = &mut self.hosts[index];
         host.node = None;
-        host.keeper = Keeper::new(None);
-        host.postgres.begin_stop(StopMode::Fast, self.now);
+        host.keeper = Keeper::new(NodeId(0), None);
     }
 }

@@ -1,0 +1,147 @@
+//! Looks after the monitor's Postgres while it runs: whether it can do its work, and whether keepers may connect.
+//!
+//! A server that runs without our library, without the extension or without its worker answers queries, and no failover
+//! ever happens. So that is said again and again, and the program does not end with success.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use crate::exit::Exit;
+use crate::monitor::EXTENSION_VERSION;
+use crate::monitor_server::LIBRARY;
+use crate::postgres::{HbaEntry, Instance, PostgresError};
+
+/// Between two looks; the worker needs a moment to start.
+const PERIOD: Duration = Duration::from_secs(5);
+/// Trouble that stays is said again after this long.
+const REPEAT: Duration = Duration::from_secs(60);
+
+const QUESTION: &str = "\
+SELECT pg_catalog.current_setting('shared_preload_libraries'),
+       (SELECT extversion FROM pg_catalog.pg_extension WHERE extname = 'pgautofailover'),
+       pg_catalog.pg_is_in_recovery(),
+       (SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_activity
+         WHERE backend_type = 'pgautofailover worker' AND datname = pg_catalog.current_database())";
+
+/// Settings of ours with values that Postgres does not accept: it keeps those of before, or its defaults.
+const IGNORED: &str = "\
+SELECT pg_catalog.format('%s = ''%s'' in \"%s\" line %s is ignored: %s; %s is used',
+                         f.name, f.setting, f.sourcefile, f.sourceline, f.error, s.setting || coalesce(s.unit, ''))
+  FROM pg_catalog.pg_file_settings f JOIN pg_catalog.pg_settings s USING (name)
+ WHERE f.error IS NOT NULL AND f.name LIKE 'pgautofailover.%'";
+
+/// Why the monitor cannot do its work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Trouble {
+    what: String,
+    exit: Exit,
+}
+
+/// What was seen last.
+#[derive(Debug, Default)]
+pub(crate) struct Watch {
+    trouble: Option<Trouble>,
+    told_at: Option<Instant>,
+    ignored: Vec<String>,
+}
+
+impl Watch {
+    /// What the program ends with, when it is told to end.
+    pub(crate) fn exit(&self) -> Exit {
+        self.trouble.as_ref().map_or(Exit::Quit, |trouble| trouble.exit)
+    }
+
+    /// Looks every few seconds, for ever.
+    pub(crate) async fn look_after(
+        &mut self,
+        instance: &Instance,
+        dbname: &str,
+        entries: &[HbaEntry],
+    ) -> std::convert::Infallible {
+        loop {
+            sleep(PERIOD).await;
+            if let Err(error) = keep_entries(instance, entries).await {
+                tracing::warn!("could not look after pg_hba.conf: {error}");
+            }
+            match trouble(instance, dbname).await {
+                Ok(trouble) => self.note(trouble),
+                // It starts, or is full: its keepers see that as well.
+                Err(error) => tracing::debug!("the monitor's Postgres could not be looked at: {error}"),
+            }
+            match ignored_settings(instance).await {
+                Ok(ignored) => self.note_ignored(ignored),
+                Err(error) => tracing::debug!("the settings could not be looked at: {error}"),
+            }
+        }
+    }
+
+    fn note(&mut self, trouble: Option<Trouble>) {
+        match &trouble {
+            Some(Trouble { what, .. }) => {
+                let is_old = self.trouble == trouble && self.told_at.is_some_and(|at| at.elapsed() < REPEAT);
+                if !is_old {
+                    tracing::error!("this monitor cannot do its work: {what}");
+                    self.told_at = Some(Instant::now());
+                }
+            }
+            None if self.trouble.is_some() => tracing::info!("this monitor does its work again"),
+            None => {}
+        }
+        self.trouble = trouble;
+    }
+
+    fn note_ignored(&mut self, ignored: Vec<String>) {
+        for sentence in ignored.iter().filter(|sentence| !self.ignored.contains(sentence)) {
+            tracing::warn!("{sentence}");
+        }
+        self.ignored = ignored;
+    }
+}
+
+/// A tool may have replaced pg_hba.conf.
+async fn keep_entries(instance: &Instance, entries: &[HbaEntry]) -> Result<(), PostgresError> {
+    if instance.write_hba(entries).await? {
+        tracing::warn!("pg_hba.conf did not have the entries for keepers: they were written again");
+        instance.reload().await?;
+    }
+    Ok(())
+}
+
+async fn trouble(instance: &Instance, dbname: &str) -> Result<Option<Trouble>, PostgresError> {
+    let session = instance.session(dbname).await?;
+    let row = session
+        .query_one(QUESTION, &[])
+        .await
+        .map_err(PostgresError::sql("look at the monitor's database"))?;
+    let (libraries, version): (&str, Option<&str>) = (row.get(0), row.get(1));
+    let trouble = |exit, what: String| Some(Trouble { what, exit });
+    Ok(match version {
+        _ if !libraries.contains(LIBRARY) => trouble(
+            Exit::ExtensionMissing,
+            format!("shared_preload_libraries is '{libraries}', without {LIBRARY}: restart it with pg_autoctl"),
+        ),
+        None => trouble(
+            Exit::ExtensionMissing,
+            format!("database \"{dbname}\" has no extension pgautofailover: run \"pg_autoctl create monitor\" again"),
+        ),
+        Some(other) if other != EXTENSION_VERSION => trouble(
+            Exit::ExtensionMissing,
+            format!("the extension is of version {other}, pg_autoctl is of version {EXTENSION_VERSION}"),
+        ),
+        _ if row.get(2) => {
+            trouble(Exit::Monitor, "its Postgres is a standby, and cannot record anything".to_owned())
+        }
+        _ if row.get::<_, i64>(3) == 0 => trouble(
+            Exit::Monitor,
+            "its worker, which probes the nodes, does not run: see the log of Postgres, and whether max_worker_processes is high enough".to_owned(),
+        ),
+        _ => None,
+    })
+}
+
+async fn ignored_settings(instance: &Instance) -> Result<Vec<String>, PostgresError> {
+    let session = instance.session("template1").await?;
+    let rows = session.query(IGNORED, &[]).await.map_err(PostgresError::sql("look at the settings"))?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
