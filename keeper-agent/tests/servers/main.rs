@@ -13,6 +13,7 @@ mod node;
 mod port;
 
 mod adopted;
+mod refused;
 mod settings;
 
 use std::process::ExitCode;
@@ -47,7 +48,7 @@ fn main() -> ExitCode {
 
 /// All of them.
 fn cases() -> Vec<Case> {
-    [adopted::cases(), settings::cases()].into_iter().flatten().collect()
+    [adopted::cases(), refused::cases(), settings::cases()].into_iter().flatten().collect()
 }
 
 /// Why no server can be run on this machine, if so.

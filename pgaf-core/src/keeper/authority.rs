@@ -112,6 +112,6 @@ const fn is_closed(server: &Server) -> bool {
     match server {
         Server::Stopped => true,
         Server::Running(running) => running.is_gated && !running.is_in_recovery,
-        Server::Starting | Server::Unresponsive => false,
+        Server::Starting | Server::Unresponsive | Server::Refusing => false,
     }
 }

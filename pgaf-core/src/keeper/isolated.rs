@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::message::Assignment;
 
 use super::observed::{DataDirectory, Observed, Running, Server};
+use super::recipe::is_standby;
 use super::step::{Plan, Step, StopMode};
 
 /// For how long nobody has proved that no other node was promoted; on the boot-time clock.
@@ -42,7 +43,10 @@ pub fn plan_isolated(assignment: &Assignment, observed: &Observed, silence: Sile
         }
         // Nobody can connect yet, and killing a recovery only makes it start over.
         Server::Starting => Plan::Wait("Postgres recovers"),
-        Server::Running(_) | Server::Unresponsive => {
+        Server::Refusing if is_standby(observed) => {
+            Plan::Wait("the monitor must confirm that this node is the primary")
+        }
+        Server::Running(_) | Server::Unresponsive | Server::Refusing => {
             if !is_known_primary && silence.standbys >= silence.limit {
                 Plan::Steps(vec![Step::StopPostgres(StopMode::Immediate)])
             } else {
@@ -66,7 +70,7 @@ pub fn plan_unmonitored(assignment: &Assignment, observed: &Observed) -> Plan {
     let silence = Silence { monitor: None, standbys: Duration::ZERO, limit: Duration::MAX };
     match &observed.server {
         Server::Running(running) if !running.is_gated => super::plan(assignment, observed),
-        Server::Unresponsive => super::plan(assignment, observed),
+        Server::Unresponsive | Server::Refusing => super::plan(assignment, observed),
         Server::Running(_) | Server::Starting | Server::Stopped => {
             plan_isolated(assignment, observed, silence)
         }

@@ -26,6 +26,17 @@ pub struct Memory {
     pub(super) names: String,
     /// The commit rule that was wanted last.
     pub(super) rule: Option<CommitRule>,
+    /// What was done to a server that refuses the keeper, and no look can tell.
+    pub(super) unseen: Unseen,
+}
+
+/// What steps have done since the server was last asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Unseen {
+    /// The node that the server was made to follow.
+    pub(super) followed: Option<Peer>,
+    /// Its commits were told to wait for nobody.
+    pub(super) is_names_emptied: bool,
 }
 
 impl Memory {
@@ -43,6 +54,9 @@ impl Memory {
 
     /// A look at the server: notes since when its `synchronous_standby_names` is in force.
     pub fn saw(&mut self, server: &Server) {
+        if *server != Server::Refusing {
+            self.unseen = Unseen::default();
+        }
         match server {
             Server::Running(running) if !running.is_in_recovery => self.saw_writer(running),
             _ => self.forget_quorum(),
@@ -92,6 +106,8 @@ impl Memory {
         match step {
             Step::AdmitStandbys { peers } => self.admitted = Some(peers.clone()),
             Step::BaseBackup { .. } | Step::Rewind { .. } => self.admitted = None,
+            Step::Follow { upstream } => self.unseen.followed.clone_from(upstream),
+            Step::SetSynchronousStandbyNames(names) => self.unseen.is_names_emptied = names.is_empty(),
             _ => {}
         }
     }

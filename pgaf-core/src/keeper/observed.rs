@@ -57,6 +57,9 @@ pub enum Server {
     Starting,
     /// A postmaster that accepts connections but does not answer within the deadline.
     Unresponsive,
+    /// It answers, and gives the keeper no session: the role cannot log in, no rule of pg_hba.conf admits it, or all
+    /// connections are taken. An answer is a sign of life, and others may well be served.
+    Refusing,
     /// It answers.
     Running(Running),
 }

@@ -11,6 +11,9 @@ use super::step::{Plan, Step, StopMode};
 const STOP_FAST: Step = Step::StopPostgres(StopMode::Fast);
 const STOP_NOW: Step = Step::StopPostgres(StopMode::Immediate);
 
+/// Nothing is known of the server but that it lives.
+const REFUSED: Plan = Plan::Wait("Postgres refuses the sessions of pg_autoctl: see its log");
+
 fn steps(steps: impl Into<Vec<Step>>) -> Plan {
     Plan::Steps(steps.into())
 }
@@ -20,6 +23,7 @@ pub(super) fn writer(assignment: &Assignment, observed: &Observed) -> Plan {
     match &observed.server {
         Server::Unresponsive => steps([STOP_NOW]),
         Server::Starting => Plan::Wait("Postgres recovers"),
+        Server::Refusing => refusing_writer(assignment, observed),
         Server::Stopped => match observed.data {
             DataDirectory::Present(_) => steps([Step::StartPostgres]),
             DataDirectory::Missing | DataDirectory::Incomplete | DataDirectory::Damaged => Plan::Blocked(
@@ -30,6 +34,21 @@ pub(super) fn writer(assignment: &Assignment, observed: &Observed) -> Plan {
         Server::Running(running) if running.is_gated => steps([Step::StartPostgres]),
         Server::Running(running) => running_writer(assignment, observed, running),
     }
+}
+
+/// Only what needs no proof: a commit rule that waits for standbys would have to be seen in force.
+fn refusing_writer(assignment: &Assignment, observed: &Observed) -> Plan {
+    if assignment.commit_rule.is_synchronous() {
+        return REFUSED;
+    }
+    let mut todo = Vec::new();
+    if !observed.memory.unseen.is_names_emptied {
+        todo.push(Step::SetSynchronousStandbyNames(String::new()));
+    }
+    if is_standby(observed) {
+        todo.push(Step::Promote);
+    }
+    if todo.is_empty() { REFUSED } else { Plan::Steps(todo) }
 }
 
 fn running_writer(assignment: &Assignment, observed: &Observed, running: &Running) -> Plan {
@@ -97,7 +116,7 @@ pub(super) fn drained(observed: &Observed) -> Plan {
 pub(super) fn stopped(observed: &Observed) -> Plan {
     match observed.server {
         Server::Stopped => Plan::Reached,
-        Server::Running(_) => steps([STOP_FAST]),
+        Server::Running(_) | Server::Refusing => steps([STOP_FAST]),
         Server::Starting | Server::Unresponsive => steps([STOP_NOW]),
     }
 }
@@ -106,6 +125,7 @@ pub(super) fn stopped(observed: &Observed) -> Plan {
 pub(super) fn no_writer(observed: &Observed) -> Plan {
     match &observed.server {
         Server::Running(running) if !running.is_in_recovery => steps([STOP_FAST]),
+        Server::Refusing if !is_standby(observed) => steps([STOP_FAST]),
         Server::Starting if !is_standby(observed) => steps([STOP_NOW]),
         _ => Plan::Reached,
     }
@@ -189,6 +209,8 @@ fn in_recovery(observed: &Observed) -> Plan {
     match (&observed.server, &observed.data) {
         (Server::Running(_), _) => steps([STOP_FAST]),
         (Server::Unresponsive, _) => steps([STOP_NOW]),
+        (Server::Refusing, DataDirectory::Present(cluster)) if cluster.is_standby => REFUSED,
+        (Server::Refusing, _) => steps([STOP_FAST]),
         (Server::Starting, DataDirectory::Present(cluster)) if cluster.is_standby => {
             Plan::Wait("Postgres recovers")
         }
@@ -209,7 +231,7 @@ fn in_recovery(observed: &Observed) -> Plan {
 /// Follows the upstream; copies or rewinds first where the histories differ.
 pub(super) fn standby(assignment: &Assignment, observed: &Observed) -> Plan {
     let is_writing = matches!(&observed.server, Server::Running(running) if !running.is_in_recovery);
-    if is_writing {
+    if is_writing || (observed.server == Server::Refusing && !is_standby(observed)) {
         return steps([STOP_FAST]);
     }
     let Some(upstream) = &assignment.upstream else {
@@ -217,6 +239,8 @@ pub(super) fn standby(assignment: &Assignment, observed: &Observed) -> Plan {
     };
     match (&observed.server, &observed.data) {
         (Server::Unresponsive, _) => steps([STOP_NOW]),
+        (Server::Refusing, _) if observed.memory.unseen.followed.as_ref() == Some(upstream) => REFUSED,
+        (Server::Refusing, _) => steps([Step::Follow { upstream: Some(upstream.clone()) }]),
         (Server::Running(running), DataDirectory::Present(_)) => {
             running_standby(assignment.goal, observed, running, upstream)
         }
@@ -308,6 +332,6 @@ fn has_data(observed: &Observed) -> bool {
     matches!(observed.data, DataDirectory::Present(_))
 }
 
-fn is_standby(observed: &Observed) -> bool {
+pub(super) fn is_standby(observed: &Observed) -> bool {
     matches!(observed.data, DataDirectory::Present(cluster) if cluster.is_standby)
 }

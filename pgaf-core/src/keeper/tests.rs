@@ -83,6 +83,7 @@ fn situations() -> Vec<Observed> {
                     Server::Stopped,
                     Server::Starting,
                     Server::Unresponsive,
+                    Server::Refusing,
                     Server::Running(running(
                         matches!(&data, DataDirectory::Present(c) if c.is_standby),
                         false,
@@ -131,7 +132,10 @@ fn execute(world: &mut Observed, step: &Step) {
             world.data = DataDirectory::Present(cluster(true, true));
             world.lineage = Some(Lineage::Behind);
         }
-        Step::Follow { upstream } => follow(world, upstream.as_ref()),
+        Step::Follow { upstream } => {
+            follow(world, upstream.as_ref());
+            world.memory.unseen.followed.clone_from(upstream);
+        }
         Step::Promote => {
             world.data = DataDirectory::Present(cluster(false, false));
             edit(world, |server| server.is_in_recovery = false);
@@ -140,6 +144,7 @@ fn execute(world: &mut Observed, step: &Step) {
         Step::SetSynchronousStandbyNames(names) => {
             edit(world, |server| server.synchronous_standby_names.clone_from(names));
             world.memory.names_in_force_since = Some(LOCAL);
+            world.memory.unseen.is_names_emptied = names.is_empty();
         }
         Step::HoldWrites { .. } | Step::ReleaseWrites | Step::RouteWrites { .. } => {
             world.memory.routing.did(step, true);
@@ -171,7 +176,7 @@ fn edit(world: &mut Observed, change: impl FnOnce(&mut Running)) {
 
 /// What happens by itself while the keeper waits.
 fn time_passes(world: &mut Observed) {
-    if world.server == Server::Starting {
+    if matches!(world.server, Server::Starting | Server::Refusing) {
         let is_standby = matches!(&world.data, DataDirectory::Present(cluster) if cluster.is_standby);
         world.server = Server::Running(running(is_standby, false));
     }

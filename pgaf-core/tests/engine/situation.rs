@@ -96,7 +96,7 @@ pub(crate) fn formation(coordinator: &str) -> Vec<FormationNode> {
     }]
 }
 
-/// `stopped|starting|hung|primary|gated|standby`, and what of it is not as usual.
+/// `stopped|starting|hung|refusing|primary|gated|standby`, and what of it is not as usual.
 pub(crate) fn observation(what: &str, words: &Words<'_>) -> Result<Observation, String> {
     let lsn = Lsn(words.number("lsn")?.unwrap_or(100));
     let is_standby = what == "standby" || words.has("was_standby");
@@ -104,6 +104,7 @@ pub(crate) fn observation(what: &str, words: &Words<'_>) -> Result<Observation, 
         "stopped" => Server::Stopped,
         "starting" => Server::Starting,
         "hung" => Server::Unresponsive,
+        "refusing" => Server::Refusing,
         "primary" | "gated" | "standby" => Server::Running(running(what, lsn, words)),
         _ => return Err(format!("nothing is seen as {what}")),
     };

@@ -5,11 +5,13 @@ use std::time::Duration;
 use rustix::process::Signal;
 use tokio::time::{Instant, sleep};
 
-use crate::postgres::server::{LocalServer, PostgresError, connection};
+use crate::postgres::server::{LocalServer, LocalSession, PostgresError, Postmaster, Session, connection};
 
 /// How long a changed file may take to show.
 const RELOAD_DEADLINE: Duration = Duration::from_secs(5);
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
+/// The first reload that an open session shows may be somebody else's.
+const ROUNDS: usize = 2;
 
 impl LocalServer {
     /// Makes a running server read its configuration and pg_hba.conf again, and waits until new sessions follow; one
@@ -26,10 +28,7 @@ impl LocalServer {
         let give_up = Instant::now() + RELOAD_DEADLINE;
         while self.load_time().await? == before {
             if Instant::now() >= give_up {
-                return Err(PostgresError::TimedOut {
-                    what: "a reload of the configuration".to_owned(),
-                    after: RELOAD_DEADLINE,
-                });
+                return Err(too_late());
             }
             sleep(LOOK_INTERVAL).await;
         }
@@ -37,33 +36,68 @@ impl LocalServer {
     }
 
     async fn load_time(&self) -> Result<String, PostgresError> {
-        let session = self.any_session().await?;
-        let row =
-            connection::row(&session, "look at the configuration", "SELECT pg_conf_load_time()::text", &[])
-                .await?;
-        Ok(row.get(0))
+        load_time(&*self.any_session().await?).await
     }
 }
 
-/// Reloads, and waits until a new session sees `value`.
+async fn load_time(session: &LocalSession) -> Result<String, PostgresError> {
+    let question = "SELECT pg_conf_load_time()::text";
+    Ok(connection::row(session, "look at the configuration", question, &[]).await?.get(0))
+}
+
+/// Reloads, one after the other, until the postmaster has certainly read the files as they are now. A session that is
+/// open reads them when the postmaster signals it, which may be for a reload that somebody else asked for before.
+async fn await_rounds(
+    postmaster: &Postmaster,
+    session: &LocalSession,
+    give_up: Instant,
+) -> Result<(), PostgresError> {
+    for _ in 0..ROUNDS {
+        let before = load_time(session).await?;
+        postmaster.signal(Signal::HUP);
+        while load_time(session).await? == before {
+            if Instant::now() >= give_up {
+                return Err(too_late());
+            }
+            sleep(LOOK_INTERVAL).await;
+        }
+    }
+    Ok(())
+}
+
+fn too_late() -> PostgresError {
+    PostgresError::TimedOut { what: "a reload of the configuration".to_owned(), after: RELOAD_DEADLINE }
+}
+
+/// Reloads, and waits until the server, and so every new session, has `value`. A caller that borrows the kept session
+/// gives it: the server refuses another.
 ///
 /// # Errors
 /// It never does, because another file or ALTER SYSTEM says otherwise.
-pub(crate) async fn run_and_await(
+pub(in crate::postgres) async fn run_and_await(
     server: &LocalServer,
     setting: &'static str,
     value: &str,
+    borrowed: Option<&Session>,
 ) -> Result<(), PostgresError> {
     let Some(postmaster) = server.postmaster()? else {
         return Ok(());
     };
-    postmaster.signal(Signal::HUP);
     let give_up = Instant::now() + RELOAD_DEADLINE;
+    let borrowed = borrowed.filter(|session| matches!(session, Session::Kept(_)));
+    if let Some(session) = borrowed {
+        await_rounds(&postmaster, session, give_up).await?;
+    }
+    postmaster.signal(Signal::HUP);
     loop {
-        // Each look is a new session: an old one may not have read its signal yet.
-        let session = server.any_session().await?;
+        // Each look is a new session, if possible: an old one may not have read its signal yet.
+        let new = match borrowed {
+            None => Some(server.any_session().await?),
+            Some(_) => None,
+        };
+        let Some(session) = new.as_ref().or(borrowed) else { return Ok(()) };
         let row = connection::row(
-            &session,
+            session,
             "look at the configuration",
             "SELECT current_setting($1, true), \
              (SELECT sourcefile FROM pg_settings WHERE name = $1)",

@@ -16,7 +16,7 @@ pub const SETTINGS_FILE: &str = "postgresql-auto-failover.conf";
 /// The included file with what a standby receives from.
 pub const STANDBY_FILE: &str = "postgresql-auto-failover-standby.conf";
 /// The included file with those settings of pg_auto_failover 2.x that are not ours.
-const FILE_OF_2X: &str = "postgresql-auto-failover-2.conf";
+pub(crate) const FILE_OF_2X: &str = "postgresql-auto-failover-2.conf";
 
 /// Our own setting, by which a session sees that the server runs gated.
 pub(crate) const GATE_SETTING: &str = "pg_autoctl.gated";
@@ -110,7 +110,11 @@ pub(crate) fn write_standby(config: &InstanceConfig, upstream: Option<&Peer>) ->
 fn with_includes(content: &str, files: &[&str]) -> Option<String> {
     let missing: Vec<String> = files
         .iter()
-        .map(|file| format!("include '{file}'"))
+        .map(|file| {
+            // A copy of another node's data does not have it.
+            let directive = if *file == FILE_OF_2X { "include_if_exists" } else { "include" };
+            format!("{directive} '{file}'")
+        })
         .filter(|line| !content.lines().any(|present| present.trim_start().starts_with(line.as_str())))
         .map(|line| format!("{line} # added by pg_autoctl\n"))
         .collect();

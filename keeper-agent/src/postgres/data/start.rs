@@ -160,7 +160,7 @@ fn set_gate(config: &InstanceConfig, gate: Gate) -> Result<(), PostgresError> {
 async fn open_gate(server: &LocalServer, config: &Arc<InstanceConfig>) -> Result<(), PostgresError> {
     let files_of = Arc::clone(config);
     files::blocking("opening the gate", move || set_gate(&files_of, Gate::Open)).await?;
-    reload::run_and_await(server, settings::GATE_SETTING, "off").await
+    reload::run_and_await(server, settings::GATE_SETTING, "off", None).await
 }
 
 /// Waits until it accepts connections, for a second; false when it has ended.

@@ -82,7 +82,7 @@ pub(crate) async fn find(config: &InstanceConfig, question: &Question<'_>) -> An
         Server::Running(running) => Some(running),
         Server::Stopped => None,
         Server::Starting if question.awaited_segment.is_some() => None,
-        Server::Starting | Server::Unresponsive => return Answer::default(),
+        Server::Starting | Server::Unresponsive | Server::Refusing => return Answer::default(),
     };
     let answer = match question.awaited_segment {
         Some(segment) if *question.server == Server::Starting => {

@@ -31,6 +31,8 @@ pub(crate) enum Reply {
     Answer(Answer),
     /// It does not let anybody in yet, or any more, and is busy with that.
     Starting,
+    /// It lives, and gives the keeper no session.
+    Refused,
     /// Nothing, in time.
     Nothing,
 }
@@ -41,6 +43,8 @@ pub(crate) struct Listening {
     session: Option<Open>,
     abandoned: Vec<i32>,
     progress: Option<Progress>,
+    /// The reason that the server last gave for a refusal.
+    refusal: Option<String>,
 }
 
 /// A session with this postmaster, and the question, which the server has read and planned once.
@@ -63,6 +67,7 @@ impl Listening {
         self.session = None;
         self.abandoned.clear();
         self.progress = None;
+        self.refusal = None;
     }
 
     /// Asks the server. A session that has broken is replaced once.
@@ -131,10 +136,24 @@ impl Listening {
         let error = match result {
             Ok(answer) => {
                 self.progress = None;
+                if self.refusal.take().is_some() {
+                    tracing::info!("Postgres admits pg_autoctl again");
+                }
                 return Reply::Answer(answer);
             }
             Err(error) => error,
         };
+        if error.is_refusal() {
+            self.progress = None;
+            let reason = error.to_string();
+            if self.refusal.as_ref() != Some(&reason) {
+                tracing::error!(
+                    "{reason}; Postgres is left running, and pg_autoctl does what needs no session"
+                );
+                self.refusal = Some(reason);
+            }
+            return Reply::Refused;
+        }
         if is_not_open(&error) {
             tracing::debug!("{error}");
             if self.has_progress(postmaster) {

@@ -123,12 +123,16 @@ impl Observer {
         let answer = match self.listening.ask(config, postmaster.pid()).await {
             Reply::Answer(answer) => answer,
             Reply::Starting => return (Server::Starting, None),
+            Reply::Refused => return (Server::Refusing, None),
             Reply::Nothing if postmaster.exit_if_over().is_some() => {
                 return (Server::Stopped, None);
             }
             Reply::Nothing => return (Server::Unresponsive, None),
         };
         self.contacts.note(&answer, asked);
+        if !answer.is_gated {
+            instance.reserve().fill(config, postmaster.pid()).await;
+        }
         let timeline = self.standby_timeline(config, postmaster.pid(), &answer).await;
         let (followed, replay_over) = {
             let memory = instance.memory();

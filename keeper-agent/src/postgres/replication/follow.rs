@@ -53,7 +53,7 @@ pub(crate) async fn run(server: &LocalServer, upstream: Option<&Peer>) -> Result
             conninfo::primary(&config, upstream, major)
         }
     };
-    reload::run_and_await(server, "primary_conninfo", &wanted).await?;
+    reload::run_and_await(server, "primary_conninfo", &wanted, Some(&session)).await?;
     if upstream.is_none() {
         let end = await_end(&session).await?;
         tracing::info!("nothing is received any more, and all is replayed: the log ends at {end}");

@@ -3,10 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::process::Signal;
 use tokio::time::{Instant, sleep};
 
-use crate::postgres::data::history;
-use crate::postgres::server::{LocalServer, LocalSession, PostgresError, connection, files, within};
+use crate::postgres::data::{history, start::STANDBY_SIGNAL};
+use crate::postgres::server::{LocalServer, LocalSession, PostgresError, Session, connection, files, within};
+
+/// The file that asks a server in recovery to end it.
+const PROMOTE_SIGNAL: &str = "promote";
 
 /// Promotion first replays what is there: it may go on as long as that advances; without, this long.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -16,7 +20,11 @@ const CHECKPOINT_DEADLINE: Duration = Duration::from_secs(600);
 
 /// Promotes it, and waits until it accepts writes: by then the new timeline and its parent are on the disk.
 pub(crate) async fn run(server: &LocalServer) -> Result<(), PostgresError> {
-    let session = server.any_session().await?;
+    let session = match server.any_session().await {
+        Ok(session) => session,
+        Err(error) if error.is_refusal() => return run_without_session(server).await,
+        Err(error) => return Err(error),
+    };
     let (mut is_in_recovery, mut replayed) = look(&session).await?;
     if !is_in_recovery {
         return Ok(());
@@ -34,10 +42,42 @@ pub(crate) async fn run(server: &LocalServer) -> Result<(), PostgresError> {
             return Err(PostgresError::TimedOut { what: "the promotion".to_owned(), after: PATIENCE });
         }
     }
-    checkpoint_in_background(session);
+    // The kept session must be free for other steps.
+    if let Session::New(session) = session {
+        checkpoint_in_background(session);
+    }
+    complete_history(server).await
+}
+
+async fn complete_history(server: &LocalServer) -> Result<(), PostgresError> {
     let config = server.config();
-    let config = Arc::clone(&config);
     files::blocking("completing the timeline history", move || history::complete(&config.pgdata)).await
+}
+
+/// As `pg_ctl promote` does it, on a server that refuses the keeper. It removes its signal file when recovery has ended.
+async fn run_without_session(server: &LocalServer) -> Result<(), PostgresError> {
+    let config = server.config();
+    let Some(postmaster) = server.postmaster()? else {
+        return Err(PostgresError::Refused("Postgres does not run".to_owned()));
+    };
+    let files_of = Arc::clone(&config);
+    files::blocking("asking for the promotion", move || {
+        files::replace(&files_of.in_pgdata(PROMOTE_SIGNAL), b"", 0o600)
+    })
+    .await?;
+    postmaster.signal(Signal::USR1);
+    let give_up = Instant::now() + PATIENCE;
+    loop {
+        let files_of = Arc::clone(&config);
+        let is_standby = move || Ok(files_of.in_pgdata(STANDBY_SIGNAL).exists());
+        if !files::blocking("looking at the signal file", is_standby).await? {
+            return complete_history(server).await;
+        }
+        if Instant::now() >= give_up || postmaster.exit_if_over().is_some() {
+            return Err(PostgresError::TimedOut { what: "the promotion".to_owned(), after: PATIENCE });
+        }
+        sleep(LOOK_INTERVAL).await;
+    }
 }
 
 async fn look(session: &LocalSession) -> Result<(bool, Option<String>), PostgresError> {

@@ -186,7 +186,12 @@ mod tests {
     #[test]
     fn what_a_session_that_was_given_up_has_done_is_done() {
         let refused = |code: SqlState| {
-            Err(PostgresError::Sql { action: "create", sqlstate: Some(code), message: String::new() })
+            Err(PostgresError::Sql {
+                action: "create",
+                sqlstate: Some(code),
+                message: String::new(),
+                is_authentication: false,
+            })
         };
         assert!(unless_done(Ok(Vec::new()), &SqlState::DUPLICATE_OBJECT).is_ok());
         assert!(unless_done(refused(SqlState::DUPLICATE_OBJECT), &SqlState::DUPLICATE_OBJECT).is_ok());

@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use rustix::process::Signal;
 use tokio::time::{Instant, sleep};
 
 use crate::postgres::configuration::{reload, settings, settings::Changing};
@@ -34,9 +35,17 @@ pub(crate) async fn run(server: &LocalServer, names: &str) -> Result<(), Postgre
         // Every process of the next postmaster reads it when it starts.
         return Ok(());
     };
-    let session = server.any_session().await?;
+    let session = match server.any_session().await {
+        Ok(session) => session,
+        // Who does not follow an empty value waits, and loses nothing: that needs no proof.
+        Err(error) if error.is_refusal() && names.is_empty() => {
+            postmaster.signal(Signal::HUP);
+            return Ok(());
+        }
+        Err(error) => return Err(error),
+    };
     let checkpointer = Checkpointer::look(&session).await?;
-    reload::run_and_await(server, "synchronous_standby_names", names).await?;
+    reload::run_and_await(server, "synchronous_standby_names", names, Some(&session)).await?;
     let give_up = Instant::now() + DEADLINE;
     await_walsenders(&session, give_up).await?;
     if !names.is_empty() {

@@ -60,6 +60,8 @@ pub enum PostgresError {
         sqlstate: Option<SqlState>,
         /// The server's message, or that of the connection.
         message: String,
+        /// The server asked for a password that there is none of, or in a way that is not known.
+        is_authentication: bool,
     },
     /// A server that cannot be connected to.
     #[error(transparent)]
@@ -84,6 +86,16 @@ impl PostgresError {
         }
     }
 
+    /// The server answered, and refused: that is a sign of life. That it starts, or stops, is no refusal.
+    pub fn is_refusal(&self) -> bool {
+        let not_now = [SqlState::CANNOT_CONNECT_NOW, SqlState::ADMIN_SHUTDOWN, SqlState::CRASH_SHUTDOWN];
+        match self {
+            Self::Sql { sqlstate: Some(code), .. } => !not_now.contains(code),
+            Self::Sql { sqlstate: None, is_authentication, .. } => *is_authentication,
+            _ => false,
+        }
+    }
+
     /// For `map_err` on file operations.
     pub(crate) fn file(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
@@ -98,8 +110,18 @@ impl PostgresError {
 
     /// For `map_err` on queries.
     pub(crate) fn sql(action: &'static str) -> impl FnOnce(tokio_postgres::Error) -> Self {
-        move |error| Self::Sql { action, sqlstate: error.code().cloned(), message: describe(&error) }
+        move |error| Self::Sql {
+            action,
+            sqlstate: error.code().cloned(),
+            is_authentication: is_authentication(&error),
+            message: describe(&error),
+        }
     }
+}
+
+/// The server's demand cannot be met. The library tells that from a broken connection by its words only.
+fn is_authentication(error: &tokio_postgres::Error) -> bool {
+    ["authentication error", "invalid configuration"].iter().any(|words| error.to_string().starts_with(words))
 }
 
 /// The words of the C library for a full disk, as programs print them.

@@ -19,6 +19,7 @@ use super::error::PostgresError;
 use super::postmaster::Postmaster;
 use super::process;
 use super::progress::Gauge;
+use super::reserve::{Reserve, Session};
 
 /// How long a patient caller waits for a session: a busy machine may need some seconds for one.
 const PATIENT_CONNECT_DEADLINE: Duration = Duration::from_secs(30);
@@ -29,6 +30,7 @@ pub struct LocalServer {
     postmaster: watch::Sender<Option<Arc<Postmaster>>>,
     memory: Mutex<Memory>,
     gauge: Gauge,
+    reserve: Reserve,
     session_deadline: Duration,
     /// Of those who may have to fence this server.
     switch: OnceLock<DeadMansSwitch>,
@@ -55,6 +57,7 @@ impl LocalServer {
             postmaster: watch::Sender::new(None),
             memory: Mutex::default(),
             gauge: Gauge::default(),
+            reserve: Reserve::default(),
             session_deadline: CONNECT_DEADLINE,
             switch: OnceLock::new(),
         }
@@ -82,6 +85,11 @@ impl LocalServer {
 
     pub(in crate::postgres) const fn gauge(&self) -> &Gauge {
         &self.gauge
+    }
+
+    /// The session for what must not fail.
+    pub(in crate::postgres) const fn reserve(&self) -> &Reserve {
+        &self.reserve
     }
 
     /// How many percent of the data have been copied, while that goes on.
@@ -196,8 +204,15 @@ impl LocalServer {
         connection::connect(&self.config(), dbname, self.session_deadline).await
     }
 
-    /// A session in any database.
-    pub(in crate::postgres) async fn any_session(&self) -> Result<LocalSession, PostgresError> {
-        connection::connect_anywhere(&self.config(), self.session_deadline).await
+    /// A session in any database: a new one, or the kept one when the server refuses another.
+    pub(in crate::postgres) async fn any_session(&self) -> Result<Session, PostgresError> {
+        match connection::connect_anywhere(&self.config(), self.session_deadline).await {
+            Ok(session) => Ok(Session::New(session)),
+            Err(error) if error.is_refusal() => {
+                let postmaster = self.postmaster()?.map(|postmaster| postmaster.pid());
+                self.reserve.borrow(postmaster).await.ok_or(error)
+            }
+            Err(error) => Err(error),
+        }
     }
 }

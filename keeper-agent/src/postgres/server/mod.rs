@@ -16,6 +16,8 @@ pub(super) mod startup_log;
 
 pub(super) mod connection;
 
+mod reserve;
+
 mod local_server;
 
 pub(super) mod stop;
@@ -35,3 +37,4 @@ pub(super) use error::says_disk_full;
 pub use local_server::LocalServer;
 pub(super) use postmaster::Postmaster;
 pub(super) use program::{Limit, Program};
+pub(super) use reserve::Session;

@@ -77,7 +77,7 @@ impl Engine {
 
     fn serving(&self) -> Serving {
         let serving = match self.server() {
-            None | Some(Server::Unresponsive) => Serving::Now,
+            None | Some(Server::Unresponsive | Server::Refusing) => Serving::Now,
             Some(Server::Running(running)) if !running.is_in_recovery && !running.is_gated => Serving::Now,
             Some(Server::Starting) => Serving::Soon,
             Some(Server::Stopped | Server::Running(_)) => Serving::Never,

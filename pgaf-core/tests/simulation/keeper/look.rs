@@ -106,7 +106,9 @@ impl Keeper {
             Server::Stopped if postgres.files == Files::Present => {
                 (archive.timeline(postgres.end), postgres.end.lsn())
             }
-            Server::Stopped | Server::Starting | Server::Unresponsive => return None,
+            Server::Stopped | Server::Starting | Server::Unresponsive | Server::Refusing => {
+                return None;
+            }
         };
         let history = archive.history(source.end);
         let is_ahead = timeline == history.timeline && !source.is_standby() && end > source.end.lsn();
