@@ -5,9 +5,11 @@
 #[allow(dead_code, reason = "the words that cases are written with")]
 mod bed;
 mod case;
+mod denial;
 #[path = "../e2e/harness/mod.rs"]
 #[allow(dead_code, unused_imports, reason = "what hosts in network namespaces need is not needed here")]
 mod harness;
+mod kernel;
 #[allow(dead_code, reason = "the words that cases are written with")]
 mod node;
 mod port;
@@ -15,6 +17,7 @@ mod port;
 mod adopted;
 mod refused;
 mod settings;
+mod stop;
 
 use std::process::ExitCode;
 
@@ -48,7 +51,10 @@ fn main() -> ExitCode {
 
 /// All of them.
 fn cases() -> Vec<Case> {
-    [adopted::cases(), refused::cases(), settings::cases()].into_iter().flatten().collect()
+    [adopted::cases(), refused::cases(), settings::cases(), stop::cases(), kernel::cases()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// Why no server can be run on this machine, if so.
