@@ -70,11 +70,29 @@ CREATE TABLE pgautofailover.timeline (
     PRIMARY KEY (formationid, groupid, timeline, forklsn)
 );
 
+CREATE TABLE pgautofailover.monitor (
+    identity   uuid        NOT NULL DEFAULT pg_catalog.gen_random_uuid(),
+    createtime timestamptz NOT NULL DEFAULT pg_catalog.now(),
+
+    PRIMARY KEY (identity)
+);
+
+INSERT INTO pgautofailover.monitor DEFAULT VALUES;
+
+CREATE TABLE pgautofailover.removed_node (
+    nodeid     bigint      NOT NULL,
+    removetime timestamptz NOT NULL DEFAULT pg_catalog.now(),
+
+    PRIMARY KEY (nodeid)
+);
+
 SELECT pg_catalog.pg_extension_config_dump('pgautofailover.formation', $$WHERE formationid <> 'default'$$);
 SELECT pg_catalog.pg_extension_config_dump('pgautofailover.node', '');
 SELECT pg_catalog.pg_extension_config_dump('pgautofailover.node_nodeid_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('pgautofailover.group_status', '');
 SELECT pg_catalog.pg_extension_config_dump('pgautofailover.timeline', '');
+SELECT pg_catalog.pg_extension_config_dump('pgautofailover.monitor', '');
+SELECT pg_catalog.pg_extension_config_dump('pgautofailover.removed_node', '');
 SELECT pg_catalog.pg_extension_config_dump('pgautofailover.event', '');
 SELECT pg_catalog.pg_extension_config_dump('pgautofailover.event_eventid_seq', '');
 

@@ -160,6 +160,26 @@ CREATE TABLE pgautofailover.event (
     PRIMARY KEY (eventid)
 );
 
+-- Which monitor this is. Nodes keep it, and other monitors do not. A restored dump brings the row of the monitor that was
+-- dumped, which is older than the row that this script makes: the oldest counts.
+CREATE TABLE pgautofailover.monitor (
+    identity   uuid        NOT NULL DEFAULT pg_catalog.gen_random_uuid(),
+    createtime timestamptz NOT NULL DEFAULT pg_catalog.now(),
+
+    PRIMARY KEY (identity)
+);
+
+INSERT INTO pgautofailover.monitor DEFAULT VALUES;
+
+-- Nodes that were removed. A node that has no row here and none in table node was registered at another monitor, or after
+-- the backup that this monitor was restored from.
+CREATE TABLE pgautofailover.removed_node (
+    nodeid     bigint      NOT NULL,
+    removetime timestamptz NOT NULL DEFAULT pg_catalog.now(),
+
+    PRIMARY KEY (nodeid)
+);
+
 -- A logical dump of the monitor keeps what it knows. The formation "default" is made by this script, so a dump
 -- leaves it out.
 SELECT pg_catalog.pg_extension_config_dump('pgautofailover.formation', $$WHERE formationid <> 'default'$$);
@@ -167,5 +187,7 @@ SELECT pg_catalog.pg_extension_config_dump('pgautofailover.node', '');
 SELECT pg_catalog.pg_extension_config_dump('pgautofailover.node_nodeid_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('pgautofailover.group_status', '');
 SELECT pg_catalog.pg_extension_config_dump('pgautofailover.timeline', '');
+SELECT pg_catalog.pg_extension_config_dump('pgautofailover.monitor', '');
+SELECT pg_catalog.pg_extension_config_dump('pgautofailover.removed_node', '');
 SELECT pg_catalog.pg_extension_config_dump('pgautofailover.event', '');
 SELECT pg_catalog.pg_extension_config_dump('pgautofailover.event_eventid_seq', '');

@@ -134,7 +134,15 @@ pub async fn run(instance: &Instance, mut config: MonitorConfig) -> Result<Exit,
             Wake::Stop(mode) => {
                 supervisor::stopping();
                 tracing::info!("stopping Postgres");
-                instance.execute(&Step::StopPostgres(mode)).await?;
+                let (stop, now) = (Step::StopPostgres(mode), Step::StopPostgres(StopMode::Immediate));
+                tokio::select! {
+                    stopped = instance.execute(&stop) => stopped?,
+                    // A clean stop may take long.
+                    _ = quit.recv() => {
+                        tracing::info!("stopping Postgres immediately");
+                        instance.execute(&now).await?;
+                    }
+                }
                 return Ok(watch.exit());
             }
             Wake::Unusable(error) => {

@@ -12,6 +12,17 @@ pub const MAX_NAME_BYTES: usize = 63;
 #[serde(transparent)]
 pub struct NodeId(pub i64);
 
+/// Which monitor one is: another one may be found at the same address. Made with it, and kept by every node.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct MonitorId(pub String);
+
+impl fmt::Display for MonitorId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 /// How the names of the nodes' slots begin; all others are the user's.
 const SLOT_PREFIX: &str = "pgautofailover_standby_";
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{Epoch, GroupId, NodeId, ReportNumber};
+use crate::id::{Epoch, GroupId, MonitorId, NodeId, ReportNumber};
 use crate::lsn::{Lsn, Timeline, TimelineHistory};
 use crate::state::ReplicationState;
 
@@ -60,6 +60,9 @@ pub struct ReportDetail {
     /// The step that the keeper is busy with or that failed, in words for the operator.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub progress: Option<String>,
+    /// Whom the report is for, once the node knows its monitor: no other takes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub monitor: Option<MonitorId>,
 }
 
 /// What a standby knows of the node it receives WAL from.
@@ -119,6 +122,9 @@ pub struct Answer {
     /// It is still to accept writes, and another node of the group is about to take over from it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_handing_over: bool,
+    /// Who answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub monitor: Option<MonitorId>,
 }
 
 /// How far a node is.

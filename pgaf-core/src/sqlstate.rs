@@ -1,6 +1,8 @@
 //! The SQLSTATEs that the monitor's functions raise: keepers tell errors apart by them, not by their text.
 
-/// No such node: it was dropped, or never registered.
+/// The node was removed from its formation: nothing is left for it to do.
+pub const REMOVED_NODE: &str = "02000";
+/// No such node at this monitor.
 pub const UNKNOWN_NODE: &str = "P0002";
 /// No such formation or group.
 pub const UNKNOWN_OBJECT: &str = "42704";

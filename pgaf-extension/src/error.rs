@@ -1,7 +1,7 @@
 //! Everything a function can fail with, and the one place where it becomes a Postgres error.
 
 use pgaf_core::monitor::{Refusal, RefusalKind};
-use pgaf_core::{GroupId, NodeId, sqlstate};
+use pgaf_core::{GroupId, MonitorId, NodeId, sqlstate};
 use pgrx::pg_sys::errcodes::PgSqlErrorCode;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::spi::SpiError;
@@ -17,6 +17,10 @@ pub(crate) enum Error {
     UnknownGroup { formation: String, group: GroupId },
     #[error("node {0} does not exist")]
     UnknownNode(NodeId),
+    #[error("node {0} was removed from its formation")]
+    RemovedNode(NodeId),
+    #[error("node {node} is registered at monitor {theirs}, this is monitor {ours}")]
+    OtherMonitor { node: NodeId, theirs: MonitorId, ours: MonitorId },
     #[error("there is no node at {host}:{port}")]
     UnknownAddress { host: String, port: i32 },
     #[error("there is no node \"{name}\" in formation \"{formation}\"")]
@@ -64,9 +68,11 @@ impl Error {
                 RefusalKind::Internal => sqlstate::INTERNAL,
             },
             Self::UnknownFormation(_) | Self::UnknownGroup { .. } => sqlstate::UNKNOWN_OBJECT,
-            Self::UnknownNode(_) | Self::UnknownAddress { .. } | Self::UnknownName { .. } => {
-                sqlstate::UNKNOWN_NODE
-            }
+            Self::UnknownNode(_)
+            | Self::OtherMonitor { .. }
+            | Self::UnknownAddress { .. }
+            | Self::UnknownName { .. } => sqlstate::UNKNOWN_NODE,
+            Self::RemovedNode(_) => sqlstate::REMOVED_NODE,
             Self::Duplicate { .. } => sqlstate::DUPLICATE_OBJECT,
             Self::OtherGroup { .. } | Self::Invalid { .. } => sqlstate::INVALID_VALUE,
             Self::WrongState { .. } => sqlstate::WRONG_STATE,
@@ -89,6 +95,14 @@ impl Error {
             }
             Self::UnknownNode(_) | Self::UnknownAddress { .. } | Self::UnknownName { .. } => {
                 "SELECT nodeid, nodename FROM pgautofailover.node shows the nodes that are registered."
+                    .to_owned()
+            }
+            Self::RemovedNode(_) => {
+                "Remove what is left of the node with: pg_autoctl drop node --destroy.".to_owned()
+            }
+            Self::OtherMonitor { .. } => {
+                "Register the node at this monitor with: pg_autoctl disable monitor, and then \
+                 pg_autoctl enable monitor."
                     .to_owned()
             }
             Self::OtherGroup { .. } => "Call the function with the group that the node is in.".to_owned(),

@@ -2,7 +2,7 @@
 
 use std::ffi::{CStr, CString, c_char, c_int};
 
-use pgrx::PgLogLevel;
+use pgrx::{PgLogLevel, pg_sys};
 
 /// Writes one line at level LOG. Nothing of it reaches a client.
 pub(crate) fn line(text: &str) {
@@ -16,13 +16,16 @@ pub(crate) fn line(text: &str) {
     }
     const FILE: &CStr = c"pgautofailover";
     let text = CString::new(text.replace('\0', " ")).unwrap_or_default();
-    // SAFETY: the calls that `ereport(LOG, …)` makes, in its order. At this level none of them leaves by a jump.
+    // SAFETY: the calls that `ereport(LOG, …)` makes, in its order. The last one looks for interrupts, and any may run out
+    // of memory: a jump becomes a panic here, and passes no frame of Rust.
     unsafe {
-        if errstart(PgLogLevel::LOG as c_int, std::ptr::null()) {
-            errmsg_internal(c"%s".as_ptr(), text.as_ptr());
-            errhidestmt(true);
-            errhidecontext(true);
-            errfinish(FILE.as_ptr(), 0, FILE.as_ptr());
-        }
+        pg_sys::ffi::pg_guard_ffi_boundary(|| {
+            if errstart(PgLogLevel::LOG as c_int, std::ptr::null()) {
+                errmsg_internal(c"%s".as_ptr(), text.as_ptr());
+                errhidestmt(true);
+                errhidecontext(true);
+                errfinish(FILE.as_ptr(), 0, FILE.as_ptr());
+            }
+        });
     }
 }

@@ -211,6 +211,9 @@ impl Keeper {
                 Event::Answered { report, sent, answer, formation: nodes }
             }
             Err(MonitorError::NodeDropped { .. }) => Event::Dropped { report },
+            Err(error @ MonitorError::UnknownNode { .. }) => {
+                Event::UnknownNode { report, reason: error.to_string() }
+            }
             Err(error) => Event::Unanswered { report, reason: error.to_string() },
         });
     }

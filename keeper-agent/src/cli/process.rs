@@ -22,7 +22,7 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// The process that runs the node, if there is one.
 pub(super) fn running(paths: &Paths) -> CliResult<Option<Pid>> {
-    Ok(pid_file::read(&paths.pid)?.map(Pid::from_raw))
+    Ok(pid_file::read(paths)?.map(Pid::from_raw))
 }
 
 fn required(pgdata: &Path, paths: &Paths) -> CliResult<Pid> {

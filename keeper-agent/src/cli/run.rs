@@ -61,7 +61,7 @@ async fn take_over(node: &NodeConfig, state: &KeeperState) -> CliResult {
 
 /// Claims the node for this process.
 pub(super) fn claim(paths: &Paths, pgdata: &Path) -> CliResult<PidFile> {
-    pid_file::create(&paths.pid, pgdata).map_err(CliError::from)
+    pid_file::create(paths, pgdata).map_err(CliError::from)
 }
 
 async fn node_as_asked(options: &Run, pgdata: &Path, node: NodeConfig, claim: PidFile) -> CliResult<Exit> {

@@ -15,8 +15,7 @@ const DEFAULT_PORT: u16 = 5432;
 
 /// Parameters of libpq that change nothing here, as we always set our own time-outs and keepalives, or never use what
 /// they are about.
-const WITHOUT_EFFECT: [&str; 6] =
-    ["channel_binding", "client_encoding", "gssdelegation", "gssencmode", "gsslib", "krbsrvname"];
+const WITHOUT_EFFECT: [&str; 4] = ["client_encoding", "gssdelegation", "gsslib", "krbsrvname"];
 
 /// As those, and a whole number.
 const NUMBERS_WITHOUT_EFFECT: [&str; 6] = [
@@ -100,6 +99,15 @@ impl ConnectionString {
                     self.connect_timeout = seconds.map(Duration::from_secs);
                 }
                 Err(_) => return invalid("connect_timeout is a number of seconds"),
+            },
+            "channel_binding" | "gssencmode" => match value {
+                "require" => {
+                    return invalid(&format!(
+                        "{key}=require cannot be promised here: use sslmode=verify-full, which proves who the server is"
+                    ));
+                }
+                "prefer" | "disable" => {}
+                _ => return invalid(&format!("{key} is disable, prefer or require")),
             },
             "target_session_attrs" => match value {
                 "read-write" | "primary" => self.needs_writer = true,

@@ -26,6 +26,11 @@ pub struct Paths {
 }
 
 impl Paths {
+    /// The claim to run the node; beside the state, where everybody finds the same one.
+    pub fn lock(&self) -> PathBuf {
+        self.state.with_extension("lock")
+    }
+
     /// What a person has assigned to a node without a monitor; beside the state.
     pub fn orders(&self) -> PathBuf {
         self.state.with_extension("orders")

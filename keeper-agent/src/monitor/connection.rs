@@ -87,13 +87,13 @@ impl MonitorConnection {
 
     async fn listen(&self, channel: &str) -> Result<(), MonitorError> {
         let command = format!("LISTEN {channel}");
-        self.within(QUERY_DEADLINE, "listening", self.client.batch_execute(&command)).await
+        self.within(REPORT_DEADLINE, "listening", self.client.batch_execute(&command)).await
     }
 
     /// Reports what this node is, and gets what it should become.
     ///
     /// # Errors
-    /// `NodeDropped` when the monitor does not know the node; else as for any call.
+    /// `NodeDropped` when the monitor has removed the node, `UnknownNode` when it never knew it; else as for any call.
     pub async fn node_active(
         &self,
         formation: &str,
@@ -126,16 +126,19 @@ impl MonitorConnection {
             Ok(row) => column::<Option<Json<Answer>>>(&row, "assignment")?
                 .map(|Json(answer)| answer)
                 .ok_or(MonitorError::NodeDropped(node)),
-            Err(error) if error.sqlstate() == Some(sqlstate::UNKNOWN_NODE) => {
-                Err(MonitorError::NodeDropped(node))
-            }
+            Err(MonitorError::Refused { sqlstate, message, hint }) => Err(match sqlstate.as_str() {
+                sqlstate::REMOVED_NODE => MonitorError::NodeDropped(node),
+                sqlstate::UNKNOWN_NODE | sqlstate::UNKNOWN_OBJECT => MonitorError::UnknownNode { message },
+                _ => MonitorError::Refused { sqlstate, message, hint },
+            }),
             Err(error) => Err(error),
         }
     }
 
     async fn installed_version(&self) -> Result<Option<String>, MonitorError> {
         let query = "SELECT extversion FROM pg_catalog.pg_extension WHERE extname = 'pgautofailover'";
-        let rows = self.query("the version", query, &[]).await?;
+        // A keeper that connects again waits for this, and it is not an operator.
+        let rows = self.within(CONNECT_DEADLINE, "the version", self.client.query(query, &[])).await?;
         rows.first().map(|row| column(row, "extversion")).transpose()
     }
 

@@ -34,11 +34,19 @@ pub enum MonitorError {
         /// What can be done.
         hint: Option<String>,
     },
-    /// The monitor does not know this node.
+    /// The monitor has removed this node.
     #[error(
-        "the monitor does not know node {0}: it was dropped; \"pg_autoctl drop node --destroy\" removes what is left of it here, \"pg_autoctl create postgres\" makes it anew"
+        "the monitor has removed node {0} from its formation; \"pg_autoctl drop node --destroy\" removes what is left of it here, \"pg_autoctl create postgres\" makes it anew"
     )]
     NodeDropped(NodeId),
+    /// A monitor answers that does not know this node, and has not removed it either.
+    #[error(
+        "{message}: this monitor is another one than the node was registered at, was emptied, or was restored from a backup of before; this node goes on serving without a monitor. Restore the monitor, or register the node again with \"pg_autoctl disable monitor\" and \"pg_autoctl enable monitor\""
+    )]
+    UnknownNode {
+        /// What the monitor said.
+        message: String,
+    },
     /// The extension is there in another version.
     #[error(
         "the monitor has extension pgautofailover {installed}, this program needs {expected}: install the same version on both, and run ALTER EXTENSION pgautofailover UPDATE in the monitor's database"

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{Epoch, GroupId, NodeId};
+use crate::id::{Epoch, GroupId, MonitorId, NodeId};
 use crate::message::Assignment;
 use crate::state::ReplicationState;
 
@@ -27,6 +27,9 @@ pub struct KeeperState {
     /// Which start of the node's keeper the newest one was.
     #[serde(default)]
     pub keeper_start: u64,
+    /// The monitor that has answered this node; no other may answer in its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub monitor: Option<MonitorId>,
 }
 
 impl KeeperState {
@@ -44,12 +47,14 @@ impl KeeperState {
             assignment: None,
             has_left_monitor: false,
             keeper_start: 0,
+            monitor: None,
         }
     }
 
     /// Leaves its monitor, or comes to one. What one monitor has numbered means nothing to another.
     pub fn change_monitor(&mut self, has_left_monitor: bool) {
         self.has_left_monitor = has_left_monitor;
+        self.monitor = None;
         self.reported_epoch = Epoch(0);
         if let Some(assignment) = &mut self.assignment {
             assignment.epoch = Epoch(0);

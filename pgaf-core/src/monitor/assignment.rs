@@ -49,6 +49,7 @@ pub fn answer_for(group: &Group, id: NodeId) -> Option<Answer> {
         assignment: assignment_for(group, id)?,
         positions: positions.map(|node| Position { node: node.id, lsn: node.lsn }).collect(),
         overtaken_by: None,
+        monitor: None,
         is_handing_over: group.writer().is_some_and(|node| node.id == id) && group.candidate().is_some(),
     })
 }

@@ -7,7 +7,7 @@ use pgaf_core::keeper::{
     StreamingStandby,
 };
 use pgaf_core::{
-    Answer, Assignment, CommitRule, Epoch, FormationNode, GroupId, Lineage, Lsn, NodeId, Peer,
+    Answer, Assignment, CommitRule, Epoch, FormationNode, GroupId, Lineage, Lsn, MonitorId, NodeId, Peer,
     ReplicationState, ReportNumber, Timeline, Upstream,
 };
 
@@ -71,6 +71,7 @@ pub(crate) fn answer(assignment: Assignment, words: &Words<'_>) -> Result<Answer
         positions: Vec::new(),
         overtaken_by: words.value("overtaken").map(report_number).transpose()?,
         is_handing_over: words.has("handing_over"),
+        monitor: words.value("monitor").map(|name| MonitorId(name.to_owned())),
     })
 }
 

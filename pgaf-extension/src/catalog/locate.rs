@@ -1,6 +1,6 @@
 //! Finds the node that a caller names, before its group is locked.
 
-use pgaf_core::{GroupId, NodeId};
+use pgaf_core::{GroupId, MonitorId, NodeId};
 use pgrx::datum::DatumWithOid;
 use pgrx::spi::SpiClient;
 
@@ -13,6 +13,10 @@ plans! {
         SELECT formationid, groupid, nodeid FROM pgautofailover.node WHERE nodeid = $1";
     BY_ADDRESS(TEXTOID, INT4OID) = "
         SELECT formationid, groupid, nodeid FROM pgautofailover.node WHERE nodehost = $1 AND nodeport = $2";
+    IDENTITY() = "
+        SELECT identity::text FROM pgautofailover.monitor ORDER BY createtime, identity LIMIT 1";
+    IS_REMOVED(INT8OID) = "
+        SELECT true FROM pgautofailover.removed_node WHERE nodeid = $1";
     BY_NAME(TEXTOID, TEXTOID) = "
         SELECT formationid, groupid, nodeid FROM pgautofailover.node WHERE formationid = $1 AND nodename = $2";
     FORMATION(TEXTOID) = "
@@ -30,6 +34,19 @@ pub(crate) struct Place {
 /// By its id.
 pub(crate) fn by_id(client: &mut SpiClient<'_>, node: NodeId) -> Result<Place, Error> {
     find_by_id(client, node)?.ok_or(Error::UnknownNode(node))
+}
+
+/// Which monitor this is.
+pub(crate) fn monitor(client: &mut SpiClient<'_>) -> Result<MonitorId, Error> {
+    let damaged =
+        || Error::Damaged { what: "the monitor".to_owned(), why: "table monitor is empty".to_owned() };
+    let row = IDENTITY.with(|plan| plan.run(client, &[]))?.next().ok_or_else(damaged)?;
+    Ok(MonitorId(Row { row, what: "the monitor" }.get(1)?))
+}
+
+/// A node that is not there was removed here, and not by somebody else.
+pub(crate) fn was_removed(client: &mut SpiClient<'_>, node: NodeId) -> Result<bool, Error> {
+    Ok(IS_REMOVED.with(|plan| plan.run(client, &[node.0.into()]))?.next().is_some())
 }
 
 /// By its id, if it is there.

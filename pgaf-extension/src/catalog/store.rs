@@ -32,6 +32,9 @@ plans! {
               WHERE nodeid = $1";
     DELETE_NODE(INT8OID) = "
         DELETE FROM pgautofailover.node WHERE nodeid = $1";
+    REMOVED(INT8OID) = "
+        INSERT INTO pgautofailover.removed_node (nodeid) VALUES ($1)
+        ON CONFLICT (nodeid) DO UPDATE SET removetime = pg_catalog.now()";
     NUMBER_SYNC_STANDBYS(TEXTOID, INT4OID) = "
         UPDATE pgautofailover.formation SET number_sync_standbys = $2 WHERE formationid = $1";
     STATUS(TEXTOID, INT4OID, TEXTOID, TEXTOID, TEXTOID) = "
@@ -148,6 +151,7 @@ fn assign(client: &mut SpiClient<'_>, before: &Group, after: &Group, change: &Ch
 fn remove(client: &mut SpiClient<'_>, before: &Group, node: NodeId, why: &str) -> Result<(), Error> {
     event(client, node, why)?;
     DELETE_NODE.with(|plan| plan.run(client, &[node.0.into()]))?;
+    REMOVED.with(|plan| plan.run(client, &[node.0.into()]))?;
     if let Some(node) = before.node(node) {
         notify::state(client, before, node, ReplicationState::Dropped)?;
         notify::keeper(client, node.id, node.goal_epoch.next())?;

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use pgaf_core::monitor::{self, Event};
 use pgaf_core::{
-    Answer, Epoch, Group, GroupId, Lsn, Node, NodeId, ReplicationState, ReportDetail, ReportNumber, Timeline,
-    TimelineHistory,
+    Answer, Epoch, Group, GroupId, Lsn, MonitorId, Node, NodeId, ReplicationState, ReportDetail,
+    ReportNumber, Timeline, TimelineHistory,
 };
 use pgrx::datum::DatumWithOid;
 use pgrx::pg_sys;
@@ -145,6 +145,7 @@ fn reply(client: &mut SpiClient<'_>, sender: &Sender<'_>, said: &Said<'_>) -> Re
             hint: "A keeper reports a state that its node is in.",
         });
     }
+    let monitor = check_monitor(client, sender, said)?;
     lock::group(sender.formation, sender.group, Wait::Blocking);
     let told = match load::group(client, sender.formation, sender.group) {
         Err(Error::UnknownFormation(_)) => return Err(why_not_here(client, sender)),
@@ -153,7 +154,7 @@ fn reply(client: &mut SpiClient<'_>, sender: &Sender<'_>, said: &Said<'_>) -> Re
     let old = told.node(sender.node).ok_or_else(|| why_not_here(client, sender))?;
     let overtaker = said.detail.as_ref().and_then(|(detail, _)| old.overtaker_of(detail));
     if overtaker.is_some() {
-        return compose(sender, monitor::answer_for(&told, sender.node), overtaker);
+        return compose(sender, monitor, monitor::answer_for(&told, sender.node), overtaker);
     }
     let new = heard(old, said);
     check_epoch(old, &new)?;
@@ -176,16 +177,34 @@ fn reply(client: &mut SpiClient<'_>, sender: &Sender<'_>, said: &Said<'_>) -> Re
     } else if !step.is_changed {
         commit_lazily();
     }
-    compose(sender, monitor::answer_for(&step.group, sender.node), None)
+    compose(sender, monitor, monitor::answer_for(&step.group, sender.node), None)
+}
+
+/// A report for another monitor is about a node that has the same number there. `None` for a keeper of 2.2, which is
+/// told of no monitor.
+fn check_monitor(
+    client: &mut SpiClient<'_>,
+    sender: &Sender<'_>,
+    said: &Said<'_>,
+) -> Result<Option<MonitorId>, Error> {
+    let Some((detail, _)) = &said.detail else { return Ok(None) };
+    let ours = locate::monitor(client)?;
+    match &detail.monitor {
+        Some(theirs) if *theirs != ours => {
+            Err(Error::OtherMonitor { node: sender.node, theirs: theirs.clone(), ours })
+        }
+        _ => Ok(Some(ours)),
+    }
 }
 
 /// The reply to a report; one that was overtaken is told by which.
 fn compose(
     sender: &Sender<'_>,
+    monitor: Option<MonitorId>,
     answer: Option<Answer>,
     overtaken_by: Option<ReportNumber>,
 ) -> Result<Reply, Error> {
-    let answer = answer.map(|answer| Answer { overtaken_by, ..answer });
+    let answer = answer.map(|answer| Answer { overtaken_by, monitor, ..answer });
     // A node that has just left its group is told so.
     let (goal, priority, quorum) = answer.as_ref().map_or((ReplicationState::Dropped, 0, false), |answer| {
         let assignment = &answer.assignment;
@@ -293,10 +312,17 @@ fn tell_history(client: &mut SpiClient<'_>, group: &Group, node: &Node) -> Resul
 
 /// Why the group does not have the node.
 fn why_not_here(client: &mut SpiClient<'_>, sender: &Sender<'_>) -> Error {
-    match locate::by_id(client, sender.node) {
-        Err(error) => error,
-        Ok(place) => Error::OtherGroup { node: place.node, formation: place.formation, group: place.group },
-    }
+    let why = match locate::find_by_id(client, sender.node) {
+        Ok(Some(place)) => {
+            Ok(Error::OtherGroup { node: place.node, formation: place.formation, group: place.group })
+        }
+        Ok(None) => locate::was_removed(client, sender.node).map(|was_removed| match was_removed {
+            true => Error::RemovedNode(sender.node),
+            false => Error::UnknownNode(sender.node),
+        }),
+        Err(error) => Err(error),
+    };
+    why.unwrap_or_else(|error| error)
 }
 
 /// Why the node's row did not take the report.

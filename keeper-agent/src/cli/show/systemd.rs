@@ -22,17 +22,29 @@ pub(super) fn run(pgdata: &Pgdata) -> CliResult {
     print::line(&unit(&pgdata, &program, &user))
 }
 
-/// The environment that changes which files belong to a node.
-const ENVIRONMENT: [&str; 4] = ["XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR", "PG_REGRESS_SOCK_DIR"];
+/// The environment that changes which files belong to a node. The runtime directory is that of a login session, which ends
+/// before the service does.
+const ENVIRONMENT: [&str; 3] = ["XDG_CONFIG_HOME", "XDG_DATA_HOME", "PG_REGRESS_SOCK_DIR"];
+
+/// One word of a unit: in quotes, with what systemd would put in place of `%` and, in a command, `$` taken as it is.
+fn word(text: &str, is_command: bool) -> String {
+    let text = text.replace('\\', "\\\\").replace('"', "\\\"").replace('%', "%%");
+    format!("\"{}\"", if is_command { text.replace('$', "$$") } else { text })
+}
 
 fn unit(pgdata: &Path, program: &Path, user: &str) -> String {
     let environment: String = ENVIRONMENT
         .iter()
-        .filter_map(|name| Some(format!("Environment={name}={}\n", std::env::var(name).ok()?)))
+        .filter_map(|name| {
+            let variable = format!("{name}={}", std::env::var(name).ok()?);
+            Some(format!("Environment={}\n", word(&variable, false)))
+        })
         .collect();
+    let variable = word(&format!("PGDATA={}", pgdata.display()), false);
+    let program = word(&program.display().to_string(), true);
     format!(
         "[Unit]\n\
-         Description=pg_autoctl in {pgdata}\n\
+         Description=pg_autoctl in {description}\n\
          After=network-online.target\n\
          Wants=network-online.target\n\
          \n\
@@ -41,7 +53,7 @@ fn unit(pgdata: &Path, program: &Path, user: &str) -> String {
          NotifyAccess=main\n\
          User={user}\n\
          WorkingDirectory=/\n\
-         Environment=PGDATA={pgdata}\n\
+         Environment={variable}\n\
          {environment}\
          ExecStart={program} run\n\
          ExecReload={program} reload\n\
@@ -50,16 +62,18 @@ fn unit(pgdata: &Path, program: &Path, user: &str) -> String {
          Restart=on-failure\n\
          RestartSec=1\n\
          StartLimitIntervalSec=0\n\
-         # Only the keeper is signalled: it hands over before it stops Postgres.\n\
+         # Only the keeper is signalled: it hands over before it stops Postgres, which takes as long as it makes progress.\n\
          KillMode=mixed\n\
          TimeoutStartSec=infinity\n\
-         TimeoutStopSec=120\n\
+         TimeoutStopSec=infinity\n\
+         # The keeper and the postmaster are spared; sessions are not.\n\
          OOMScoreAdjust=-900\n\
+         Environment=PG_OOM_ADJUST_FILE=/proc/self/oom_score_adj\n\
+         Environment=PG_OOM_ADJUST_VALUE=0\n\
          \n\
          [Install]\n\
          WantedBy=multi-user.target",
-        pgdata = pgdata.display(),
-        program = program.display(),
+        description = pgdata.display().to_string().replace('%', "%%"),
     )
 }
 
@@ -69,10 +83,15 @@ mod tests {
 
     #[test]
     fn a_unit_runs_the_node_as_its_owner() {
-        let unit = unit(Path::new("/data/pg"), Path::new("/bin/pg_autoctl"), "postgres");
-        for line in
-            ["User=postgres", "Environment=PGDATA=/data/pg", "ExecStart=/bin/pg_autoctl run", "Type=notify"]
-        {
+        let unit = unit(Path::new("/data/my 100%"), Path::new("/opt/p g/pg_autoctl"), "postgres");
+        for line in [
+            "User=postgres",
+            "Environment=\"PGDATA=/data/my 100%%\"",
+            "ExecStart=\"/opt/p g/pg_autoctl\" run",
+            "ExecReload=\"/opt/p g/pg_autoctl\" reload",
+            "Environment=PG_OOM_ADJUST_VALUE=0",
+            "Type=notify",
+        ] {
             assert!(unit.lines().any(|it| it == line), "{unit}");
         }
     }

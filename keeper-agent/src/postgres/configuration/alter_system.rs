@@ -2,7 +2,7 @@
 
 use crate::postgres::server::{LocalServer, PostgresError, connection, files};
 
-use super::settings::{self, Changing};
+use super::settings;
 
 /// The settings that it sets so.
 const SETTINGS: [&str; 2] = ["synchronous_standby_names", "default_transaction_read_only"];
@@ -47,9 +47,7 @@ impl LocalServer {
 }
 
 fn set_names(config: &crate::postgres::InstanceConfig, names: String) -> Result<(), PostgresError> {
-    let mut changing = Changing::read(&config.pgdata)?;
-    changing.synchronous_standby_names = names;
-    settings::write(config, &changing)
+    settings::update(config, |changing| changing.synchronous_standby_names = names)
 }
 
 /// Which of the settings a line sets.

@@ -108,6 +108,21 @@ impl Managed {
     }
 }
 
+/// A block without an end would take the rest of the file with it: gives the number of the line it begins with.
+fn check_blocks(content: &str) -> Result<(), usize> {
+    let mut open = None;
+    for (number, line) in content.lines().enumerate() {
+        match (line, open) {
+            (TOP_BEGIN, None) => open = Some((TOP_END, number + 1)),
+            (BOTTOM_BEGIN, None) => open = Some((BOTTOM_END, number + 1)),
+            (TOP_BEGIN | BOTTOM_BEGIN, Some((_, began))) => return Err(began),
+            (line, Some((end, _))) if line == end => open = None,
+            _ => {}
+        }
+    }
+    open.map_or(Ok(()), |(_, began)| Err(began))
+}
+
 /// Every line outside of our blocks.
 fn foreign_lines(content: &str) -> Vec<String> {
     let mut end = None;
@@ -334,6 +349,12 @@ pub(crate) fn update(
     let _one_at_a_time = CHANGING.lock().unwrap_or_else(PoisonError::into_inner);
     let path = config.in_pgdata("pg_hba.conf");
     let content = files::read_if_there(&path)?.unwrap_or_default();
+    check_blocks(&content).map_err(|line| {
+        PostgresError::Refused(format!(
+            "line {line} of \"{}\" begins a block of pg_autoctl that does not end: add its last line, which is \"{TOP_END}\" or \"{BOTTOM_END}\", or remove its first line",
+            path.display()
+        ))
+    })?;
     let mut managed = Managed::parse(&content);
     managed.is_gated = Changing::read(&config.pgdata)?.is_gated;
     change(&mut managed);
@@ -375,6 +396,14 @@ mod tests {
         assert!(!managed.apply(&config, "").contains("local"));
         managed.is_gated = true;
         assert!(managed.apply(&config, "").contains("reject"));
+    }
+
+    #[test]
+    fn a_block_without_an_end_is_told_and_deletes_nothing() {
+        let block = format!("{TOP_BEGIN}\nlocal all all trust\n");
+        assert_eq!(check_blocks(&format!("{block}{TOP_END}\nhost all all all md5\n")), Ok(()));
+        assert_eq!(check_blocks(&format!("# mine\n{block}host all all all md5\n")), Err(2));
+        assert_eq!(check_blocks(&format!("{block}{BOTTOM_BEGIN}\n{BOTTOM_END}\n")), Err(1));
     }
 
     #[tokio::test]

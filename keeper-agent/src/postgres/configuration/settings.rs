@@ -2,6 +2,7 @@
 //! owner writes further down wins. Nothing else in postgresql.conf is touched.
 
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use pgaf_core::NodeId;
 use pgaf_core::message::Peer;
@@ -56,7 +57,7 @@ impl Changing {
 }
 
 /// Writes the settings file, and sees to it that both files are there and included.
-pub(crate) fn write(config: &InstanceConfig, changing: &Changing) -> Result<(), PostgresError> {
+fn write(config: &InstanceConfig, changing: &Changing) -> Result<(), PostgresError> {
     let pgdata = &config.pgdata;
     let major = version::of_data(pgdata)?;
     let settings = render(config, changing, major);
@@ -86,6 +87,21 @@ pub(crate) fn write(config: &InstanceConfig, changing: &Changing) -> Result<(), 
         files::replace(&main, content.as_bytes(), 0o600)?;
     }
     Ok(())
+}
+
+/// Whoever changes the file reads it first: two at once would each write what the other has not changed. A change that was
+/// given up goes on until its thread has ended, and counts.
+static CHANGING: Mutex<()> = Mutex::new(());
+
+/// Changes what of the settings changes while a server lives, and writes them.
+pub(crate) fn update(
+    config: &InstanceConfig,
+    change: impl FnOnce(&mut Changing),
+) -> Result<(), PostgresError> {
+    let _one_at_a_time = CHANGING.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut changing = Changing::read(&config.pgdata)?;
+    change(&mut changing);
+    write(config, &changing)
 }
 
 /// Writes what a standby receives from; `None` for nobody.

@@ -19,7 +19,7 @@ impl LocalServer {
             if marker::is_set(&config) || !config.in_pgdata("PG_VERSION").exists() {
                 return Ok(());
             }
-            settings::write(&config, &settings::Changing::read(&config.pgdata)?)
+            settings::update(&config, |_| {})
         })
         .await
     }

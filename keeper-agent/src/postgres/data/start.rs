@@ -111,9 +111,7 @@ async fn prepare(config: &Arc<InstanceConfig>, gate: Gate) -> Result<(), Postgre
         remove_stale_locks(&config)?;
         history::complete(&config.pgdata)?;
         conninfo::write_passfile(&config)?;
-        let mut changing = Changing::read(&config.pgdata)?;
-        changing.is_logical = is_logical;
-        settings::write(&config, &changing)?;
+        settings::update(&config, |changing| changing.is_logical = is_logical)?;
         set_gate(&config, gate)
     })
     .await
@@ -151,9 +149,7 @@ fn remove_stale_locks(config: &InstanceConfig) -> Result<(), PostgresError> {
 
 fn set_gate(config: &InstanceConfig, gate: Gate) -> Result<(), PostgresError> {
     let is_gated = gate == Gate::Closed;
-    let mut changing = Changing::read(&config.pgdata)?;
-    changing.is_gated = is_gated;
-    settings::write(config, &changing)?;
+    settings::update(config, |changing| changing.is_gated = is_gated)?;
     hba::update(config, |managed| managed.is_gated = is_gated).map(|_| ())
 }
 

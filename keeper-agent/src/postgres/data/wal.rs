@@ -1,6 +1,7 @@
 //! Whether the local log goes on past a position: what a crashed server has written last is in no control file.
 
 use std::fs::{self, File};
+use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
@@ -19,9 +20,14 @@ pub(crate) fn has_record_at(pgdata: &Path, timeline: Timeline, position: Lsn, se
     }
     let segment = position.0 / segment_bytes;
     let path = pgdata.join("pg_wal").join(segment_name(timeline, segment, segment_bytes));
-    let Ok(file) = File::open(&path) else {
+    let file = match File::open(&path) {
+        Ok(file) => file,
         // Neither written nor kept: what is asked about is the end of the log, which is not removed.
-        return false;
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return false,
+        Err(error) => {
+            tracing::warn!("could not open \"{}\": {error}", path.display());
+            return true;
+        }
     };
     let start_of_page = position.0 / PAGE_BYTES * PAGE_BYTES;
     let mut page = [0_u8; PAGE_BYTES as usize];
@@ -149,7 +155,13 @@ mod tests {
     #[test]
     fn without_the_segment_there_is_no_record() {
         let directory = tempfile::tempdir().expect("a directory");
-        let has = has_record_at(directory.path(), Timeline::FIRST, Lsn(1), SEGMENT_BYTES);
-        assert!(!has);
+        let has = || has_record_at(directory.path(), Timeline::FIRST, Lsn(1), SEGMENT_BYTES);
+        assert!(!has());
+        // One that cannot be opened may have it: a link to itself.
+        let wal = directory.path().join("pg_wal");
+        fs::create_dir(&wal).expect("created");
+        let segment = wal.join(segment_name(Timeline::FIRST, 0, SEGMENT_BYTES));
+        std::os::unix::fs::symlink(&segment, &segment).expect("linked");
+        assert!(has());
     }
 }

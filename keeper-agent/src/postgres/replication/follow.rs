@@ -68,10 +68,8 @@ pub(crate) async fn write(server: &LocalServer, upstream: Option<&Peer>) -> Resu
     let upstream = upstream.cloned();
     files::blocking("writing the settings of a standby", move || {
         conninfo::write_passfile(&config)?;
-        let mut changing = settings::Changing::read(&config.pgdata)?;
         // Left from a time as primary, or copied from one: whoever is promoted gets its own.
-        changing.synchronous_standby_names.clear();
-        settings::write(&config, &changing)?;
+        settings::update(&config, |changing| changing.synchronous_standby_names.clear())?;
         settings::write_standby(&config, upstream.as_ref())?;
         files::replace(&config.in_pgdata(STANDBY_SIGNAL), b"", 0o600)
     })

@@ -105,7 +105,7 @@ async fn await_source(config: &InstanceConfig, upstream: &Peer) -> Result<String
 }
 
 /// pg_rewind wants a target that was shut down cleanly. Recovery in single-user mode does not go on as a standby, so
-/// the signal file goes first.
+/// the signal file goes first; while it is away, a mark keeps everybody from starting a second primary.
 async fn recover_from_crash(
     server: &LocalServer,
     config: &Arc<InstanceConfig>,
@@ -115,7 +115,16 @@ async fn recover_from_crash(
         return Ok(());
     }
     let signal = config.in_pgdata(STANDBY_SIGNAL);
-    files::blocking("removing the signal file", move || files::remove_if_there(&signal)).await?;
+    let marked = Arc::clone(config);
+    let was_standby = files::blocking("removing the signal file", move || {
+        let was_standby = signal.exists();
+        if was_standby {
+            marker::set(&marked, "the recovery before pg_rewind runs")?;
+        }
+        files::remove_if_there(&signal)?;
+        Ok(was_standby)
+    })
+    .await?;
     let recovery = Program::new(&config.bin_dir, "postgres")
         .arg("--single")
         .arg("-D")
@@ -127,6 +136,14 @@ async fn recover_from_crash(
         return Ok(());
     }
     let error = failure("the recovery before a rewind", &config.pgdata, &recovery);
+    if was_standby {
+        let unmarked = Arc::clone(config);
+        files::blocking("putting back the signal file", move || {
+            files::replace(&unmarked.in_pgdata(STANDBY_SIGNAL), b"", 0o600)?;
+            marker::clear(&unmarked)
+        })
+        .await?;
+    }
     if !error.is_disk_full() {
         server.memory().hopeless_rewind_to = Some(upstream.node);
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use tokio::time::{Instant, sleep};
 
-use crate::postgres::configuration::{reload, settings, settings::Changing};
+use crate::postgres::configuration::{reload, settings};
 use crate::postgres::server::{LocalServer, LocalSession, PostgresError, connection, files, process};
 
 /// How long the slowest process may take.
@@ -26,9 +26,7 @@ pub(crate) async fn run(server: &LocalServer, names: &str) -> Result<(), Postgre
     let config = server.config();
     let wanted = names.to_owned();
     files::blocking("writing synchronous_standby_names", move || {
-        let mut changing = Changing::read(&config.pgdata)?;
-        changing.synchronous_standby_names = wanted;
-        settings::write(&config, &changing)
+        settings::update(&config, |changing| changing.synchronous_standby_names = wanted)
     })
     .await?;
     let Some(postmaster) = server.postmaster()? else {
@@ -47,12 +45,20 @@ pub(crate) async fn run(server: &LocalServer, names: &str) -> Result<(), Postgre
     let checkpointer = Checkpointer::look(&session).await?;
     reload::run_and_await(server, "synchronous_standby_names", names, Some(&session)).await?;
     let give_up = Instant::now() + DEADLINE;
-    await_walsenders(&session, give_up).await?;
+    await_walsenders(&session, &listed(names), give_up).await?;
     if !names.is_empty() {
         await_checkpointer(&session, checkpointer, give_up).await?;
     }
     server.memory().followed_names = Some((postmaster.pid(), names.to_owned()));
     Ok(())
+}
+
+/// The names in a value like `ANY 1 (a, b)`, as Postgres compares them: whatever their case. Others may call themselves
+/// what they like.
+fn listed(value: &str) -> Vec<String> {
+    let list = value.split_once('(').map_or(value, |(_, list)| list.trim_end().trim_end_matches(')'));
+    let names = list.split(',').map(|name| name.trim().trim_matches('"').to_lowercase());
+    names.filter(|name| !name.is_empty()).collect()
 }
 
 fn too_late(who: &str) -> PostgresError {
@@ -61,16 +67,19 @@ fn too_late(who: &str) -> PostgresError {
 
 /// Each walsender has the priority that the new value gives it. A value that names nobody of them is followed when
 /// none has a priority.
-async fn await_walsenders(session: &LocalSession, give_up: Instant) -> Result<(), PostgresError> {
+async fn await_walsenders(
+    session: &LocalSession,
+    listed: &[String],
+    give_up: Instant,
+) -> Result<(), PostgresError> {
     loop {
         let row = connection::row(
             session,
             "look at the walsenders",
             "SELECT count(*) FROM pg_stat_replication \
              WHERE flush_lsn IS NOT NULL AND state = 'streaming' \
-             AND (sync_priority > 0) <> (current_setting('synchronous_standby_names') \
-                 ~ ('\\m' || application_name || '\\M'))",
-            &[],
+             AND (sync_priority > 0) <> (lower(application_name) = ANY ($1::text[]))",
+            &[&listed],
         )
         .await?;
         if row.get::<_, i64>(0) == 0 {
@@ -125,5 +134,19 @@ impl Checkpointer {
         .await?;
         let pid = row.get(0);
         Ok(Self { pid, is_at_ease: row.get(1), sleeps: process::sleeps(pid).unwrap_or_default() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_names_of_a_value_are_compared_as_a_whole() {
+        assert_eq!(
+            listed("ANY 1 (pgautofailover_standby_2, \"Pgautofailover_standby_13\")"),
+            ["pgautofailover_standby_2", "pgautofailover_standby_13"]
+        );
+        assert_eq!(listed(""), Vec::<String>::new());
     }
 }

@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::error::PostgresError;
@@ -26,6 +27,9 @@ pub(crate) async fn blocking<T: Send + 'static>(
     }
 }
 
+/// How many files were written aside so far.
+static WRITES: AtomicU64 = AtomicU64::new(0);
+
 /// Replaces the content of a file so that after a crash it is either the old or the new. An existing file keeps its
 /// mode; a symbolic link stays one. Nothing is written when the content is the same already.
 pub(crate) fn replace(path: &Path, content: &[u8], mode: u32) -> Result<(), PostgresError> {
@@ -35,7 +39,9 @@ pub(crate) fn replace(path: &Path, content: &[u8], mode: u32) -> Result<(), Post
     }
     let mode = fs::metadata(&target).map_or(mode, |metadata| metadata.mode() & 0o7777);
     let mut aside = target.clone().into_os_string();
-    aside.push(".pg_autoctl.tmp");
+    // A write that was given up may still go on beside the next one.
+    let number = WRITES.fetch_add(1, Ordering::Relaxed);
+    aside.push(format!(".pg_autoctl.{}.{number}.tmp", std::process::id()));
     let aside = Path::new(&aside);
     let written = write_new(aside, content, mode).and_then(|()| {
         fs::rename(aside, &target).map_err(PostgresError::file("replace", &target))?;

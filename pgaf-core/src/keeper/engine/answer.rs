@@ -13,6 +13,16 @@ impl Engine {
         answer: Answer,
         formation: Option<Vec<FormationNode>>,
     ) {
+        if let (Some(ours), Some(theirs)) = (&self.state.monitor, &answer.monitor)
+            && ours != theirs
+        {
+            let reason = format!("monitor {theirs} answers, and this node was registered at monitor {ours}");
+            return self.on_unknown_node(reason);
+        }
+        if self.state.monitor.is_none() && answer.monitor.is_some() {
+            self.state.monitor.clone_from(&answer.monitor);
+            self.saving.state_changed();
+        }
         if let Some(number) = answer.overtaken_by {
             self.tell(Notice::Overtaken(number));
             self.state.keeper_start = self.reporting.overtaken_by(number);

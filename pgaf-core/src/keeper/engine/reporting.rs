@@ -175,6 +175,7 @@ impl Engine {
                 history: seen.history.clone(),
                 progress: self.planning.describe(seen.copied_percent),
                 number: None,
+                monitor: self.state.monitor.clone(),
             },
         }
     }
