@@ -8,6 +8,7 @@ use tokio_postgres::error::SqlState;
 
 use crate::config::{Config, MonitorConfig};
 use crate::exit::Exit;
+use crate::monitor::LIBRARY;
 use crate::monitor_watch::Watch;
 use crate::postgres::{HbaAddress, HbaEntry, Instance, PostgresError};
 use crate::supervisor;
@@ -15,9 +16,6 @@ use crate::upgrade::{self, ExtensionError};
 
 /// The role that keepers connect as.
 pub const NODE_ROLE: &str = "autoctl_node";
-
-/// The extension's library, as it is preloaded.
-pub(crate) const LIBRARY: &str = "pgautofailover3";
 
 /// While the server does not accept connections yet, it is asked again this often.
 const CONNECT_RETRY: Duration = Duration::from_millis(100);

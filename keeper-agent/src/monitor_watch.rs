@@ -8,8 +8,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use crate::exit::Exit;
-use crate::monitor::EXTENSION_VERSION;
-use crate::monitor_server::LIBRARY;
+use crate::monitor::{EXTENSION_VERSION, LIBRARY};
 use crate::postgres::{HbaEntry, Instance, PostgresError};
 
 /// Between two looks; the worker needs a moment to start.

@@ -4,8 +4,8 @@ use std::io::BufRead;
 
 use super::checks;
 use super::commands;
-use super::create::checked_listen_addresses;
 use super::error::{CliError, CliResult};
+use super::listen_addresses::checked_listen_addresses;
 use super::print;
 use super::process;
 use crate::config::Config;

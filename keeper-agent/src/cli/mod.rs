@@ -28,6 +28,7 @@ mod watch;
 mod access;
 mod checks;
 mod error;
+mod listen_addresses;
 mod local_time;
 mod log;
 mod print;

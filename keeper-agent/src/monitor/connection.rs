@@ -14,6 +14,8 @@ use crate::client::{ConnectionString, connect};
 
 /// The version of the extension that this program works with.
 pub const EXTENSION_VERSION: &str = "3.0";
+/// Its library, as it is preloaded.
+pub const LIBRARY: &str = "pgautofailover3";
 
 /// Connecting may take this long.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(2);

@@ -13,7 +13,7 @@ mod registration;
 mod views;
 
 pub use branches::{KnownTimeline, NodeBranch, Remarks};
-pub use connection::{EXTENSION_VERSION, MonitorConnection};
+pub use connection::{EXTENSION_VERSION, LIBRARY, MonitorConnection};
 pub use error::MonitorError;
 pub use notifications::{Notification, Notifications, StateChange};
 pub use operations::FormationOptions;

@@ -10,7 +10,6 @@ mod monitor;
 mod node;
 mod server;
 
-pub(super) use adopt::checked_listen_addresses;
 pub(super) use server::make_primary;
 
 use super::commands::Create;
