@@ -13,8 +13,11 @@ mod node;
 mod port;
 
 mod adopted;
+mod fresh;
 mod refused;
+mod sessions;
 mod settings;
+mod standby_numbers;
 
 use std::process::ExitCode;
 
@@ -48,7 +51,17 @@ fn main() -> ExitCode {
 
 /// All of them.
 fn cases() -> Vec<Case> {
-    [adopted::cases(), refused::cases(), settings::cases()].into_iter().flatten().collect()
+    [
+        adopted::cases(),
+        fresh::cases(),
+        refused::cases(),
+        sessions::cases(),
+        settings::cases(),
+        standby_numbers::cases(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// Why no server can be run on this machine, if so.
