@@ -155,6 +155,15 @@ pub(super) struct NewServer {
     /// Restart a Postgres that runs already, for settings that need it
     #[arg(long)]
     pub(super) restart: bool,
+    /// More options for initdb, as on a command line: '--data-checksums --wal-segsize=64'
+    #[arg(
+        long,
+        env = "PG_AUTOCTL_INITDB_OPTIONS",
+        value_name = "OPTIONS",
+        allow_hyphen_values = true,
+        default_value = ""
+    )]
+    pub(super) initdb_options: String,
     /// Go on running the node
     #[arg(long)]
     pub(super) run: bool,

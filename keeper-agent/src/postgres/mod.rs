@@ -25,7 +25,7 @@ pub(crate) use configuration::resolve;
 pub use configuration::{
     HbaAddress, HbaEntry, MONITOR_ROLE, REPLICATION_ROLE, RoleAttributes, SETTINGS_FILE, STANDBY_FILE,
 };
-pub use data::{ClusterState, ControlData, Layout};
+pub use data::{ClusterState, ControlData, Layout, RecoverySettings};
 pub use instance::Instance;
 pub(crate) use server::within;
 pub use server::{

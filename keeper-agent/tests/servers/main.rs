@@ -13,7 +13,11 @@ mod node;
 mod port;
 
 mod adopted;
+mod fresh;
+mod libraries;
+mod sessions;
 mod settings;
+mod standby_numbers;
 
 use std::process::ExitCode;
 
@@ -47,7 +51,17 @@ fn main() -> ExitCode {
 
 /// All of them.
 fn cases() -> Vec<Case> {
-    [adopted::cases(), settings::cases()].into_iter().flatten().collect()
+    [
+        adopted::cases(),
+        fresh::cases(),
+        libraries::cases(),
+        sessions::cases(),
+        settings::cases(),
+        standby_numbers::cases(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// Why no server can be run on this machine, if so.

@@ -7,6 +7,8 @@ use tokio::time::{Instant, sleep};
 
 use crate::postgres::server::{LocalServer, PostgresError, connection};
 
+use super::overruled;
+
 /// How long a changed file may take to show.
 const RELOAD_DEADLINE: Duration = Duration::from_secs(5);
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
@@ -57,6 +59,7 @@ pub(crate) async fn run_and_await(
     let Some(postmaster) = server.postmaster()? else {
         return Ok(());
     };
+    overruled::reset(server, setting).await?;
     postmaster.signal(Signal::HUP);
     let give_up = Instant::now() + RELOAD_DEADLINE;
     loop {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use pgaf_core::NodeId;
 
 use crate::config::KEPT_DIRECTORY;
-use crate::postgres::configuration::{SETTINGS_FILE, STANDBY_FILE};
+use crate::postgres::configuration::{SETTINGS_FILE, STANDBY_FILE, fresh::FRESH_FILE};
 use crate::postgres::server::{InstanceConfig, PostgresError, files};
 
 use super::assemble::{self, LOGS};
@@ -16,13 +16,14 @@ use super::marker;
 use super::tablespaces::Tablespaces;
 
 /// What is a node's own, not its cluster's.
-const OWN_FILES: [&str; 9] = [
+const OWN_FILES: [&str; 10] = [
     "postgresql.conf",
     "postgresql.auto.conf",
     "pg_hba.conf",
     "pg_ident.conf",
     SETTINGS_FILE,
     STANDBY_FILE,
+    FRESH_FILE,
     "server.crt",
     "server.key",
     "root.crt",

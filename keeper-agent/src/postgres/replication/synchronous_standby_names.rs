@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use crate::postgres::configuration::{reload, settings, settings::Changing};
+use crate::postgres::configuration::{
+    opt_outs, opt_outs::OptOut, overruled, reload, settings, settings::Changing,
+};
 use crate::postgres::server::{LocalServer, LocalSession, PostgresError, connection, files, process};
 
 /// How long the slowest process may take.
@@ -35,6 +37,10 @@ pub(crate) async fn run(server: &LocalServer, names: &str) -> Result<(), Postgre
         return Ok(());
     };
     let session = server.any_session().await?;
+    if !names.is_empty() {
+        overruled::reset(server, "synchronous_commit").await?;
+        refuse_opt_outs(&session).await?;
+    }
     let checkpointer = Checkpointer::look(&session).await?;
     reload::run_and_await(server, "synchronous_standby_names", names).await?;
     let give_up = Instant::now() + DEADLINE;
@@ -44,6 +50,18 @@ pub(crate) async fn run(server: &LocalServer, names: &str) -> Result<(), Postgre
     }
     server.memory().followed_names = Some((postmaster.pid(), names.to_owned()));
     Ok(())
+}
+
+/// Nobody's commits go without waiting, or the value would promise what does not hold.
+async fn refuse_opt_outs(session: &LocalSession) -> Result<(), PostgresError> {
+    let query = format!("SELECT ({})::text", opt_outs::QUERY);
+    let row = connection::row(session, "look for synchronous_commit of roles", &query, &[]).await?;
+    let found: Vec<OptOut> = serde_json::from_str(row.get(0))
+        .map_err(|error| PostgresError::Refused(format!("settings of roles: {error}")))?;
+    match found.first() {
+        None => Ok(()),
+        Some(found) => Err(PostgresError::Refused(found.describe())),
+    }
 }
 
 fn too_late(who: &str) -> PostgresError {
