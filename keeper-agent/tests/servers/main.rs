@@ -14,6 +14,7 @@ mod port;
 
 mod adopted;
 mod fresh;
+mod libraries;
 mod refused;
 mod sessions;
 mod settings;
@@ -54,6 +55,7 @@ fn cases() -> Vec<Case> {
     [
         adopted::cases(),
         fresh::cases(),
+        libraries::cases(),
         refused::cases(),
         sessions::cases(),
         settings::cases(),

@@ -63,6 +63,8 @@ fn listed(value: &str) -> Vec<String> {
     let list = value.split_once('(').map_or(value, |(_, list)| list.trim_end().trim_end_matches(')'));
     let names = list.split(',').map(|name| name.trim().trim_matches('"').to_lowercase());
     names.filter(|name| !name.is_empty()).collect()
+}
+
 /// Nobody's commits go without waiting, or the value would promise what does not hold.
 async fn refuse_opt_outs(session: &LocalSession) -> Result<(), PostgresError> {
     let query = format!("SELECT ({})::text", opt_outs::QUERY);
