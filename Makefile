@@ -19,7 +19,7 @@ built := $(CARGO_TARGET_DIR)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 # Each major version has a library of its own; cargo has one name for all.
 library := $(built)/pg$(pg_major)/libpgautofailover.so
 
-.PHONY: build install test simulate model mutants bench demo fmt lint build-extension install-extension regress fuzz-sql servers e2e chaos deb docker tutorial
+.PHONY: build install test simulate model mutants bench demo fmt lint build-extension install-extension regress fuzz-sql servers e2e chaos deb docker tutorial upgrade
 
 build: build-extension
 	cargo build --locked --profile $(PROFILE) -p keeper-agent
@@ -73,6 +73,12 @@ chaos:
 	.ci/packages test
 	$(MAKE) --no-print-directory build-extension PROFILE=dev
 	cargo test --locked -p keeper-agent --test e2e -- chaos
+
+# A running pg_auto_failover 2.x becomes this build: Debian's 2.0, or what is below FROM, a directory with usr.
+upgrade:
+	.ci/packages test
+	$(MAKE) --no-print-directory build-extension PROFILE=dev
+	$(if $(FROM),PGAF_UPGRADE_FROM=$(abspath $(FROM))) cargo test --locked -p keeper-agent --test e2e -- of_2x
 
 # Debian packages of the program and of the extension, in DEB_DIR.
 deb:

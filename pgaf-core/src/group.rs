@@ -96,6 +96,8 @@ pub struct Node {
     pub is_gated: bool,
     /// Its Postgres runs and does not answer.
     pub is_hung: bool,
+    /// Its keeper is of pg_auto_failover 2.x, which says less.
+    pub is_older: bool,
     /// How long ago it reported; counted from the monitor's start when that is later.
     pub silent_for: Duration,
     /// It has reported since the monitor started.
@@ -236,6 +238,7 @@ impl Node {
             is_stopping: false,
             is_gated: false,
             is_hung: false,
+            is_older: false,
             silent_for: Duration::ZERO,
             has_reported: false,
             health: Health::Unknown,

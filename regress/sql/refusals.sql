@@ -12,7 +12,7 @@ SELECT * FROM refusal($$SELECT * FROM pgautofailover.node_active('default', 99, 
 SELECT * FROM refusal($$SELECT * FROM pgautofailover.node_active('default', 1, 7)$$);
 SELECT * FROM refusal($$SELECT * FROM pgautofailover.node_active('nowhere', 1, 0)$$);
 SELECT * FROM refusal($$SELECT * FROM pgautofailover.node_active('default', 1, 0, 'unknown')$$);
-SELECT * FROM refusal($$SELECT * FROM pgautofailover.node_active('default', 1, 0, 'primary', true, 0)$$);
+SELECT * FROM refusal($$SELECT * FROM pgautofailover.node_active('default', 1, 0, 'primary', true, -1)$$);
 SELECT * FROM refusal($$SELECT * FROM pgautofailover.node_active('default', 1, 0, 'primary', true, 1, '0/0', '', '{"epoch": "x"}')$$);
 SELECT * FROM refusal($$SELECT * FROM pgautofailover.node_active('default', 1, 0, 'primary', true, 1, '0/0', '', '{"epoch": 1e400}')$$);
 SELECT * FROM refusal($$SELECT * FROM pgautofailover.node_active('default', 1, 0, 'primary', true, 1, '0/0', '', '{"epoch": 9223372036854775807}')$$);

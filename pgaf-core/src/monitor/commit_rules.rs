@@ -1,6 +1,6 @@
 //! Which standbys a commit waits for, and which rules may still be in force.
 
-use crate::group::{Group, Node};
+use crate::group::Group;
 use crate::message::CommitRule;
 use crate::state::ReplicationState;
 
@@ -62,7 +62,9 @@ impl Group {
 
     /// Forgets older rules once the writer has confirmed the newest.
     pub(super) fn confirm_commit_rule(&mut self) {
-        let is_confirmed = self.writer().is_some_and(Node::has_reached_goal);
+        let is_confirmed = self
+            .writer()
+            .is_some_and(|writer| writer.has_reached_goal() && !writer.confirms_no_commit_rule());
         if is_confirmed && self.commit_rules.len() > 1 {
             self.commit_rules.drain(..self.commit_rules.len() - 1);
         }

@@ -66,7 +66,8 @@ impl Group {
 
     /// The votes that count: nodes that stand still, on the branch of the one that is farthest.
     fn votes(&self) -> Vec<&Node> {
-        let has_voted = |node: &&Node| node.goal == ReportLsn && node.has_reached_goal();
+        let has_voted =
+            |node: &&Node| node.goal == ReportLsn && node.has_reached_goal() && !node.may_still_replay();
         let standing: Vec<&Node> = self.alive_voters().filter(has_voted).collect();
         let Some(best) = standing.iter().copied().max_by_key(|node| (node.timeline, node.lsn)) else {
             return Vec::new();

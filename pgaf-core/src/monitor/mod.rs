@@ -17,6 +17,7 @@ mod event;
 mod fact;
 mod last_resort;
 mod membership;
+pub mod older_keeper;
 mod refusal;
 mod view;
 mod waiting;

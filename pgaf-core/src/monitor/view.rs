@@ -67,7 +67,10 @@ impl Group {
     /// Nobody hears of it: its keeper is silent, the probes fail, and not enough standbys receive from it to keep it
     /// from fencing itself.
     pub fn is_lost(&self, node: &Node) -> bool {
-        self.is_silent(node) && node.health == Health::Bad && !self.is_heard_by_quorum(node)
+        self.is_silent(node)
+            && !node.is_silent_too_shortly()
+            && node.health == Health::Bad
+            && !self.is_heard_by_quorum(node)
     }
 
     /// Its keeper says that Postgres does not run.
@@ -94,6 +97,8 @@ impl Group {
         let hears = |other: &&Node| {
             self.is_alive(other)
                 && follows(other)
+                // It does not tell whether it receives.
+                && !other.is_older
                 && other
                     .upstream
                     .is_some_and(|upstream| upstream.is_streaming || !self.is_long(upstream.silent_ms))

@@ -125,10 +125,11 @@ pub(crate) fn detailed(node: &mut Node, detail: &ReportDetail) {
     node.is_stopping = detail.is_stopping;
     node.is_gated = detail.is_gated;
     node.is_hung = detail.is_hung;
+    node.is_older = false;
     node.shutdown_lsn = detail.shutdown_lsn;
 }
 
-/// What can be presumed when a report is without detail: keepers of 2.2 do not say whether their standby streams.
+/// What can be presumed when a report is without detail: keepers of 2.x do not say whether their standby streams.
 pub(crate) fn undetailed(node: &mut Node) {
     let is_standby = matches!(node.reported, ReplicationState::CatchingUp | ReplicationState::Secondary);
     let upstream = Upstream { is_streaming: node.is_running, silent_ms: 0 };
@@ -137,6 +138,7 @@ pub(crate) fn undetailed(node: &mut Node) {
     node.is_stopping = false;
     node.is_gated = false;
     node.is_hung = false;
+    node.is_older = true;
     node.shutdown_lsn = None;
 }
 

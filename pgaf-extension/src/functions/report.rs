@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pgaf_core::monitor::{self, Event};
+use pgaf_core::monitor::{self, Event, older_keeper};
 use pgaf_core::{
     Answer, Epoch, Group, GroupId, Lsn, MonitorId, Node, NodeId, ReplicationState, ReportDetail,
     ReportNumber, Timeline, TimelineHistory,
@@ -69,7 +69,7 @@ struct Said<'a> {
     timeline: Timeline,
     lsn: Lsn,
     sync_state: &'a str,
-    /// As it was understood, and as it came. Keepers of 2.2 have none. Then the report answers the newest assignment:
+    /// As it was understood, and as it came. Keepers of 2.x have none. Then the report answers the newest assignment:
     /// they do not know of epochs.
     detail: Option<(ReportDetail, Jsonb)>,
 }
@@ -96,7 +96,8 @@ fn node_active(
     let sender = Sender { formation: formation_id, node: NodeId(node_id), group: GroupId(group_id) };
     let reply = step::run(|client| {
         let state = record::state(state)?;
-        let timeline = checked_timeline(timeline)?;
+        // A standby of 2.x that receives from nobody does not know its timeline, which is what it was.
+        let timeline = if timeline == 0 { Timeline(0) } else { checked_timeline(timeline)? };
         let said = Said { state, is_running, timeline, lsn: lsn_of(lsn), sync_state, detail: None };
         reply(client, &sender, &said)
     })?;
@@ -154,7 +155,7 @@ fn reply(client: &mut SpiClient<'_>, sender: &Sender<'_>, said: &Said<'_>) -> Re
     let old = told.node(sender.node).ok_or_else(|| why_not_here(client, sender))?;
     let overtaker = said.detail.as_ref().and_then(|(detail, _)| old.overtaker_of(detail));
     if overtaker.is_some() {
-        return compose(sender, monitor, monitor::answer_for(&told, sender.node), overtaker);
+        return compose(sender, said, monitor, monitor::answer_for(&told, sender.node), overtaker);
     }
     let new = heard(old, said);
     check_epoch(old, &new)?;
@@ -177,7 +178,7 @@ fn reply(client: &mut SpiClient<'_>, sender: &Sender<'_>, said: &Said<'_>) -> Re
     } else if !step.is_changed {
         commit_lazily();
     }
-    compose(sender, monitor, monitor::answer_for(&step.group, sender.node), None)
+    compose(sender, said, monitor, monitor::answer_for(&step.group, sender.node), None)
 }
 
 /// A report for another monitor is about a node that has the same number there. `None` for a keeper of 2.2, which is
@@ -200,6 +201,7 @@ fn check_monitor(
 /// The reply to a report; one that was overtaken is told by which.
 fn compose(
     sender: &Sender<'_>,
+    said: &Said<'_>,
     monitor: Option<MonitorId>,
     answer: Option<Answer>,
     overtaken_by: Option<ReportNumber>,
@@ -210,6 +212,8 @@ fn compose(
         let assignment = &answer.assignment;
         (assignment.goal, assignment.candidate_priority, assignment.replication_quorum)
     });
+    // The plain columns are for keepers of 2.x.
+    let goal = older_keeper::told(said.state, goal);
     let columns = [
         sender.node.to_string(),
         sender.group.to_string(),
@@ -226,10 +230,13 @@ fn compose(
 /// The node as it is known once it has said this.
 fn heard(old: &Node, said: &Said<'_>) -> Node {
     let mut node = Node {
-        reported: said.state,
+        reported: match said.detail {
+            Some(_) => said.state,
+            None => older_keeper::heard(old.reported, said.state, old.goal),
+        },
         reported_epoch: said.detail.as_ref().map_or(old.goal_epoch, |(detail, _)| detail.epoch),
         is_running: said.is_running,
-        timeline: said.timeline,
+        timeline: if said.timeline == Timeline(0) { old.timeline } else { said.timeline },
         lsn: said.lsn,
         silent_for: Duration::ZERO,
         has_reported: true,

@@ -21,7 +21,7 @@ pub const SETTINGS_FILE: &str = "postgresql-auto-failover.conf";
 /// whom commits wait for.
 pub const STANDBY_FILE: &str = "postgresql-auto-failover-standby.conf";
 /// The included file with those settings of pg_auto_failover 2.x that are not ours.
-const FILE_OF_2X: &str = "postgresql-auto-failover-2.conf";
+pub(crate) const FILE_OF_2X: &str = "postgresql-auto-failover-2.conf";
 
 /// Our own setting, by which a session sees that the server runs gated.
 pub(crate) const GATE_SETTING: &str = "pg_autoctl.gated";
@@ -164,7 +164,11 @@ fn with_includes(content: &str, on_top: &[&str]) -> Option<String> {
     let is_include = |line: &str, file: &str| {
         written::parse(line).is_some_and(|(name, value)| name.starts_with("include") && value == file)
     };
-    let line_of = |file: &str| format!("include '{file}' # added by pg_autoctl\n");
+    let line_of = |file: &str| {
+        // A copy of another node's data does not have it.
+        let directive = if file == FILE_OF_2X { "include_if_exists" } else { "include" };
+        format!("{directive} '{file}' # added by pg_autoctl\n")
+    };
     let says_something = |line: &&str| written::parse(line).is_some();
     let is_missing = |file: &&&str| !content.lines().any(|line| is_include(line, file));
     let missing: String = on_top.iter().filter(is_missing).map(|file| line_of(file)).collect();

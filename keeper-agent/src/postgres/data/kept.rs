@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use pgaf_core::NodeId;
 
 use crate::config::KEPT_DIRECTORY;
+use crate::postgres::configuration::settings::FILE_OF_2X;
 use crate::postgres::configuration::{SETTINGS_FILE, STANDBY_FILE, fresh::FRESH_FILE};
 use crate::postgres::server::{InstanceConfig, PostgresError, files};
 
@@ -16,7 +17,7 @@ use super::marker;
 use super::tablespaces::Tablespaces;
 
 /// What is a node's own, not its cluster's.
-const OWN_FILES: [&str; 10] = [
+const OWN_FILES: [&str; 11] = [
     "postgresql.conf",
     "postgresql.auto.conf",
     "pg_hba.conf",
@@ -24,6 +25,7 @@ const OWN_FILES: [&str; 10] = [
     SETTINGS_FILE,
     STANDBY_FILE,
     FRESH_FILE,
+    FILE_OF_2X,
     "server.crt",
     "server.key",
     "root.crt",

@@ -121,6 +121,11 @@ impl Cluster {
         self.tools.install_ours()
     }
 
+    /// Where the servers find the scripts of extensions.
+    pub(crate) fn extension_directory(&self) -> Result<PathBuf> {
+        self.tools.extension_directory()
+    }
+
     /// A network with a monitor and no data nodes.
     pub(crate) fn with_monitor(tools: &Tools, setup: Setup) -> Result<Self> {
         static SERIAL: AtomicUsize = AtomicUsize::new(1);

@@ -72,16 +72,24 @@ impl Tools {
 
     /// Replaces the files of 2.x by those of this build; nothing is restarted.
     pub(crate) fn install_ours(&self) -> Result<()> {
-        let root = self.bin.ancestors().find(|path| path.file_name().is_some_and(is_tree));
-        let root = root.with_context(|| format!("{} is not in a tree of programs", self.bin.display()))?;
-        let installed = Installed::find()?;
-        let tree = |path: &Path| root.join(path.strip_prefix("/").unwrap_or(path));
-        let (libraries, extensions) = (tree(&installed.lib), tree(&installed.share).join("extension"));
+        let libraries = self.in_tree(&Installed::find()?.lib)?;
+        let extensions = self.extension_directory()?;
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.ci/beside-2");
         let beside = |when: &str| run(Command::new(&script).arg(when).arg(&extensions).arg(&libraries));
         beside("before")?;
         Build::ours()?.place(&self.bin, &libraries, &extensions)?;
         beside("after")
+    }
+
+    /// Where its servers find the scripts of extensions.
+    pub(crate) fn extension_directory(&self) -> Result<PathBuf> {
+        self.in_tree(&Installed::find()?.share.join("extension"))
+    }
+
+    fn in_tree(&self, path: &Path) -> Result<PathBuf> {
+        let root = self.bin.ancestors().find(|path| path.file_name().is_some_and(is_tree));
+        let root = root.with_context(|| format!("{} is not in a tree of programs", self.bin.display()))?;
+        Ok(root.join(path.strip_prefix("/").unwrap_or(path)))
     }
 
     /// The version of `pg_autoctl`.

@@ -4,12 +4,16 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
-use super::{SOON, TAKEOVER, WHOLE, scenarios};
+use super::{SOON, TAKEOVER, WHOLE, one_node, scenarios};
 use crate::harness::{Cluster, Setup, Writer, is_process, signal, wait_for};
 
 scenarios! {
     older_two_nodes:
-        two_nodes_of_2x_are_upgraded_without_a_pause;
+        two_nodes_of_2x_are_upgraded_without_a_pause,
+        a_primary_of_2x_is_succeeded_by_a_standby_of_this_build,
+        a_primary_of_this_build_is_succeeded_by_a_standby_of_2x;
+    one_node:
+        run_updates_to_a_later_version_and_refuses_one_that_it_does_not_know;
     older_three_nodes:
         three_nodes_of_2x_are_upgraded_without_a_pause;
 }
@@ -24,6 +28,8 @@ fn older_three_nodes() -> Setup {
 
 /// The longest time without a commit during the whole upgrade.
 const PAUSE: Duration = Duration::from_secs(1);
+/// A primary of 2.x is waited for as long as 2.x does.
+const TAKEOVER_FROM_2X: Duration = Duration::from_secs(120);
 
 fn two_nodes_of_2x_are_upgraded_without_a_pause(cluster: &mut Cluster) -> Result<()> {
     is_upgraded_without_a_pause(cluster, &["n2", "n1"])
@@ -45,6 +51,7 @@ fn is_upgraded_without_a_pause(cluster: &mut Cluster, order: &[&str]) -> Result<
     the_older_monitor_goes_on(cluster)?;
     upgrade_monitor(cluster)?;
     ensure!(count(cluster, "select count(*) from pgautofailover.event")? >= events, "events are gone");
+    has_all_of_a_new_monitor(cluster)?;
     older_keepers_are_served(cluster, order)?;
     for name in order {
         upgrade_keeper(cluster, name)?;
@@ -57,6 +64,126 @@ fn is_upgraded_without_a_pause(cluster: &mut Cluster, order: &[&str]) -> Result<
     ensure!(pause < PAUSE, "{pause:?} without a commit");
     loses_its_primary(cluster, &writer)?;
     cluster.verify(&[writer.stop()])
+}
+
+/// The host of a primary of 2.x is lost, half-way through the upgrade.
+fn a_primary_of_2x_is_succeeded_by_a_standby_of_this_build(cluster: &mut Cluster) -> Result<()> {
+    let writer = cluster.writer()?;
+    cluster.install_ours()?;
+    upgrade_monitor(cluster)?;
+    older_keepers_are_served(cluster, &["n1", "n2"])?;
+    upgrade_keeper(cluster, "n2")?;
+    cluster.wait_whole(WHOLE)?;
+    cluster.host_mut("n1")?.kill_everything()?;
+    cluster.wait_another_primary("n1", TAKEOVER_FROM_2X)?;
+    writer.wait_for_ack(TAKEOVER)?;
+    cluster.host_mut("n1")?.run()?;
+    cluster.wait_whole(WHOLE)?;
+    cluster.verify(&[writer.stop()])
+}
+
+fn a_primary_of_this_build_is_succeeded_by_a_standby_of_2x(cluster: &mut Cluster) -> Result<()> {
+    let writer = cluster.writer()?;
+    cluster.install_ours()?;
+    upgrade_monitor(cluster)?;
+    older_keepers_are_served(cluster, &["n1", "n2"])?;
+    upgrade_keeper(cluster, "n1")?;
+    cluster.wait_whole(WHOLE)?;
+    let since = Instant::now();
+    cluster.host("n1")?.kill_postmaster()?;
+    cluster.wait_another_primary("n1", TAKEOVER)?;
+    writer.pause_since(since, TAKEOVER)?;
+    cluster.wait_whole(WHOLE)?;
+    upgrade_keeper(cluster, "n2")?;
+    cluster.wait_whole(WHOLE)?;
+    cluster.verify(&[writer.stop()])
+}
+
+/// The next version of this build is made up: what `run` does with the extension does not depend on what is in it.
+fn run_updates_to_a_later_version_and_refuses_one_that_it_does_not_know(cluster: &mut Cluster) -> Result<()> {
+    const LATER: &str = "3.999";
+    let script = cluster.extension_directory()?.join(format!("pgautofailover--3.0--{LATER}.sql"));
+    std::fs::write(
+        &script,
+        "CREATE FUNCTION pgautofailover.later() RETURNS int LANGUAGE sql AS 'SELECT 1';\n",
+    )?;
+    stop_monitor(cluster)?;
+    let environment = cluster.monitor.environment.clone();
+    let later = [("PG_AUTOCTL_DEBUG", "1"), ("PG_AUTOCTL_EXTENSION_VERSION", LATER)];
+    cluster.monitor.environment.extend(later.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    cluster.monitor.run()?;
+    await_version(cluster, LATER)?;
+    ensure!(count(cluster, "select pgautofailover.later()")? == 1, "the script did not run");
+    ensure!(count(cluster, "select count(*) from pgautofailover.node")? == 1, "the node is gone");
+    stop_monitor(cluster)?;
+    cluster.monitor.environment = environment;
+    cluster.monitor.run()?;
+    let ended = cluster.monitor.keeper_end(TAKEOVER)?;
+    ensure!(ended.code() == Some(13), "it ended with {ended}");
+    let log = std::fs::read_to_string(cluster.monitor.keeper_log())?;
+    let refusal = format!("the monitor has extension pgautofailover {LATER}, this program works with 3.0");
+    ensure!(log.contains(&refusal), "the log does not say why");
+    std::fs::remove_file(script)?;
+    Ok(())
+}
+
+fn stop_monitor(cluster: &mut Cluster) -> Result<()> {
+    signal(cluster.monitor.keeper_pid()?, nix::sys::signal::Signal::SIGTERM)?;
+    cluster.monitor.keeper_end(TAKEOVER)?;
+    cluster.forget_watch();
+    Ok(())
+}
+
+fn await_version(cluster: &Cluster, version: &str) -> Result<()> {
+    wait_for("the extension to be updated", TAKEOVER, || {
+        let sql = "select extversion from pg_extension where extname = 'pgautofailover'";
+        Ok((cluster.monitor.psql("pg_auto_failover", sql)? == version).then_some(()))
+    })
+}
+
+/// What is in the schema after the update is what a new database has.
+fn has_all_of_a_new_monitor(cluster: &Cluster) -> Result<()> {
+    const CATALOGS: &str = "
+        select 'relation', c.relname, c.relkind::text, c.reloptions::text, c.relacl::text
+          from pg_class c where c.relnamespace = 'pgautofailover'::regnamespace
+        union all
+        select 'column', c.relname || '.' || a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull::text,
+               pg_get_expr(d.adbin, d.adrelid)
+          from pg_attribute a join pg_class c on c.oid = a.attrelid
+          left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
+         where c.relnamespace = 'pgautofailover'::regnamespace and a.attnum > 0
+        union all
+        select 'constraint', conname, conrelid::regclass::text, pg_get_constraintdef(oid), null
+          from pg_constraint where connamespace = 'pgautofailover'::regnamespace
+        union all
+        select 'index', indexrelid::regclass::text, pg_get_indexdef(indexrelid), null, null
+          from pg_index join pg_class c on c.oid = indexrelid where c.relnamespace = 'pgautofailover'::regnamespace
+        union all
+        select 'function', oid::regprocedure::text, pg_get_functiondef(oid), proacl::text, null
+          from pg_proc where pronamespace = 'pgautofailover'::regnamespace
+        union all
+        select 'trigger', tgname, pg_get_triggerdef(t.oid), null, null
+          from pg_trigger t join pg_class c on c.oid = tgrelid
+         where c.relnamespace = 'pgautofailover'::regnamespace and not tgisinternal
+        union all
+        select 'label', enumlabel, enumsortorder::text, null, null
+          from pg_enum e join pg_type t on t.oid = enumtypid where typnamespace = 'pgautofailover'::regnamespace
+        union all
+        select 'dumped', relation::regclass::text, condition, null, null
+          from pg_extension, unnest(extconfig, extcondition) as u (relation, condition)
+         where extname = 'pgautofailover'
+        order by 1, 2, 3";
+    cluster.monitor.psql("postgres", "create database fresh")?;
+    cluster.monitor.psql("fresh", "create extension pgautofailover version '3.0' cascade")?;
+    let updated = cluster.monitor.psql("pg_auto_failover", CATALOGS)?;
+    let fresh = cluster.monitor.psql("fresh", CATALOGS)?;
+    cluster.monitor.psql("postgres", "drop database fresh")?;
+    let only_in = |these: &str, those: &str| -> Vec<String> {
+        these.lines().filter(|line| !those.lines().any(|other| other == *line)).map(str::to_owned).collect()
+    };
+    let (missing, surplus) = (only_in(&fresh, &updated), only_in(&updated, &fresh));
+    ensure!(missing.is_empty() && surplus.is_empty(), "missing: {missing:#?}\nsurplus: {surplus:#?}");
+    Ok(())
 }
 
 fn postmasters(cluster: &Cluster) -> Result<Vec<i32>> {
@@ -79,15 +206,9 @@ fn the_older_monitor_goes_on(cluster: &Cluster) -> Result<()> {
 
 /// Restarts the monitor's service, and waits for its extension.
 fn upgrade_monitor(cluster: &mut Cluster) -> Result<()> {
-    let pid = cluster.monitor.keeper_pid()?;
-    signal(pid, nix::sys::signal::Signal::SIGTERM)?;
-    cluster.monitor.keeper_end(TAKEOVER)?;
-    cluster.forget_watch();
+    stop_monitor(cluster)?;
     cluster.monitor.run()?;
-    wait_for("the extension to be updated", TAKEOVER, || {
-        let sql = "select extversion from pg_extension where extname = 'pgautofailover'";
-        Ok((cluster.monitor.psql("pg_auto_failover", sql)? == "3.0").then_some(()))
-    })
+    await_version(cluster, "3.0")
 }
 
 /// Keepers of 2.x report to the monitor of this build.
