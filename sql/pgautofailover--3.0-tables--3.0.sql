@@ -238,7 +238,7 @@ CREATE TRIGGER disable_secondary_check
 -- What everybody reads
 --
 
--- Raises the one error for a formation that is not there.
+-- Raises the one error for a formation that is not there. The functions of 2.2 that only read give no rows for one.
 CREATE FUNCTION pgautofailover.require_formation(formation_id text)
 RETURNS void LANGUAGE plpgsql STABLE
 AS $$
@@ -295,8 +295,6 @@ CREATE FUNCTION pgautofailover.current_state(
 RETURNS SETOF record LANGUAGE plpgsql STABLE STRICT
 AS $$
 BEGIN
-    PERFORM pgautofailover.require_formation($1);
-
     RETURN QUERY
       SELECT f.kind, n.nodename, n.nodehost, n.nodeport, n.groupid, n.nodeid,
              n.reportedstate, n.goalstate, n.candidatepriority, n.replicationquorum,
@@ -344,7 +342,9 @@ CREATE FUNCTION pgautofailover.get_nodes(
 RETURNS SETOF record LANGUAGE plpgsql STABLE
 AS $$
 BEGIN
-    PERFORM pgautofailover.require_formation($1);
+    IF $1 IS NULL THEN
+        PERFORM pgautofailover.require_formation($1);
+    END IF;
 
     RETURN QUERY
       SELECT n.nodeid, n.nodename, n.nodehost, n.nodeport, n.reportedlsn, pgautofailover.is_writer(n.goalstate)
@@ -431,8 +431,6 @@ CREATE FUNCTION pgautofailover.get_coordinator(
 RETURNS SETOF record LANGUAGE plpgsql STABLE STRICT
 AS $$
 BEGIN
-    PERFORM pgautofailover.require_formation($1);
-
     RETURN QUERY
       SELECT n.nodehost, n.nodeport
         FROM pgautofailover.node AS n
@@ -456,8 +454,6 @@ CREATE FUNCTION pgautofailover.get_most_advanced_standby(
 RETURNS SETOF record LANGUAGE plpgsql STABLE STRICT
 AS $$
 BEGIN
-    PERFORM pgautofailover.require_formation($1);
-
     RETURN QUERY
       SELECT n.nodeid, n.nodename, n.nodehost, n.nodeport, n.reportedlsn, false
         FROM pgautofailover.node AS n
@@ -533,8 +529,6 @@ CREATE FUNCTION pgautofailover.formation_settings(
 RETURNS SETOF record LANGUAGE plpgsql STABLE STRICT
 AS $$
 BEGIN
-    PERFORM pgautofailover.require_formation($1);
-
     RETURN QUERY
       SELECT 'formation', NULL::integer, NULL::bigint, f.formationid,
              'number_sync_standbys', f.number_sync_standbys::text
@@ -587,8 +581,6 @@ DECLARE
     database name;
     hosts    text;
 BEGIN
-    PERFORM pgautofailover.require_formation($1);
-
     SELECT dbname INTO database FROM pgautofailover.formation WHERE formationid = $1;
 
     SELECT string_agg(format(CASE WHEN nodehost LIKE '%:%' THEN '[%s]:%s' ELSE '%s:%s' END, nodehost, nodeport),
@@ -596,6 +588,11 @@ BEGIN
       INTO hosts
       FROM pgautofailover.node
      WHERE formationid = $1 AND groupid = 0 AND nodecluster = cluster_name;
+
+    -- without hosts the text would lead to a server of the client's machine
+    IF hosts IS NULL THEN
+        RETURN NULL;
+    END IF;
 
     -- a cluster other than "default" holds read replicas: any of them will do
     RETURN format('postgres://%s/%s?%ssslmode=%s', hosts, pgautofailover.uri_component(database::text),
@@ -617,8 +614,6 @@ CREATE FUNCTION pgautofailover.last_events(formation_id text DEFAULT 'default', 
 RETURNS SETOF pgautofailover.event LANGUAGE plpgsql STABLE STRICT
 AS $$
 BEGIN
-    PERFORM pgautofailover.require_formation($1);
-
     RETURN QUERY
       SELECT *
         FROM (SELECT *
@@ -634,8 +629,6 @@ CREATE FUNCTION pgautofailover.last_events(formation_id text, group_id integer, 
 RETURNS SETOF pgautofailover.event LANGUAGE plpgsql STABLE STRICT
 AS $$
 BEGIN
-    PERFORM pgautofailover.require_formation($1);
-
     RETURN QUERY
       SELECT *
         FROM (SELECT *

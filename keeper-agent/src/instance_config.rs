@@ -6,7 +6,7 @@ use pgaf_core::NodeId;
 
 use crate::citus;
 use crate::client::SslOptions;
-use crate::config::{MonitorConfig, NodeConfig, Paths, PostgresConfig, SslConfig};
+use crate::config::{Config, MonitorConfig, NodeConfig, Paths, PostgresConfig, SslConfig};
 use crate::postgres::{InstanceConfig, ServerKind, ServerSsl, SocketDir};
 
 impl NodeConfig {
@@ -25,6 +25,16 @@ impl NodeConfig {
             kind: ServerKind::DataNode,
             extra_settings: citus::settings(self),
             ..server(&self.postgres, &self.ssl, &self.paths)
+        }
+    }
+}
+
+impl Config {
+    /// The local server, whatever it is for.
+    pub fn instance(&self) -> InstanceConfig {
+        match self {
+            Self::Node(config) => config.instance(None),
+            Self::Monitor(config) => config.instance(),
         }
     }
 }

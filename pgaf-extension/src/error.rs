@@ -64,6 +64,7 @@ impl Error {
             Self::Refused(refusal) => match refusal.kind() {
                 RefusalKind::UndefinedObject => sqlstate::UNKNOWN_OBJECT,
                 RefusalKind::WrongState => sqlstate::WRONG_STATE,
+                RefusalKind::Busy => sqlstate::ROLE_CHANGE_UNDER_WAY,
                 RefusalKind::InvalidValue => sqlstate::INVALID_VALUE,
                 RefusalKind::Internal => sqlstate::INTERNAL,
             },

@@ -15,6 +15,7 @@ static STARTUP_GRACE_PERIOD: GucSetting<i32> = GucSetting::<i32>::new(10_000);
 static PRIMARY_DEMOTE_TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(30_000);
 static ENABLE_SYNC_WAL_LOG_THRESHOLD: GucSetting<i32> = GucSetting::<i32>::new(16 << 20);
 static PROMOTE_WAL_LOG_THRESHOLD: GucSetting<i32> = GucSetting::<i32>::new(16 << 20);
+static FAILOVER_WAIT_TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(10_000);
 static MONITOR_DATABASE: GucSetting<Option<CString>> =
     GucSetting::<Option<CString>>::new(Some(c"pg_auto_failover"));
 
@@ -45,6 +46,16 @@ pub(crate) fn define() {
         100,
         GucContext::Sighup,
         GucFlags::empty(),
+    );
+    GucRegistry::define_int_guc(
+        c"pgautofailover.failover_wait_timeout",
+        c"How long a failover on command waits for a standby that is coming back; 0 refuses at once.",
+        c"",
+        &FAILOVER_WAIT_TIMEOUT,
+        0,
+        i32::MAX,
+        GucContext::Userset,
+        GucFlags::UNIT_MS,
     );
     GucRegistry::define_string_guc(
         c"pgautofailover.monitor_database",
@@ -149,6 +160,11 @@ pub(crate) fn probing() -> Probing {
 }
 
 /// The database of the worker.
+/// How long a failover on command waits for a standby that is coming back.
+pub(crate) fn failover_wait_timeout() -> Duration {
+    milliseconds(&FAILOVER_WAIT_TIMEOUT)
+}
+
 pub(crate) fn monitor_database() -> CString {
     MONITOR_DATABASE.get().unwrap_or_default()
 }

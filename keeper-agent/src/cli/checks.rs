@@ -202,6 +202,18 @@ pub(super) fn hostname(given: Option<&str>, monitor: Option<&ConnectionString>) 
     Ok(own_name_for(address).unwrap_or_else(|| address.to_string()))
 }
 
+/// Our own address on the way to other networks; nothing is sent.
+pub(super) fn own_address() -> Option<IpAddr> {
+    local_address_towards("192.0.2.1", 9)
+}
+
+/// The name of an address, as the system's name service has it.
+pub(super) fn name_of(address: IpAddr) -> Option<String> {
+    let output = std::process::Command::new("getent").args(["hosts", &address.to_string()]).output().ok()?;
+    let line = String::from_utf8(output.stdout).ok()?;
+    line.split_whitespace().nth(1).map(str::to_owned)
+}
+
 /// Our own address on the way to somebody.
 fn local_address_towards(host: &str, port: u16) -> Option<IpAddr> {
     let addresses = (host, port).to_socket_addrs().ok()?;
@@ -223,7 +235,7 @@ fn own_name_for(address: IpAddr) -> Option<String> {
     addresses.contains(&address).then_some(name)
 }
 
-fn resolve(name: &str) -> io::Result<Vec<IpAddr>> {
+pub(super) fn resolve(name: &str) -> io::Result<Vec<IpAddr>> {
     let addresses = (name, 0).to_socket_addrs()?;
     Ok(addresses.map(|address| address.ip()).collect())
 }

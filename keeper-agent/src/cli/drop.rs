@@ -67,7 +67,7 @@ async fn node(options: &DropNode) -> CliResult {
         (None, None) => return Err(CliError::bad_arguments("which node? give --name or --hostname")),
     };
     monitor.remove_node(node, options.force).await?;
-    wait_until_gone(&monitor, node, options.wait.duration()).await
+    wait_until_gone(&monitor, node, options.wait.duration(target.node())).await
 }
 
 async fn node_at(monitor: &MonitorConnection, formation: &str, host: &str, port: u16) -> CliResult<NodeId> {
@@ -122,10 +122,10 @@ async fn local_node(pgdata: &Path, options: &DropNode) -> CliResult {
                     stop_postgres(config.instance(Some(state.node))).await?;
                     say_dropped(&monitor, &config, &state).await?;
                 }
-                wait_until_gone(&monitor, state.node, options.wait.duration()).await?;
+                wait_until_gone(&monitor, state.node, options.wait.duration(Some(&config))).await?;
             }
         }
-        process::wait_until_stopped(&config.paths, options.wait.duration()).await?;
+        process::wait_until_stopped(&config.paths, options.wait.duration(Some(&config))).await?;
     }
     if options.destroy {
         stop_postgres(config.instance(None)).await?;

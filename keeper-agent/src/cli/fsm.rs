@@ -30,6 +30,10 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 /// Runs one of them.
 pub(super) async fn run(command: &Fsm) -> CliResult {
     match command {
+        Fsm::Init(pgdata) => init(&pgdata.required()?),
+        Fsm::List(pgdata) => list(&pgdata.required()?),
+        Fsm::Gv => print::line(pgaf_core::monitor::document::graphviz().trim_end()),
+        Fsm::Nodes(Nodes::Get(pgdata)) => get_nodes(&pgdata.required()?),
         Fsm::State(pgdata) => show(&NodeConfig::load(&pgdata.required()?)?),
         Fsm::Assign { pgdata, state } => {
             let goal = state.parse().map_err(|error| CliError::bad_arguments(format!("{error}")))?;
@@ -131,6 +135,34 @@ async fn set_nodes(pgdata: &Path, file: &Path) -> CliResult {
     manual.nodes = nodes;
     give(&config, &manual)?;
     show(&config)
+}
+
+/// Forgets what the node was: it begins again as one that has just been made.
+fn init(pgdata: &Path) -> CliResult {
+    let (config, state) = unmonitored(pgdata)?;
+    let _claim = claim(&config.paths, pgdata)?;
+    let mut new = KeeperState::registered(state.node, state.group);
+    new.change_monitor(true);
+    new.keeper_start = state.keeper_start;
+    state::store(&config.paths.state, &new)?;
+    manual::remove(&config.paths.orders())?;
+    show(&config)
+}
+
+/// Every state can be assigned from every other: the keeper plans from what it finds.
+fn list(pgdata: &Path) -> CliResult {
+    let state = state_of(&NodeConfig::load(pgdata)?)?;
+    let lines: Vec<String> = ReplicationState::ALL
+        .iter()
+        .filter(|goal| !matches!(goal, ReplicationState::Unknown) && **goal != state.reported)
+        .map(|goal| format!("{:>19} ➜ {goal}", state.reported.as_str()))
+        .collect();
+    print::line(&lines.join("\n"))
+}
+
+fn get_nodes(pgdata: &Path) -> CliResult {
+    let (config, _) = unmonitored(pgdata)?;
+    print::json(&manual::load(&config.paths.orders())?.nodes)
 }
 
 /// Has the keeper follow what is assigned; in the place of one that does not run, notes them in its state.

@@ -15,10 +15,12 @@ mod config;
 mod debugging;
 mod drop;
 mod fsm;
+mod maintenance;
 mod monitor;
 mod perform;
 mod process;
 mod properties;
+mod reference;
 mod show;
 mod ssl;
 mod switches;
@@ -27,16 +29,20 @@ mod watch;
 
 mod access;
 mod checks;
+mod contents;
 mod error;
+mod follow;
 mod listen_addresses;
 mod local_time;
 mod log;
 mod print;
+mod setup;
 mod table;
 mod target;
 
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches};
 use commands::{Cli, Command};
 use error::{CliError, CliResult};
@@ -67,6 +73,13 @@ fn parse() -> Result<Cli, Exit> {
     let command = Cli::command().mut_subcommand("do", |command| command.hide(!is_debugging));
     let parsed = command.try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
     parsed.map_err(|error| {
+        if error.kind() == ErrorKind::DisplayVersion {
+            let is_json = std::env::args_os().any(|argument| argument == "--json" || argument == "-J");
+            return match version::run(is_json) {
+                Ok(()) => Exit::Quit,
+                Err(error) => error.exit,
+            };
+        }
         // Nothing is left to do when even this cannot be printed.
         let _ = error.print();
         if error.use_stderr() { Exit::BadArgs } else { Exit::Quit }
@@ -74,9 +87,6 @@ fn parse() -> Result<Cli, Exit> {
 }
 
 fn run(cli: Cli) -> CliResult<Exit> {
-    if cli.version {
-        return version::run(false).map(|()| Exit::Quit);
-    }
     let command =
         cli.command.ok_or_else(|| CliError::bad_arguments("which command? see pg_autoctl --help"))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -93,12 +103,12 @@ async fn dispatch(command: &Command) -> CliResult<Exit> {
     let done = match command {
         Command::Create(command) => return create::run(command).await,
         Command::Run(options) => return run::run(options).await,
-        Command::Status(options) => return process::status(options),
+        Command::Status(options) => return process::status(options).await,
         Command::Do(command) => return debugging::run(command).await,
         Command::Drop(command) => drop::run(command).await,
         Command::Stop(options) => process::stop(options).await,
         Command::Reload(pgdata) => process::reload(pgdata),
-        Command::Config(command) => config::run(command),
+        Command::Config(command) => config::run(command).await,
         Command::Show(command) => show::run(command).await,
         Command::Enable(command) => switches::enable(command).await,
         Command::Disable(command) => switches::disable(command).await,
@@ -109,6 +119,7 @@ async fn dispatch(command: &Command) -> CliResult<Exit> {
         Command::Watch(options) => watch::run(&options.monitor, &options.group, None).await,
         Command::Activate(pgdata) => activate::run(pgdata).await,
         Command::Version(json) => version::run(json.json),
+        Command::Man { directory } => reference::write_manual(directory),
         Command::Completions { shell } => {
             clap_complete::generate(*shell, &mut Cli::command(), "pg_autoctl", &mut std::io::stdout());
             Ok(())

@@ -8,13 +8,13 @@ use pgaf_core::GroupId;
 
 use super::error::CliError;
 use crate::client::{ConnectionString, SslMode};
-use crate::config::{AuthMethod, absolute};
+use crate::config::{AuthMethod, NodeConfig, TimeoutConfig, absolute};
 
 /// Which node of this machine.
 #[derive(Args, Clone, Debug)]
 pub(super) struct Pgdata {
     /// Data directory of the node
-    #[arg(long, env = "PGDATA", value_name = "DIRECTORY")]
+    #[arg(short = 'D', long, env = "PGDATA", value_name = "DIRECTORY")]
     pub(super) pgdata: Option<PathBuf>,
 }
 
@@ -37,7 +37,7 @@ pub(super) struct MonitorOrPgdata {
     #[command(flatten)]
     pub(super) pgdata: Pgdata,
     /// Connection string of the monitor
-    #[arg(long, env = "PG_AUTOCTL_MONITOR", hide_env_values = true, value_name = "URI")]
+    #[arg(short = 'm', long, env = "PG_AUTOCTL_MONITOR", hide_env_values = true, value_name = "URI")]
     pub(super) monitor: Option<String>,
 }
 
@@ -59,7 +59,7 @@ impl MonitorOrPgdata {
 #[derive(Args, Clone, Debug)]
 pub(super) struct Formation {
     /// Formation; that of the node in --pgdata, or "default"
-    #[arg(long, value_name = "NAME")]
+    #[arg(short = 'f', long, value_name = "NAME")]
     pub(super) formation: Option<String>,
 }
 
@@ -69,7 +69,7 @@ pub(super) struct FormationGroup {
     #[command(flatten)]
     pub(super) formation: Formation,
     /// Group of the formation
-    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(i32).range(0..))]
+    #[arg(short = 'g', long, value_name = "NUMBER", value_parser = clap::value_parser!(i32).range(0..))]
     pub(super) group: Option<i32>,
 }
 
@@ -84,22 +84,24 @@ impl FormationGroup {
 #[derive(Args, Clone, Copy, Debug)]
 pub(super) struct Json {
     /// Print JSON
-    #[arg(long)]
+    #[arg(short = 'J', long)]
     pub(super) json: bool,
 }
 
 /// How long to wait.
 #[derive(Args, Clone, Copy, Debug)]
 pub(super) struct Wait {
-    /// Seconds to wait for the end
-    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
-    pub(super) wait: u64,
+    /// Seconds to wait for the end; timeout.listen_notifications_timeout of the node in --pgdata unless given, else 60
+    #[arg(short = 'w', long, value_name = "SECONDS")]
+    pub(super) wait: Option<u64>,
 }
 
 impl Wait {
-    /// As a duration.
-    pub(super) const fn duration(self) -> Duration {
-        Duration::from_secs(self.wait)
+    /// As a duration; what the node of this machine is configured with unless given.
+    pub(super) fn duration(self, node: Option<&NodeConfig>) -> Duration {
+        let configured =
+            || node.map_or_else(TimeoutConfig::default, |node| node.timeout.clone()).listen_notifications;
+        self.wait.map_or_else(configured, Duration::from_secs)
     }
 }
 
@@ -108,7 +110,7 @@ impl Wait {
 #[group(skip)]
 pub(super) struct Ssl {
     /// Encrypt with a certificate that is made here and that nobody can verify
-    #[arg(long, env = "PG_AUTOCTL_SSL_SELF_SIGNED")]
+    #[arg(short = 's', long, env = "PG_AUTOCTL_SSL_SELF_SIGNED", value_parser = boolean)]
     pub(super) ssl_self_signed: bool,
     /// What connections between the nodes ask for: disable, allow, prefer, require, verify-ca or verify-full
     #[arg(long, env = "PG_AUTOCTL_SSL_MODE", value_name = "SSLMODE")]
@@ -120,7 +122,7 @@ pub(super) struct Ssl {
     #[arg(long, value_name = "FILE")]
     pub(super) ssl_crl_file: Option<PathBuf>,
     /// Do not encrypt
-    #[arg(long)]
+    #[arg(short = 'N', long)]
     pub(super) no_ssl: bool,
     /// Key of the server's certificate, a PEM file
     #[arg(long, value_name = "FILE", requires = "server_cert")]
@@ -134,21 +136,24 @@ pub(super) struct Ssl {
 #[derive(Args, Clone, Debug)]
 pub(super) struct NewServer {
     /// Path of the pg_ctl to use; other programs are taken from beside it
-    #[arg(long, value_name = "FILE")]
+    #[arg(short = 'C', long, value_name = "FILE")]
     pub(super) pgctl: Option<PathBuf>,
     #[command(flatten)]
     pub(super) pgdata: Pgdata,
     /// Port
-    #[arg(long, env = "PGPORT", value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(short = 'p', long, env = "PGPORT", value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub(super) pgport: Option<u16>,
     /// Address under which other nodes reach this one; found out when not given
-    #[arg(long, value_name = "HOST")]
+    #[arg(short = 'n', long, value_name = "HOST")]
     pub(super) hostname: Option<String>,
+    /// Addresses to listen on; all, or those of the cluster that is in PGDATA already
+    #[arg(short = 'l', long, value_name = "ADDRESSES")]
+    pub(super) listen: Option<String>,
     /// How connections that are allowed in pg_hba.conf authenticate: trust, md5, scram-sha-256, cert or skip
-    #[arg(long, env = "PG_AUTOCTL_AUTH_METHOD", value_name = "METHOD")]
+    #[arg(short = 'A', long, env = "PG_AUTOCTL_AUTH_METHOD", value_name = "METHOD")]
     pub(super) auth: Option<AuthMethod>,
     /// Do not edit pg_hba.conf
-    #[arg(long)]
+    #[arg(short = 'S', long)]
     pub(super) skip_pg_hba: bool,
     #[command(flatten)]
     pub(super) ssl: Ssl,
@@ -165,6 +170,51 @@ pub(super) struct NewServer {
     #[arg(long)]
     pub(super) restart: bool,
     /// Go on running the node
-    #[arg(long)]
+    #[arg(short = 'x', long)]
     pub(super) run: bool,
+}
+
+/// A boolean in any spelling that Postgres takes: an unambiguous beginning of true, false, yes, no, on and off, or 1 or
+/// 0, in any case. An empty text, as of an environment variable that is set to nothing, is false.
+///
+/// # Errors
+/// Anything else.
+pub(super) fn boolean(text: &str) -> Result<bool, String> {
+    const WORDS: [(&str, bool, usize); 8] = [
+        ("true", true, 1),
+        ("yes", true, 1),
+        ("on", true, 2),
+        ("1", true, 1),
+        ("false", false, 1),
+        ("no", false, 1),
+        ("off", false, 2),
+        ("0", false, 1),
+    ];
+    let lower = text.trim().to_ascii_lowercase();
+    if lower.is_empty() {
+        return Ok(false);
+    }
+    WORDS
+        .iter()
+        .find(|(word, _, shortest)| word.starts_with(&lower) && lower.len() >= *shortest)
+        .map(|(_, value, _)| *value)
+        .ok_or_else(|| "expected true, yes, on or 1, or false, no, off or 0".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn booleans_are_read_as_postgres_reads_them() {
+        for text in ["true", "TRUE", "t", "yes", "Y", "on", "ON", "1", "tr"] {
+            assert_eq!(boolean(text), Ok(true), "{text}");
+        }
+        for text in ["false", "F", "no", "n", "off", "of", "0", ""] {
+            assert_eq!(boolean(text), Ok(false), "{text}");
+        }
+        for text in ["o", "2", "truely", "enabled"] {
+            assert!(boolean(text).is_err(), "{text}");
+        }
+    }
 }

@@ -6,25 +6,12 @@ use pgaf_core::{GroupId, Health, NodeId, ReplicationState};
 
 use super::commands::{Perform, PerformFailover};
 use super::error::{CliError, CliResult};
-use super::local_time::LocalTime;
-use super::options::{Formation, MonitorOrPgdata, Wait};
+use super::follow::{Display, Follower, Progress, on_its_way};
+use super::options::{Formation, Json, MonitorOrPgdata, Wait};
 use super::print;
-use super::table::{Align, Column, Table};
 use super::target::{Target, node_id};
 use crate::exit::Exit;
-use crate::monitor::{MonitorConnection, NodeState, Notification, Notifications, StateChange};
-
-const COLUMNS: [Column; 6] = [
-    Column::new("Time", Align::Right, 8),
-    Column::new("Name", Align::Right, 0),
-    Column::new("Node", Align::Right, 5),
-    Column::new("Host:Port", Align::Right, 0),
-    Column::new("Current State", Align::Right, 19),
-    Column::new("Assigned State", Align::Right, 19),
-];
-
-/// Without a notification, the state is looked at this often.
-const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+use crate::monitor::{MonitorConnection, NodeState};
 
 /// A server that cannot be reached for so long is not just being restarted.
 const LOST_AFTER: Duration = Duration::from_secs(5);
@@ -36,8 +23,8 @@ const EVENT_COUNT: i32 = 100;
 pub(super) async fn run(command: &Perform) -> CliResult {
     match command {
         Perform::Failover(options) | Perform::Switchover(options) => failover(options).await,
-        Perform::Promotion { monitor, formation, name, wait } => {
-            promotion(monitor, formation, name.as_deref(), *wait).await
+        Perform::Promotion { monitor, formation, name, wait, json } => {
+            promotion(monitor, formation, name.as_deref(), *wait, *json).await
         }
     }
 }
@@ -47,13 +34,62 @@ async fn failover(options: &PerformFailover) -> CliResult {
     let formation = target.formation(&options.group.formation);
     let (monitor, notifications) = target.connect_and_listen().await?;
     let group = target.group(&options.group, &monitor).await?;
-    let follower = Follower::begin(&monitor, notifications, &formation, group).await?;
+    let display = display(options.json);
+    let follower = Follower::begin(&monitor, notifications, &formation, group, display).await?;
     if options.allow_data_loss {
         give_up_commits(&monitor, &formation, group).await?;
     } else {
         monitor.perform_failover(&formation, group).await?;
     }
-    follower.follow(options.wait.duration()).await
+    await_whole(follower, options.wait.duration(target.node())).await?;
+    show_group(&monitor, &formation, group, options.json).await
+}
+
+/// Where JSON is asked for, the state that the group has come to is all that is printed.
+const fn display(json: Json) -> Display {
+    if json.json { Display::Nothing } else { Display::Table }
+}
+
+async fn show_group(monitor: &MonitorConnection, formation: &str, group: GroupId, json: Json) -> CliResult {
+    if !json.json {
+        return Ok(());
+    }
+    print::line(&monitor.current_state_json(formation, Some(group)).await?)
+}
+
+/// Follows until the group has one node that accepts writes, and everybody who can be reached takes part again.
+async fn await_whole(follower: Follower<'_>, limit: Duration) -> CliResult {
+    tracing::info!(
+        "Waiting {} secs for a notification with state \"primary\" in formation \"{}\" and group {}",
+        limit.as_secs(),
+        follower.formation,
+        follower.group
+    );
+    let absent: Vec<NodeId> =
+        follower.before.iter().filter(|node| is_absent(node)).map(|node| node.node).collect();
+    let mut lost_since = None;
+    let progress = move |nodes: &[NodeState]| match awaited(nodes, &absent) {
+        Some(awaited) => {
+            lost_since = None;
+            Progress::Waiting(awaited)
+        }
+        None if has_lost(nodes, &absent)
+            && lost_since.get_or_insert_with(Instant::now).elapsed() < LOST_AFTER =>
+        {
+            Progress::MayBeDone
+        }
+        None => Progress::Done,
+    };
+    follower.follow(limit, progress).await?.map_err(|awaited| {
+        CliError::new(
+            Exit::Internal,
+            format!(
+                "the group is not whole after {} s: {}; \"pg_autoctl show state\" shows how it goes on",
+                limit.as_secs(),
+                awaited.join("; ")
+            ),
+        )
+    })
 }
 
 /// Goes on without nodes that may have acknowledged commits, and says which these are.
@@ -79,162 +115,25 @@ async fn promotion(
     formation: &Formation,
     name: Option<&str>,
     wait: Wait,
+    json: Json,
 ) -> CliResult {
     let target = Target::of(options)?;
     let formation = target.formation(formation);
     let name = target.node_name(name)?;
     let (monitor, notifications) = target.connect_and_listen().await?;
-    let node = node_id(&monitor, &formation, &name).await?;
+    // As in 2.2: the name is an argument that is wrong, and not a monitor that refuses.
+    let node = node_id(&monitor, &formation, &name).await.map_err(|error| match error.exit {
+        Exit::Monitor => CliError::bad_arguments(error.message),
+        _ => error,
+    })?;
     let group = monitor.node(node).await?.map_or_else(GroupId::default, |node| node.group);
-    let follower = Follower::begin(&monitor, notifications, &formation, group).await?;
-    if !monitor.perform_promotion(&formation, &name).await? {
+    let follower = Follower::begin(&monitor, notifications, &formation, group, display(json)).await?;
+    if monitor.perform_promotion(&formation, &name).await? {
+        await_whole(follower, wait.duration(target.node())).await?;
+    } else {
         tracing::info!("node \"{name}\" is the primary already");
-        return Ok(());
     }
-    follower.follow(wait.duration()).await
-}
-
-/// Listens to one group.
-struct Follower<'a> {
-    monitor: &'a MonitorConnection,
-    notifications: Notifications,
-    formation: &'a str,
-    group: GroupId,
-    /// Nodes that were no part of a whole group before: they are not waited for.
-    absent: Vec<NodeId>,
-    table: Table,
-}
-
-impl<'a> Follower<'a> {
-    /// Listens before anything is asked for, so that no change is missed.
-    async fn begin(
-        monitor: &'a MonitorConnection,
-        notifications: Notifications,
-        formation: &'a str,
-        group: GroupId,
-    ) -> CliResult<Self> {
-        monitor.listen_state().await?;
-        let nodes = monitor.current_state(formation, Some(group)).await?;
-        let rows: Vec<[String; 6]> = nodes
-            .iter()
-            .map(|node| cells("", &node.name, group, node.node, &node.host, node.port, ["", ""]))
-            .collect();
-        let absent = nodes.iter().filter(|node| is_absent(node)).map(|node| node.node).collect();
-        let table = Table::new(&COLUMNS, &rows);
-        Ok(Self { monitor, notifications, formation, group, absent, table })
-    }
-
-    async fn follow(mut self, limit: Duration) -> CliResult {
-        let (formation, group) = (self.formation, self.group);
-        tracing::info!(
-            "Waiting {} secs for a notification with state \"primary\" in formation \"{formation}\" and group {group}",
-            limit.as_secs()
-        );
-        tracing::info!(
-            "Listening monitor notifications about state changes in formation \"{formation}\" and group {group}"
-        );
-        tracing::info!("Following table displays times when notifications are received");
-        print::line(&self.table.header())?;
-        let begin = Instant::now();
-        let mut lost_since = None;
-        loop {
-            let nodes = self.monitor.current_state(formation, Some(group)).await?;
-            let awaited = awaited(&nodes, &self.absent);
-            let left = limit.checked_sub(begin.elapsed());
-            match (awaited, left) {
-                (Some(_), Some(_)) => lost_since = None,
-                (Some(awaited), None) => return Err(self.not_whole(limit, awaited).await),
-                (None, Some(_)) if has_lost(&nodes, &self.absent) => {
-                    if lost_since.get_or_insert_with(Instant::now).elapsed() >= LOST_AFTER {
-                        return self.print_what_came();
-                    }
-                }
-                // What was told before that look is printed before the end.
-                (None, _) => return self.print_what_came(),
-            }
-            let left = left.unwrap_or_default();
-            self.print_changes(left.min(LOOK_INTERVAL)).await?;
-        }
-    }
-
-    async fn not_whole(&self, limit: Duration, mut awaited: Vec<String>) -> CliError {
-        // What the group waits for comes first: the rest follows from it.
-        match self.monitor.waits_for(self.formation, self.group).await {
-            Ok(reason) => awaited.splice(0..0, reason).for_each(drop),
-            Err(error) => awaited.push(error.to_string()),
-        }
-        CliError::new(
-            Exit::Monitor,
-            format!(
-                "the group is not whole after {} s: {}; \"pg_autoctl show state\" shows how it goes on",
-                limit.as_secs(),
-                awaited.join("; ")
-            ),
-        )
-    }
-
-    /// Prints the next change, and those that came with it.
-    async fn print_changes(&mut self, limit: Duration) -> CliResult {
-        match tokio::time::timeout(limit, self.notifications.recv()).await {
-            Err(_) => Ok(()),
-            Ok(None) => Err(CliError::new(
-                Exit::Monitor,
-                "the connection to the monitor is lost: \"pg_autoctl show state\" shows how it goes on",
-            )),
-            Ok(Some(notification)) => {
-                self.print(&notification)?;
-                self.print_what_came()
-            }
-        }
-    }
-
-    fn print_what_came(&mut self) -> CliResult {
-        while let Some(notification) = self.notifications.try_recv() {
-            self.print(&notification)?;
-        }
-        Ok(())
-    }
-
-    fn print(&self, notification: &Notification) -> CliResult {
-        let Notification::State(change) = notification else {
-            return Ok(());
-        };
-        if change.formation != self.formation || change.group_id != self.group {
-            return Ok(());
-        }
-        print::line(&self.table.row(&row(change)))
-    }
-}
-
-fn row(change: &StateChange) -> [String; 6] {
-    cells(
-        &LocalTime::now().to_string(),
-        &change.name,
-        change.group_id,
-        change.node_id,
-        &change.host,
-        change.port,
-        [change.reported_state.as_str(), change.goal_state.as_str()],
-    )
-}
-
-fn cells(
-    time: &str,
-    name: &str,
-    group: GroupId,
-    node: NodeId,
-    host: &str,
-    port: u16,
-    [reported, goal]: [&str; 2],
-) -> [String; 6] {
-    [
-        time.to_owned(),
-        name.to_owned(),
-        format!("{group}/{node}"),
-        format!("{host}:{port}"),
-        reported.to_owned(),
-        goal.to_owned(),
-    ]
+    show_group(&monitor, &formation, group, json).await
 }
 
 /// It is joining, leaving, or getting its data: that goes on for as long as it takes.
@@ -265,12 +164,7 @@ fn awaited(nodes: &[NodeState], absent: &[NodeId]) -> Option<Vec<String>> {
             let is_missed = node.health != Health::Bad && !(absent.contains(&node.node) && is_absent(node));
             !is_there(node) && (is_missed || node.goal.is_writer())
         })
-        .map(|node| {
-            format!(
-                "node {} \"{}\" is {} and should become {}",
-                node.node, node.name, node.reported, node.goal
-            )
-        })
+        .map(on_its_way)
         .collect();
     match nodes.iter().filter(is_writer).count() {
         1 => {}
@@ -365,21 +259,6 @@ mod tests {
         assert_eq!(
             awaited(&nodes, &[]),
             Some(vec!["node 1 \"n1\" is draining and should become demoted".to_owned()])
-        );
-    }
-
-    #[test]
-    fn changes_show_as_people_know_them() {
-        let table =
-            Table::new(&COLUMNS, &[cells("", "worker2b", GroupId(2), NodeId(7), "worker2b", 5432, ["", ""])]);
-        let expected = "    Time |     Name |  Node |     Host:Port |       Current State |      Assigned State\n\
-                        ---------+----------+-------+---------------+---------------------+--------------------";
-        assert_eq!(table.header(), expected);
-        let row =
-            cells("22:58:42", "worker2b", GroupId(2), NodeId(7), "worker2b", 5432, ["primary", "draining"]);
-        assert_eq!(
-            table.row(&row),
-            "22:58:42 | worker2b |   2/7 | worker2b:5432 |             primary |            draining"
         );
     }
 }

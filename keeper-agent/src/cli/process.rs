@@ -11,9 +11,10 @@ use super::commands::{Status, Stop};
 use super::error::{CliError, CliResult};
 use super::options::Pgdata;
 use super::print;
+use super::setup::Setup;
 use crate::config::{Config, Paths, pid_file};
 use crate::exit::Exit;
-use crate::postgres::local_address;
+use crate::postgres::{Instance, PostmasterStatus, local_address};
 
 /// A stop that hands over first may take this long.
 const STOP_LIMIT: Duration = Duration::from_secs(180);
@@ -23,11 +24,6 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 /// The process that runs the node, if there is one.
 pub(super) fn running(paths: &Paths) -> CliResult<Option<Pid>> {
     Ok(pid_file::read(paths)?.map(Pid::from_raw))
-}
-
-fn required(pgdata: &Path, paths: &Paths) -> CliResult<Pid> {
-    running(paths)?
-        .ok_or_else(|| CliError::new(Exit::BadState, format!("no pg_autoctl runs \"{}\"", pgdata.display())))
 }
 
 /// Sends a signal.
@@ -59,13 +55,19 @@ pub(super) async fn wait_until_stopped(paths: &Paths, limit: Duration) -> CliRes
 pub(super) async fn stop(options: &Stop) -> CliResult {
     let pgdata = options.pgdata.required()?;
     let paths = Paths::of(&pgdata)?;
-    let pid = required(&pgdata, &paths)?;
-    let by = match (options.fast, options.immediate) {
-        (_, true) => Signal::SIGQUIT,
-        (true, _) => Signal::SIGINT,
+    let pid = running(&paths)?.ok_or_else(|| {
+        CliError::new(Exit::Internal, format!("no pg_autoctl runs \"{}\"", pgdata.display()))
+    })?;
+    let by = match (options.fast, options.immediate, options.sigkill) {
+        (_, _, true) => Signal::SIGKILL,
+        (_, true, _) => Signal::SIGQUIT,
+        (true, _, _) => Signal::SIGINT,
         _ => Signal::SIGTERM,
     };
     signal(pid, by)?;
+    if let Some(postmaster) = PostmasterStatus::of(&pgdata).pid.filter(|_| options.sigkill) {
+        signal(Pid::from_raw(postmaster), Signal::SIGKILL)?;
+    }
     wait_until_stopped(&paths, STOP_LIMIT).await
 }
 
@@ -74,20 +76,23 @@ pub(super) fn reload(pgdata: &Pgdata) -> CliResult {
     let pgdata = pgdata.required()?;
     // A configuration that cannot be read would only be refused by the running process, where nobody looks.
     let config = Config::load(&pgdata).map_err(|error| CliError::new(Exit::Reload, error.to_string()))?;
-    signal(required(&pgdata, config.paths())?, Signal::SIGHUP)
+    let pid = running(config.paths())?.ok_or_else(|| {
+        CliError::new(Exit::BadState, format!("no pg_autoctl runs \"{}\"", pgdata.display()))
+    })?;
+    signal(pid, Signal::SIGHUP)
 }
 
 #[derive(Serialize)]
 struct StatusReport<'a> {
-    postgres: PostgresStatus,
+    postgres: PostgresReport,
     pg_autoctl: AgentStatus<'a>,
 }
 
 #[derive(Serialize)]
-struct PostgresStatus {
+struct PostgresReport {
     status: &'static str,
-    pgdata: String,
-    port: u16,
+    #[serde(flatten)]
+    setup: Setup,
 }
 
 #[derive(Serialize)]
@@ -98,19 +103,19 @@ struct AgentStatus<'a> {
     version: &'a str,
 }
 
-/// `status`
-pub(super) fn status(options: &Status) -> CliResult<Exit> {
+/// `status`: 0 when both pg_autoctl and Postgres run, 3 when pg_autoctl does not, 5 when Postgres alone does not accept
+/// connections.
+pub(super) async fn status(options: &Status) -> CliResult<Exit> {
     let pgdata = options.pgdata.required()?;
     let config = Config::load(&pgdata)?;
     let pid = running(config.paths())?;
-    let is_postgres_running = is_postgres_running(&config);
+    let postmaster = PostmasterStatus::of(&config.postgres().pgdata);
     let word = |runs: bool| if runs { "running" } else { "stopped" };
     if options.json.json {
         print::json(&StatusReport {
-            postgres: PostgresStatus {
-                status: word(is_postgres_running),
-                pgdata: pgdata.display().to_string(),
-                port: config.postgres().port,
+            postgres: PostgresReport {
+                status: word(postmaster.pid.is_some()),
+                setup: Setup::find(&config, &Instance::new(config.instance())).await?,
             },
             pg_autoctl: AgentStatus {
                 pid: pid.map(Pid::as_raw),
@@ -120,17 +125,30 @@ pub(super) fn status(options: &Status) -> CliResult<Exit> {
             },
         })?;
     } else {
-        match pid {
-            Some(pid) => tracing::info!("pg_autoctl runs with pid {pid}"),
-            None => tracing::info!("pg_autoctl does not run"),
-        }
-        tracing::info!(
-            "Postgres in \"{}\" {}",
-            pgdata.display(),
-            if is_postgres_running { "runs" } else { "does not run" }
-        );
+        say_status(&pgdata, pid, &postmaster);
     }
-    Ok(if pid.is_some() { Exit::Quit } else { Exit::BadState })
+    Ok(match (pid, postmaster.is_ready()) {
+        (None, _) => Exit::BadState,
+        (Some(_), false) => Exit::PgCtl,
+        (Some(_), true) => Exit::Quit,
+    })
+}
+
+fn say_status(pgdata: &Path, pid: Option<Pid>, postmaster: &PostmasterStatus) {
+    match pid {
+        Some(pid) => tracing::info!("pg_autoctl is running with pid {pid}"),
+        None => tracing::info!("pg_autoctl is not running at \"{}\"", pgdata.display()),
+    }
+    match postmaster.pid {
+        Some(pid) => {
+            tracing::info!(
+                "Postgres is running at \"{}\" with pid {pid}, {}",
+                pgdata.display(),
+                postmaster.status
+            )
+        }
+        None => tracing::info!("Postgres is not running at \"{}\"", pgdata.display()),
+    }
 }
 
 /// A postmaster serves this PGDATA.

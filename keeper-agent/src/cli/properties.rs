@@ -1,6 +1,7 @@
 //! `get …` and `set …`: properties of nodes and formations.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use super::checks;
 use super::commands::{FormationChoice, Get, GetFormation, GetNode, NodeChoice, Set, SetFormation, SetNode};
@@ -13,6 +14,11 @@ use super::target::{Target, monitor_of, state_of};
 use crate::config::NodeConfig;
 use crate::exit::Exit;
 use crate::monitor::{MonitorConnection, NodeState};
+
+/// A primary that runs follows a new setting within this time.
+const APPLY_LIMIT: Duration = Duration::from_secs(60);
+/// Between two looks at the primary's row.
+const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// `get …`
 pub(super) async fn get(command: &Get) -> CliResult {
@@ -38,11 +44,13 @@ pub(super) async fn set(command: &Set) -> CliResult {
         Set::Node(SetNode::ReplicationQuorum { node, value }) => {
             let (monitor, formation, name) = chosen(node).await?;
             monitor.set_replication_quorum(&formation, &name, *value).await?;
+            await_applied(&monitor, &formation).await?;
             of_node(node.json, &name, "replication-quorum", *value)
         }
         Set::Node(SetNode::CandidatePriority { node, value }) => {
             let (monitor, formation, name) = chosen(node).await?;
             monitor.set_candidate_priority(&formation, &name, *value).await?;
+            await_applied(&monitor, &formation).await?;
             of_node(node.json, &name, "candidate-priority", *value)
         }
         Set::Node(SetNode::Metadata { pgdata, name, hostname, pgport, json }) => {
@@ -69,7 +77,18 @@ pub(super) async fn set(command: &Set) -> CliResult {
             let name = target.formation(&formation.formation);
             let monitor = target.connect().await?;
             monitor.set_number_sync_standbys(&name, *value).await?;
-            shown(formation.json.json, "number-sync-standbys", *value)
+            await_applied(&monitor, &name).await?;
+            let group = target.node().and_then(|node| node.group).unwrap_or_default();
+            let names = monitor.synchronous_standby_names(&name, group).await?;
+            tracing::info!("synchronous_standby_names is '{names}' on the primary of group {group}");
+            if formation.json.json {
+                print::json(&serde_json::json!({
+                    "number-sync-standbys": value,
+                    "synchronous_standby_names": names,
+                }))
+            } else {
+                print::line(&value.to_string())
+            }
         }
     }
 }
@@ -83,9 +102,26 @@ fn of_node(json: Json, node: &str, property: &str, value: impl Into<serde_json::
     }
 }
 
-fn shown(as_json: bool, name: &str, value: impl Into<serde_json::Value>) -> CliResult {
-    let value = value.into();
-    if as_json { print::json(&serde_json::json!({ name: value })) } else { print::line(&value.to_string()) }
+/// Waits until every primary that has standbys follows what is set.
+async fn await_applied(monitor: &MonitorConnection, formation: &str) -> CliResult {
+    let begin = Instant::now();
+    loop {
+        let missing = monitor.unapplied_settings(formation).await?;
+        if missing.is_empty() {
+            return Ok(());
+        }
+        if begin.elapsed() > APPLY_LIMIT {
+            return Err(CliError::new(
+                Exit::Monitor,
+                format!(
+                    "the monitor has the new setting, and it is not in force after {} s: {}; \"pg_autoctl show state\" shows how it goes on",
+                    APPLY_LIMIT.as_secs(),
+                    missing.join("; ")
+                ),
+            ));
+        }
+        tokio::time::sleep(LOOK_INTERVAL).await;
+    }
 }
 
 async fn chosen(choice: &NodeChoice) -> CliResult<(MonitorConnection, String, String)> {
@@ -148,7 +184,9 @@ pub(super) async fn move_node(
         monitor.update_node_metadata(state.node, &node.name, &node.hostname, node.postgres.port).await?;
     }
     node.store()?;
-    if let Some(pid) = process::running(&node.paths)? {
+    // The process that is just going to run the node begins with what is stored.
+    let other = process::running(&node.paths)?.filter(|pid| *pid != nix::unistd::Pid::this());
+    if let Some(pid) = other {
         process::signal(pid, nix::sys::signal::Signal::SIGHUP)?;
         if node.postgres.port != old_port {
             tracing::warn!("the new port is in force when Postgres is started again");

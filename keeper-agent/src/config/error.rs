@@ -62,12 +62,10 @@ pub enum ConfigError {
         reason: String,
     },
     /// A key that people may not set.
-    #[error("{name} was fixed when the node was made and cannot be set{hint}")]
+    #[error("{name} was fixed when the node was made and cannot be set")]
     Fixed {
         /// The key.
         name: String,
-        /// The command that changes it, if there is one.
-        hint: &'static str,
     },
     /// A key without which nothing works.
     #[error("\"{}\" has no value for {name}: set it with \"pg_autoctl config set {name} VALUE\"", .path.display())]

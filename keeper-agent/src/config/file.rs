@@ -36,16 +36,8 @@ pub(super) fn role(path: &Path, ini: &Ini) -> Result<Role, ConfigError> {
         .map_err(|error| ConfigError::Syntax { path: path.to_owned(), reason: format!("{NAME}: {error}") })
 }
 
-/// Keys that 2.x writes and that have nothing to say here.
-const KEYS_OF_2X: [&str; 4] = [
-    "timeout.listen_notifications_timeout",
-    "timeout.citus_master_update_node_lock_cooldown",
-    "timeout.citus_coordinator_wait_max_retries",
-    "timeout.citus_coordinator_wait_timeout",
-];
-
-/// Takes every value of the file over. A key that is not known is an error: it is a misspelt one. So is one that must
-/// have a value and has none.
+/// Takes every value of the file over. A key that is not known is left out, with a warning that names its line: the file
+/// may be another version's. A key that must have a value and has none is an error.
 pub(super) fn apply<C: HasKeys>(path: &Path, ini: &Ini, config: &mut C) -> Result<(), ConfigError> {
     let keys = C::keys();
     for (section, properties) in ini {
@@ -54,11 +46,15 @@ pub(super) fn apply<C: HasKeys>(path: &Path, ini: &Ini, config: &mut C) -> Resul
                 Some(section) => format!("{section}.{name}"),
                 None => name.to_owned(),
             };
-            if KEYS_OF_2X.contains(&full_name.as_str()) {
+            let Ok(key) = find(&keys, &full_name) else {
+                tracing::warn!(
+                    "{}: setting \"{full_name}\" is not known and changes nothing",
+                    place(path, name)
+                );
                 continue;
-            }
-            find(&keys, &full_name)
-                .and_then(|key| (key.read)(config, value).map_err(|reason| invalid(&full_name, reason)))
+            };
+            (key.read)(config, value)
+                .map_err(|reason| invalid(&full_name, reason))
                 .map_err(|error| ConfigError::Syntax { path: path.to_owned(), reason: error.to_string() })?;
         }
     }
@@ -81,6 +77,25 @@ fn replace_unworkable<C: HasKeys>(path: &Path, config: &mut C) -> Result<(), Con
         (key.read)(config, &nearest).map_err(|reason| invalid(name, reason))?;
     }
     Ok(())
+}
+
+/// File and line where a key is set; the parser does not tell.
+fn place(path: &Path, name: &str) -> String {
+    let content = std::fs::read_to_string(path).unwrap_or_default();
+    let is_set = |line: &str| {
+        line.trim_start().strip_prefix(name).is_some_and(|rest| rest.trim_start().starts_with(['=', ':']))
+    };
+    let line = content.lines().position(is_set).map(|index| format!(" line {}", index + 1));
+    format!("\"{}\"{}", path.display(), line.unwrap_or_default())
+}
+
+/// The set keys that change nothing, each with the reason.
+pub(super) fn obsolete<C: HasKeys>(config: &C) -> Vec<(String, &'static str)> {
+    let of_key = |key: Key<C>| match key.access {
+        Access::Obsolete(why) if (key.stored)(config).is_some() => Some((key.full_name(), why)),
+        _ => None,
+    };
+    C::keys().into_iter().filter_map(of_key).collect()
 }
 
 /// Writes the file.
@@ -115,8 +130,10 @@ pub(super) fn entries<C: HasKeys>(
 pub(super) fn set<C: HasKeys>(config: &mut C, name: &str, value: &str) -> Result<(), ConfigError> {
     let keys = C::keys();
     let key = find(&keys, name)?;
-    if let Access::Fixed(hint) = key.access {
-        return Err(ConfigError::Fixed { name: name.to_owned(), hint });
+    match key.access {
+        Access::Fixed => return Err(ConfigError::Fixed { name: name.to_owned() }),
+        Access::Obsolete(why) => tracing::warn!("{name} changes nothing: {why}"),
+        Access::Settable => {}
     }
     if value.contains(['\n', '\r']) {
         return Err(invalid(name, "a value is one line"));
@@ -187,6 +204,7 @@ mod tests {
             ("replication.password", "a \"quoted\" = # ; 'one' \\n\\"),
             ("timeout.network_partition_timeout", "2500ms"),
             ("replication.backup_directory", "/somewhere else"),
+            ("timeout.citus_coordinator_wait_timeout", "5"),
         ] {
             set(&mut config, name, value).expect(name);
         }
@@ -224,7 +242,8 @@ mod tests {
         let mut config = config(Path::new("/"));
         for (name, value, why) in [
             ("postgresql.colour", "red", "the settings are pg_autoctl.role"),
-            ("ssl.sslmode", "require", "enable ssl"),
+            ("pg_autoctl.formation", "other", "fixed when the node was made"),
+            ("timeout.citus_coordinator_wait_max_retries", "many", "a number of tries"),
             ("postgresql.hba_level", "all", "none, minimal, lan"),
             ("timeout.network_partition_timeout", "soon", "not a time"),
             ("timeout.network_partition_timeout", "0", "the least is 2 seconds"),

@@ -23,11 +23,13 @@ fn disabled() -> String {
 pub(super) enum Access {
     /// `config set` may.
     Settable,
-    /// Only another command may; the text names it, or is empty.
-    Fixed(&'static str),
+    /// Nobody may: it was chosen when the node was made.
+    Fixed,
+    /// 2.2 has it, and here it changes nothing, for this reason.
+    Obsolete(&'static str),
 }
 
-use Access::{Fixed, Settable};
+use Access::{Fixed, Obsolete, Settable};
 
 /// How a value is written.
 type Print<C> = fn(&C) -> Option<String>;
@@ -114,6 +116,28 @@ macro_rules! key {
     };
 }
 
+/// A key that is kept as it is written, once it has been checked, and read by nobody.
+macro_rules! obsolete {
+    ($section:expr, $name:literal, $why:literal, $check:expr) => {
+        Key {
+            section: $section,
+            name: $name,
+            access: Obsolete($why),
+            stored: |config| config.obsolete.get($name).cloned(),
+            shown: |config| config.obsolete.get($name).cloned(),
+            read: |config, text| {
+                $check(text)?;
+                if text.is_empty() {
+                    config.obsolete.remove($name);
+                } else {
+                    config.obsolete.insert($name, text.to_owned());
+                }
+                Ok(())
+            },
+        }
+    };
+}
+
 fn parse<T: FromStr<Err: Display>>(text: &str) -> Result<T, String> {
     text.parse().map_err(|error: T::Err| error.to_string())
 }
@@ -157,10 +181,19 @@ fn backup_rate(text: &str) -> Result<String, String> {
     }
 }
 
+/// Also in the words of 2.2.
+fn hba_level(text: &str) -> Result<HbaLevel, String> {
+    match text {
+        "skip" => Ok(HbaLevel::None),
+        "app" => Ok(HbaLevel::Lan),
+        text => parse(text),
+    }
+}
+
 fn postgres_keys<C: Server>() -> Vec<Key<C>> {
     const SECTION: &str = "postgresql";
     vec![
-        key!(SECTION, "pgdata", Fixed(""), |c| Some(c.postgres().pgdata.display().to_string()), |text| c
+        key!(SECTION, "pgdata", Fixed, |c| Some(c.postgres().pgdata.display().to_string()), |text| c
             .postgres_mut()
             .pgdata =
             required(text)?.into(),),
@@ -168,23 +201,20 @@ fn postgres_keys<C: Server>() -> Vec<Key<C>> {
             .postgres_mut()
             .pg_ctl =
             required(text)?.into(),),
-        key!(SECTION, "username", Fixed(""), |c| Some(c.postgres().username.clone()), |text| c
+        key!(SECTION, "username", Settable, |c| Some(c.postgres().username.clone()), |text| c
             .postgres_mut()
             .username =
             required(text)?,),
-        key!(SECTION, "dbname", Fixed(""), |c| Some(c.postgres().dbname.clone()), |text| c
+        key!(SECTION, "dbname", Fixed, |c| Some(c.postgres().dbname.clone()), |text| c
             .postgres_mut()
             .dbname =
             required(text)?,),
         key!(SECTION, "host", Settable, |c| c.postgres().host.clone(), |text| c.postgres_mut().host =
             optional(text),),
-        key!(
-            SECTION,
-            "port",
-            Fixed("; use \"pg_autoctl set node metadata --pgport\""),
-            |c| Some(c.postgres().port.to_string()),
-            |text| c.postgres_mut().port = port(text)?,
-        ),
+        key!(SECTION, "port", Settable, |c| Some(c.postgres().port.to_string()), |text| c
+            .postgres_mut()
+            .port =
+            port(text)?,),
         key!(SECTION, "proxyport", Settable, |c| Some(c.postgres().proxy_port.to_string()), |text| c
             .postgres_mut()
             .proxy_port =
@@ -203,16 +233,12 @@ fn postgres_keys<C: Server>() -> Vec<Key<C>> {
         key!(SECTION, "hba_level", Settable, |c| Some(c.postgres().hba_level.to_string()), |text| c
             .postgres_mut()
             .hba_level =
-            match text {
-                "app" => HbaLevel::Lan,
-                "skip" => HbaLevel::None,
-                level => parse(level)?,
-            },),
+            hba_level(text)?,),
     ]
 }
 
 fn flag(text: &str) -> Result<bool, String> {
-    match text {
+    match text.to_ascii_lowercase().as_str() {
         "1" | "on" | "true" | "yes" => Ok(true),
         "0" | "off" | "false" | "no" => Ok(false),
         _ => Err(format!("\"{text}\" is neither 1 nor 0")),
@@ -221,28 +247,27 @@ fn flag(text: &str) -> Result<bool, String> {
 
 fn ssl_keys<C: Server>() -> Vec<Key<C>> {
     const SECTION: &str = "ssl";
-    const COMMAND: Access = Fixed("; use \"pg_autoctl enable ssl\" or \"disable ssl\"");
     vec![
-        key!(SECTION, "active", COMMAND, |c| Some(u8::from(c.ssl().is_active).to_string()), |text| c
+        key!(SECTION, "active", Settable, |c| Some(u8::from(c.ssl().is_active).to_string()), |text| c
             .ssl_mut()
             .is_active =
             flag(text)?,),
-        key!(SECTION, "sslmode", COMMAND, |c| Some(c.ssl().mode.to_string()), |text| c.ssl_mut().mode =
+        key!(SECTION, "sslmode", Settable, |c| Some(c.ssl().mode.to_string()), |text| c.ssl_mut().mode =
             parse(text)?,),
         key!(
             SECTION,
             "self_signed",
-            COMMAND,
+            Settable,
             |c| Some(u8::from(c.ssl().is_self_signed).to_string()),
             |text| c.ssl_mut().is_self_signed = flag(text)?,
         ),
-        key!(SECTION, "cert_file", COMMAND, |c| path(&c.ssl().cert_file), |text| c.ssl_mut().cert_file =
+        key!(SECTION, "cert_file", Settable, |c| path(&c.ssl().cert_file), |text| c.ssl_mut().cert_file =
             absolute_file(text)?,),
-        key!(SECTION, "key_file", COMMAND, |c| path(&c.ssl().key_file), |text| c.ssl_mut().key_file =
+        key!(SECTION, "key_file", Settable, |c| path(&c.ssl().key_file), |text| c.ssl_mut().key_file =
             absolute_file(text)?,),
-        key!(SECTION, "ca_file", COMMAND, |c| path(&c.ssl().ca_file), |text| c.ssl_mut().ca_file =
+        key!(SECTION, "ca_file", Settable, |c| path(&c.ssl().ca_file), |text| c.ssl_mut().ca_file =
             absolute_file(text)?,),
-        key!(SECTION, "crl_file", COMMAND, |c| path(&c.ssl().crl_file), |text| c.ssl_mut().crl_file =
+        key!(SECTION, "crl_file", Settable, |c| path(&c.ssl().crl_file), |text| c.ssl_mut().crl_file =
             absolute_file(text)?,),
     ]
 }
@@ -252,16 +277,22 @@ fn role_key<C>(print: Print<C>) -> Key<C> {
     Key {
         section: "pg_autoctl",
         name: "role",
-        access: Fixed(""),
+        access: Fixed,
         stored: print,
         shown: print,
         read: |_, text| parse::<Role>(text).map(|_| ()),
     }
 }
 
+/// What 1.3 and before call the host name.
+const OLD_HOSTNAME: Access = Obsolete("its name is pg_autoctl.hostname now");
+
+fn not_written<C>(_config: &C) -> Option<String> {
+    None
+}
+
 fn identity_keys() -> Vec<Key<NodeConfig>> {
     const SECTION: &str = "pg_autoctl";
-    const METADATA: Access = Fixed("; use \"pg_autoctl set node metadata\"");
     vec![
         role_key(|_| Some(Role::Keeper.to_string())),
         Key {
@@ -283,14 +314,15 @@ fn identity_keys() -> Vec<Key<NodeConfig>> {
                 Ok(())
             },
         },
-        key!(SECTION, "formation", Fixed(""), |c| Some(c.formation.clone()), |text| c.formation =
+        key!(SECTION, "formation", Fixed, |c| Some(c.formation.clone()), |text| c.formation =
             required(text)?,),
-        key!(SECTION, "group", Fixed(""), |c| c.group.map(|group| group.to_string()), |text| c.group =
+        key!(SECTION, "group", Fixed, |c| c.group.map(|group| group.to_string()), |text| c.group =
             Some(GroupId(number(text, "a group's number")?)),),
-        key!(SECTION, "name", METADATA, |c| optional(&c.name), |text| text.clone_into(&mut c.name),),
-        key!(SECTION, "hostname", METADATA, |c| Some(c.hostname.clone()), |text| c.hostname =
+        key!(SECTION, "name", Settable, |c| optional(&c.name), |text| text.clone_into(&mut c.name),),
+        key!(SECTION, "hostname", Settable, |c| Some(c.hostname.clone()), |text| c.hostname =
             required(text)?,),
-        key!(SECTION, "nodekind", Fixed(""), |c| Some(c.kind.to_string()), |text| c.kind = parse(text)?,),
+        key!(SECTION, "nodekind", Fixed, |c| Some(c.kind.to_string()), |text| c.kind = parse(text)?,),
+        key!(SECTION, "nodename", OLD_HOSTNAME, |c| not_written(c), |text| c.hostname = required(text)?,),
     ]
 }
 
@@ -304,10 +336,12 @@ fn replication_keys() -> Vec<Key<NodeConfig>> {
             |c| Some(c.replication.maximum_backup_rate.clone()),
             |text| c.replication.maximum_backup_rate = backup_rate(text)?,
         ),
-        key!(SECTION, "backup_directory", Settable, |c| path(&c.replication.backup_directory), |text| c
-            .replication
-            .backup_directory =
-            absolute_file(text)?,),
+        obsolete!(
+            SECTION,
+            "backup_directory",
+            "a base backup is made inside PGDATA, so that it is on the same file system",
+            absolute_file
+        ),
         Key {
             section: SECTION,
             name: "password",
@@ -334,33 +368,58 @@ fn timeout_keys() -> Vec<Key<NodeConfig>> {
         ),
         key!(
             SECTION,
-            "prepare_promotion_catchup",
+            "listen_notifications_timeout",
             Settable,
-            |c| Some(print_duration(c.timeout.prepare_promotion_catchup)),
-            |text| c.timeout.prepare_promotion_catchup = time_of(text)?,
+            |c| Some(print_duration(c.timeout.listen_notifications)),
+            |text| c.timeout.listen_notifications = time_of(text)?,
         ),
-        key!(
+        obsolete!(
+            SECTION,
+            "prepare_promotion_catchup",
+            "a candidate fetches the WAL it lacks for as long as that makes progress",
+            time_of
+        ),
+        obsolete!(
             SECTION,
             "prepare_promotion_walreceiver",
-            Settable,
-            |c| Some(print_duration(c.timeout.prepare_promotion_walreceiver)),
-            |text| c.timeout.prepare_promotion_walreceiver = time_of(text)?,
+            "a candidate waits until its walreceiver has ended",
+            time_of
         ),
-        key!(
+        obsolete!(
             SECTION,
             "postgresql_restart_failure_timeout",
-            Settable,
-            |c| Some(print_duration(c.timeout.postgresql_restart_failure)),
-            |text| c.timeout.postgresql_restart_failure = time_of(text)?,
+            "the monitor is told at once that Postgres does not run, and decides",
+            time_of
         ),
-        key!(
+        obsolete!(
             SECTION,
             "postgresql_restart_failure_max_retries",
-            Settable,
-            |c| Some(c.timeout.postgresql_restart_failure_max_retries.to_string()),
-            |text| c.timeout.postgresql_restart_failure_max_retries = number(text, "a number of tries")?,
+            "the monitor is told at once that Postgres does not run, and decides",
+            count
+        ),
+        obsolete!(
+            SECTION,
+            "citus_master_update_node_lock_cooldown",
+            "writes to a worker group wait for a failover and are not cancelled by a timer",
+            time_of
+        ),
+        obsolete!(
+            SECTION,
+            "citus_coordinator_wait_max_retries",
+            "the keeper of the coordinator goes on until its node table is right",
+            count
+        ),
+        obsolete!(
+            SECTION,
+            "citus_coordinator_wait_timeout",
+            "a failover of a worker never waits for a coordinator that does not answer",
+            time_of
         ),
     ]
+}
+
+fn count(text: &str) -> Result<u32, String> {
+    number(text, "a number of tries")
 }
 
 fn time_of(text: &str) -> Result<std::time::Duration, String> {
@@ -370,9 +429,8 @@ fn time_of(text: &str) -> Result<std::time::Duration, String> {
 fn citus_keys() -> Vec<Key<NodeConfig>> {
     const SECTION: &str = "citus";
     vec![
-        key!(SECTION, "role", Fixed(""), |c| Some(c.citus.role.to_string()), |text| c.citus.role =
-            parse(text)?,),
-        key!(SECTION, "cluster_name", Fixed(""), |c| Some(c.citus.cluster_name.clone()), |text| c
+        key!(SECTION, "role", Fixed, |c| Some(c.citus.role.to_string()), |text| c.citus.role = parse(text)?,),
+        key!(SECTION, "cluster_name", Fixed, |c| Some(c.citus.cluster_name.clone()), |text| c
             .citus
             .cluster_name =
             required(text)?,),
@@ -402,6 +460,7 @@ impl HasKeys for MonitorConfig {
             role_key(|_| Some(Role::Monitor.to_string())),
             key!(SECTION, "hostname", Settable, |c| Some(c.hostname.clone()), |text| c.hostname =
                 required(text)?,),
+            key!(SECTION, "nodename", OLD_HOSTNAME, |c| not_written(c), |text| c.hostname = required(text)?,),
         ];
         keys.extend(postgres_keys());
         keys.extend(ssl_keys());

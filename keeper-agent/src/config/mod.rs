@@ -37,6 +37,12 @@ pub enum Config {
     Monitor(Box<MonitorConfig>),
 }
 
+impl From<NodeConfig> for Config {
+    fn from(config: NodeConfig) -> Self {
+        Self::Node(Box::new(config))
+    }
+}
+
 impl Config {
     /// Reads the configuration of this PGDATA.
     ///
@@ -119,6 +125,14 @@ impl Config {
         match self {
             Self::Node(config) => file::set(config.as_mut(), name, value),
             Self::Monitor(config) => file::set(config.as_mut(), name, value),
+        }
+    }
+
+    /// The keys that are set and change nothing, as they are 2.2's alone; each with the reason.
+    pub fn obsolete(&self) -> Vec<(String, &'static str)> {
+        match self {
+            Self::Node(config) => file::obsolete(config.as_ref()),
+            Self::Monitor(config) => file::obsolete(config.as_ref()),
         }
     }
 

@@ -1,5 +1,6 @@
 //! The configuration as types.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -34,6 +35,8 @@ pub struct NodeConfig {
     pub timeout: TimeoutConfig,
     /// Citus.
     pub citus: CitusConfig,
+    /// Keys of 2.2 that change nothing here, by their names, as they are written.
+    pub obsolete: BTreeMap<&'static str, String>,
     /// Where its files are.
     pub paths: Paths,
 }
@@ -134,8 +137,6 @@ impl SslConfig {
 pub struct ReplicationConfig {
     /// As pg_basebackup's `--max-rate`.
     pub maximum_backup_rate: String,
-    /// Where copies of the data are made before they take the place of PGDATA.
-    pub backup_directory: Option<PathBuf>,
     /// The password of the replication role.
     pub password: Option<Secret>,
 }
@@ -145,25 +146,13 @@ pub struct ReplicationConfig {
 pub struct TimeoutConfig {
     /// A primary alone for this long fences itself.
     pub network_partition: Duration,
-    /// A standby to be promoted fetches what it lacks for at most this long.
-    pub prepare_promotion_catchup: Duration,
-    /// A standby to be promoted waits for its walreceiver to end for at most this long.
-    pub prepare_promotion_walreceiver: Duration,
-    /// A Postgres that does not start is reported as failed after this long.
-    pub postgresql_restart_failure: Duration,
-    /// Or after this many tries.
-    pub postgresql_restart_failure_max_retries: u32,
+    /// A command follows what it has asked the monitor for, for at most this long.
+    pub listen_notifications: Duration,
 }
 
 impl Default for TimeoutConfig {
     fn default() -> Self {
-        Self {
-            network_partition: Duration::from_secs(4),
-            prepare_promotion_catchup: Duration::from_secs(30),
-            prepare_promotion_walreceiver: Duration::from_secs(5),
-            postgresql_restart_failure: Duration::from_secs(20),
-            postgresql_restart_failure_max_retries: 1,
-        }
+        Self { network_partition: Duration::from_secs(4), listen_notifications: Duration::from_secs(60) }
     }
 }
 
@@ -211,13 +200,10 @@ impl NodeConfig {
             kind: NodeKind::Standalone,
             postgres: PostgresConfig::empty(),
             ssl: SslConfig::inactive(),
-            replication: ReplicationConfig {
-                maximum_backup_rate: "100M".to_owned(),
-                backup_directory: None,
-                password: None,
-            },
+            replication: ReplicationConfig { maximum_backup_rate: "100M".to_owned(), password: None },
             timeout: TimeoutConfig::default(),
             citus: CitusConfig::default(),
+            obsolete: BTreeMap::new(),
             paths,
         }
     }

@@ -131,7 +131,7 @@ impl MonitorError {
     pub const fn exit(&self) -> Exit {
         match self {
             Self::NodeDropped(_) => Exit::Dropped,
-            Self::ExtensionMissing(_) | Self::VersionMismatch { .. } => Exit::ExtensionMissing,
+            Self::ExtensionMissing(_) => Exit::ExtensionMissing,
             Self::Unreachable(ConnectError::Options(_)) => Exit::BadConfig,
             _ => Exit::Monitor,
         }

@@ -2,7 +2,7 @@
 
 use pgaf_core::{FormationKind, GroupId, NodeId};
 
-use super::connection::MonitorConnection;
+use super::connection::{MonitorConnection, column};
 use super::error::MonitorError;
 
 /// A formation to be made.
@@ -195,5 +195,28 @@ impl MonitorConnection {
             &[&formation],
         )
         .await
+    }
+
+    /// Which groups do not follow their settings yet: their primary has not confirmed its newest assignment and the
+    /// commit rule in it. Groups of one node have nothing to confirm.
+    ///
+    /// # Errors
+    /// As for any call.
+    pub async fn unapplied_settings(&self, formation: &str) -> Result<Vec<String>, MonitorError> {
+        const QUERY: &str = "\
+            SELECT coalesce(format('node %s \"%s\" is %s and should become %s', w.nodeid, w.nodename, \
+                                   w.reportedstate, w.goalstate), \
+                            format('group %s has no primary', g.groupid)) AS missing \
+              FROM (SELECT groupid FROM pgautofailover.node WHERE formationid = $1::text \
+                     GROUP BY groupid HAVING count(*) > 1) AS g \
+         LEFT JOIN pgautofailover.node AS w \
+                ON w.formationid = $1::text AND w.groupid = g.groupid AND pgautofailover.is_writer(w.goalstate) \
+         LEFT JOIN pgautofailover.group_status AS s ON s.formationid = $1::text AND s.groupid = g.groupid \
+             WHERE w.nodeid IS NULL OR w.reportedepoch <> w.goalepoch OR w.reportedstate <> w.goalstate \
+                OR w.goalstate IN ('apply_settings', 'join_primary') \
+                OR jsonb_array_length(s.commitrules) > 1 \
+          ORDER BY g.groupid";
+        let rows = self.query("the settings in force", QUERY, &[&formation]).await?;
+        rows.iter().map(|row| column(row, "missing")).collect()
     }
 }

@@ -77,8 +77,8 @@ pub struct Setting {
 pub struct FormationUri {
     /// The formation.
     pub formation: String,
-    /// A connection string with all its hosts.
-    pub uri: String,
+    /// A connection string with all its hosts; absent while it has none.
+    pub uri: Option<String>,
 }
 
 /// What `read_state` reads.
@@ -253,6 +253,7 @@ impl MonitorConnection {
     pub async fn formation_uris(
         &self,
         formation: Option<&str>,
+        cluster: &str,
         ssl: &SslOptions,
     ) -> Result<Vec<FormationUri>, MonitorError> {
         let file = |path: &Option<std::path::PathBuf>| {
@@ -271,11 +272,11 @@ impl MonitorConnection {
             let uri: Option<String> = self
                 .query_value(
                     "the connection string",
-                    "SELECT pgautofailover.formation_uri($1::text, 'default', $2::text, $3::text, $4::text)",
-                    &[&formation, &ssl.mode.as_str(), &file(&ssl.root_cert), &file(&ssl.crl)],
+                    "SELECT pgautofailover.formation_uri($1::text, $5::text, $2::text, $3::text, $4::text)",
+                    &[&formation, &ssl.mode.as_str(), &file(&ssl.root_cert), &file(&ssl.crl), &cluster],
                 )
                 .await?;
-            uris.extend(uri.map(|uri| FormationUri { formation, uri }));
+            uris.push(FormationUri { formation, uri });
         }
         Ok(uris)
     }

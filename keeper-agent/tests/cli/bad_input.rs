@@ -116,7 +116,7 @@ fn a_node_that_is_not_there() {
     ] {
         bed.run(format!("{command} --pgdata x")).refuses(2, "has no configuration file");
     }
-    bed.run("stop --pgdata x").refuses(3, "no pg_autoctl runs");
+    bed.run("stop --pgdata x").refuses(12, "no pg_autoctl runs");
     bed.run("reload --pgdata x").refuses(9, "has no configuration file");
 }
 
@@ -155,8 +155,8 @@ fn a_server_that_is_no_monitor_of_ours() {
     show(&format!("{uri}?sslmode=allow")).refuses(13, "does not have the extension");
 
     let _server = server.play_monitor("2.2");
-    show(&uri).refuses(13, "has extension pgautofailover 2.2, this program needs 3.0");
+    show(&uri).refuses(6, "has extension pgautofailover 2.2, this program needs 3.0");
     let create = format!("create postgres --no-ssl --hostname localhost --pgport {} --pgdata x", free_port());
-    bed.run(format!("{create} --monitor {uri}")).refuses(13, "2.2");
+    bed.run(format!("{create} --monitor {uri}")).refuses(6, "2.2");
     nothing_is_made(&bed, "x");
 }

@@ -63,7 +63,7 @@ fn a_failover_is_refused_with_a_hint_or_done_with_a_warning() {
     let warning = "bob allowed to lose commits that only node 1 \"n1\" (h:5432) may have";
     assert!(done.stderr.contains(warning) && done.stderr.contains("WARN"), "{}", done.stderr);
     server.change("UPDATE pgautofailover.node SET goalstate = 'report_lsn' WHERE nodeid = 1");
-    perform("--group 0 --allow-data-loss --wait 0").refuses(6, "group 0 waits until node 3 is back; node 1");
+    perform("--group 0 --allow-data-loss --wait 0").refuses(12, "group 0 waits until node 3 is back; node 1");
 }
 
 const TIMELINES: &str = "\

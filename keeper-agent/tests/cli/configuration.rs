@@ -34,8 +34,8 @@ fn settings_are_shown_set_and_checked() {
     assert_eq!(json["pg_autoctl"]["name"], "n1");
 
     config("get postgresql.colour").refuses(1, "there is no setting");
-    config("set postgresql.hba_level everything").refuses(1, "none, minimal, lan");
-    config("set pg_autoctl.group 3").refuses(1, "was fixed when the node was made");
+    config("set postgresql.hba_level everything").refuses(2, "none, minimal, lan");
+    config("set pg_autoctl.group 3").refuses(2, "was fixed when the node was made");
     config("check").refuses(2, "there is no cluster");
 }
 

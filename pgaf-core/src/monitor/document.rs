@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::fact::Fact;
 use super::rules::RULES;
 
 /// The page, in Markdown.
@@ -27,4 +28,28 @@ pub fn markdown() -> String {
         );
     }
     page
+}
+
+/// The same as a graph of goals for graphviz: an edge for each goal that a rule gives the node it is about, from each
+/// goal that the rule asks for. Rules that ask for none begin anywhere.
+pub fn graphviz() -> String {
+    let mut graph = String::from("digraph pg_auto_failover {\n    rankdir = LR;\n    node [shape = box];\n");
+    for rule in RULES {
+        for (who, goal) in rule.then {
+            let from = rule.when.iter().find_map(|fact| match fact {
+                Fact::Goal(whom, goals) if whom == who => Some(*goals),
+                _ => None,
+            });
+            let edges: Vec<String> = match from {
+                Some(goals) => goals.iter().map(|from| format!("\"{from}\" -> \"{goal}\"")).collect(),
+                None => vec![format!("\"any\" -> \"{goal}\"")],
+            };
+            for edge in edges {
+                // Writing to a String cannot fail.
+                let _ = writeln!(graph, "    {edge} [label = \"{}\"];", rule.name);
+            }
+        }
+    }
+    graph.push_str("}\n");
+    graph
 }

@@ -168,14 +168,24 @@ impl Group {
     }
 
     /// The standby that a command makes the primary when it names none: highest candidate priority, then a member of
-    /// the quorum, then most WAL, then lowest id. It may be behind, or may only have been when it last reported.
+    /// the quorum, then one that is near, then lowest id, so that people know who it will be. It may be behind, or may
+    /// only have been when it last reported.
     pub fn hand_over_target(&self) -> Option<&Node> {
-        self.preferred(|node| self.why_not_switchover(node).is_none())
+        self.first_in_line(|node| self.why_not_switchover(node).is_none())
     }
 
     /// The same, of those for whom the primary may stop at once.
     pub fn switchover_target(&self) -> Option<&Node> {
-        self.preferred(|node| self.why_not_switchover(node).is_none() && self.is_near(node))
+        self.first_in_line(|node| self.why_not_switchover(node).is_none() && self.is_near(node))
+    }
+
+    /// Nothing is lost whoever takes over from a primary that is stopped cleanly, and those who are near differ by what
+    /// is on its way to them: how far each is decides nothing among them.
+    fn first_in_line(&self, is_fit: impl Fn(&Node) -> bool) -> Option<&Node> {
+        let rank = |node: &&Node| {
+            (node.candidate_priority, node.replication_quorum, self.is_near(node), Reverse(node.id))
+        };
+        self.nodes.iter().filter(|node| is_fit(node)).max_by_key(rank)
     }
 
     /// The secondary that takes over from a primary that was removed, once it has proved to have the end of its log.
@@ -223,6 +233,20 @@ impl Group {
             return because("does not stream from the primary");
         }
         None
+    }
+
+    /// A standby that cannot take over now, and probably can in a moment: its keeper reports, and its Postgres is being
+    /// started, or does not stream yet. `wanted` is whom a command names.
+    pub fn has_returning_standby(&self, wanted: Option<NodeId>) -> bool {
+        let is_returning = |node: &Node| {
+            matches!(node.goal, Secondary | CatchingUp)
+                && node.has_data
+                && node.has_reported
+                && !self.is_silent(node)
+                && self.may_be_promoted(node)
+        };
+        let mut meant = self.nodes.iter().filter(|node| wanted.is_none_or(|id| node.id == id));
+        self.writer().is_some() && meant.any(is_returning)
     }
 
     /// The only standby there is, when it may take over from a primary that is gone without being asked where it is:

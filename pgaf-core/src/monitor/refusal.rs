@@ -93,6 +93,8 @@ pub enum RefusalKind {
     UndefinedObject,
     /// It would be right at another time.
     WrongState,
+    /// It would be right in a moment: something else is under way, and ends by itself.
+    Busy,
     /// A value that cannot be.
     InvalidValue,
     /// A defect.
@@ -109,10 +111,10 @@ impl Refusal {
             | Self::Waiting(_)
             | Self::PrimaryIsThere(_)
             | Self::SecondariesDisabled(_)
-            | Self::RoleChangeUnderWay { .. }
             | Self::NoCandidate { .. }
             | Self::NotPromotable { .. }
             | Self::WrongState { .. } => RefusalKind::WrongState,
+            Self::RoleChangeUnderWay { .. } => RefusalKind::Busy,
             Self::InvalidSetting(_) => RefusalKind::InvalidValue,
             Self::RulesDoNotRest(_) => RefusalKind::Internal,
         }

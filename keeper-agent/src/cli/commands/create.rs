@@ -2,7 +2,7 @@
 
 use clap::{ArgAction, Args, Subcommand, ValueEnum};
 
-use crate::cli::options::{MonitorOrPgdata, NewServer};
+use crate::cli::options::{MonitorOrPgdata, NewServer, boolean};
 use crate::config::{CitusConfig, NodeKind};
 
 /// `create …`
@@ -26,46 +26,43 @@ pub(in crate::cli) struct NewNode {
     #[command(flatten)]
     pub(in crate::cli) server: NewServer,
     /// Socket directory or host that local connections use
-    #[arg(long, env = "PGHOST", value_name = "HOST")]
+    #[arg(short = 'H', long, env = "PGHOST", value_name = "HOST")]
     pub(in crate::cli) pghost: Option<String>,
-    /// Addresses to listen on; all, or those of the cluster that is in PGDATA already
-    #[arg(long, value_name = "ADDRESSES")]
-    pub(in crate::cli) listen: Option<String>,
     /// Superuser of the local Postgres
-    #[arg(long, env = "PGUSER", value_name = "ROLE")]
+    #[arg(short = 'U', long, env = "PGUSER", value_name = "ROLE")]
     pub(in crate::cli) username: Option<String>,
     /// Database that the formation serves
-    #[arg(long, env = "PGDATABASE", value_name = "NAME")]
+    #[arg(short = 'd', long, env = "PGDATABASE", value_name = "NAME")]
     pub(in crate::cli) dbname: Option<String>,
     /// Name of the node
-    #[arg(long, env = "PG_AUTOCTL_NODE_NAME", value_name = "NAME")]
+    #[arg(short = 'a', long, env = "PG_AUTOCTL_NODE_NAME", value_name = "NAME")]
     pub(in crate::cli) name: Option<String>,
     /// Formation
-    #[arg(long, value_name = "NAME", default_value = "default")]
+    #[arg(short = 'f', long, value_name = "NAME", default_value = "default")]
     pub(in crate::cli) formation: String,
     /// Connection string of the monitor
-    #[arg(long, env = "PG_AUTOCTL_MONITOR", hide_env_values = true, value_name = "URI")]
+    #[arg(short = 'm', long, env = "PG_AUTOCTL_MONITOR", hide_env_values = true, value_name = "URI")]
     pub(in crate::cli) monitor: Option<String>,
     /// Have no monitor
-    #[arg(long)]
+    #[arg(short = 'M', long)]
     pub(in crate::cli) disable_monitor: bool,
     /// Id of the node, when it has no monitor
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(short = 'I', long, value_name = "NUMBER")]
     pub(in crate::cli) node_id: Option<i64>,
     /// Group of the formation
-    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(i32).range(0..))]
+    #[arg(short = 'g', long, value_name = "NUMBER", value_parser = clap::value_parser!(i32).range(0..))]
     pub(in crate::cli) group: Option<i32>,
-    /// Allow connections from the local network in pg_hba.conf
-    #[arg(long, env = "PG_AUTOCTL_HBA_LAN")]
+    /// Allow connections from the local network in pg_hba.conf ; the variable may be named PG_AUTOCTL_PG_HBA_LAN, too
+    #[arg(short = 'L', long, env = "PG_AUTOCTL_HBA_LAN", value_parser = boolean)]
     pub(in crate::cli) pg_hba_lan: bool,
     /// 0 to 100; the standby with the highest is promoted, one with 0 never
-    #[arg(long, env = "PG_AUTOCTL_CANDIDATE_PRIORITY", value_name = "NUMBER", default_value_t = 50, value_parser = clap::value_parser!(i32).range(0..=100))]
+    #[arg(short = 'P', long, env = "PG_AUTOCTL_CANDIDATE_PRIORITY", value_name = "NUMBER", default_value_t = 50, value_parser = clap::value_parser!(i32).range(0..=100))]
     pub(in crate::cli) candidate_priority: i32,
     /// Whether commits on the primary may wait for this node
-    #[arg(long, env = "PG_AUTOCTL_REPLICATION_QUORUM", value_name = "BOOL", default_value = "true", value_parser = clap::builder::BoolishValueParser::new(), action = ArgAction::Set)]
+    #[arg(short = 'r', long, env = "PG_AUTOCTL_REPLICATION_QUORUM", value_name = "BOOL", default_value = "true", value_parser = boolean, action = ArgAction::Set)]
     pub(in crate::cli) replication_quorum: bool,
     /// Bytes per second at which data is copied, as 100M or 512k
-    #[arg(long, value_name = "RATE", default_value = "100M")]
+    #[arg(short = 'R', long, value_name = "RATE", default_value = "100M")]
     pub(in crate::cli) maximum_backup_rate: String,
     #[arg(skip)]
     pub(in crate::cli) part: Part,
@@ -92,13 +89,13 @@ pub(in crate::cli) struct NewCitusNode {
     #[command(flatten)]
     pub(in crate::cli) node: NewNode,
     /// Serve a read-only Citus cluster
-    #[arg(long, requires = "citus_cluster")]
+    #[arg(short = 'z', long, requires = "citus_cluster")]
     pub(in crate::cli) citus_secondary: bool,
     /// Name of that cluster
-    #[arg(long, value_name = "NAME", requires = "citus_secondary")]
+    #[arg(short = 'Z', long, value_name = "NAME", requires = "citus_secondary")]
     pub(in crate::cli) citus_cluster: Option<String>,
     /// Port of a proxy that Citus connects to instead
-    #[arg(long, value_name = "PORT")]
+    #[arg(short = 'y', long, value_name = "PORT")]
     pub(in crate::cli) proxyport: Option<u16>,
 }
 
@@ -117,21 +114,21 @@ pub(in crate::cli) struct NewFormation {
     #[command(flatten)]
     pub(in crate::cli) monitor: MonitorOrPgdata,
     /// Name of the formation
-    #[arg(long, value_name = "NAME")]
+    #[arg(short = 'f', long, value_name = "NAME")]
     pub(in crate::cli) formation: String,
     /// What it is made of
-    #[arg(long, value_enum, default_value_t = Kind::Pgsql)]
+    #[arg(short = 'k', long, value_enum, default_value_t = Kind::Pgsql)]
     pub(in crate::cli) kind: Kind,
     /// Database that it serves
-    #[arg(long, env = "PGDATABASE", value_name = "NAME", default_value = "postgres")]
+    #[arg(short = 'd', long, env = "PGDATABASE", value_name = "NAME", default_value = "postgres")]
     pub(in crate::cli) dbname: String,
     /// Its groups may have standbys
-    #[arg(long, conflicts_with = "disable_secondary")]
+    #[arg(short = 's', long, conflicts_with = "disable_secondary")]
     pub(in crate::cli) enable_secondary: bool,
     /// Its groups have one node each
-    #[arg(long)]
+    #[arg(short = 'S', long)]
     pub(in crate::cli) disable_secondary: bool,
     /// Standbys that a commit never goes without
-    #[arg(long, value_name = "NUMBER", default_value_t = 0, value_parser = clap::value_parser!(i32).range(0..))]
+    #[arg(short = 'n', long, value_name = "NUMBER", default_value_t = 0, value_parser = clap::value_parser!(i32).range(0..))]
     pub(in crate::cli) number_sync_standbys: i32,
 }

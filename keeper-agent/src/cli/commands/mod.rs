@@ -6,10 +6,14 @@ mod node;
 mod properties;
 mod show;
 
+use std::path::PathBuf;
+
 use clap::{ArgAction, Parser, Subcommand};
 
 pub(super) use create::{Create, Kind, NewCitusNode, NewFormation, NewNode};
-pub(super) use debugging::{Debugging, Fsm, Nodes, Pgsetup, Restart, Service};
+pub(super) use debugging::{
+    Compose, Debugging, Demo, DemoOptions, Fsm, Nodes, Pgsetup, Restart, Service, Session, ShowNetwork, Tmux,
+};
 pub(super) use node::{Config, Disable, Drop, DropNode, Enable, Run, Status, Stop};
 pub(super) use properties::{
     Accept, AcceptTimeline, FormationChoice, Get, GetFormation, GetNode, NodeChoice, Perform,
@@ -23,9 +27,12 @@ use super::options::{Json, Pgdata};
 #[derive(Parser, Debug)]
 #[command(
     name = "pg_autoctl",
+    version = "",
+    propagate_version = true,
     disable_version_flag = true,
     subcommand_required = false,
     arg_required_else_help = true,
+    infer_long_args = true,
     max_term_width = 100
 )]
 pub(in crate::cli) struct Cli {
@@ -35,9 +42,12 @@ pub(in crate::cli) struct Cli {
     /// Errors only
     #[arg(short, long, global = true, action = ArgAction::Count, overrides_with = "verbose")]
     pub(in crate::cli) quiet: u8,
+    /// Print JSON, where a command prints anything
+    #[arg(short = 'J', long, global = true)]
+    pub(in crate::cli) json: bool,
     /// Print the version
-    #[arg(short = 'V', long)]
-    pub(in crate::cli) version: bool,
+    #[arg(short = 'V', long, global = true, action = ArgAction::Version)]
+    pub(in crate::cli) version: Option<bool>,
     #[command(subcommand)]
     pub(in crate::cli) command: Option<Command>,
 }
@@ -93,6 +103,12 @@ pub(in crate::cli) enum Command {
     Completions {
         /// For which shell
         shell: clap_complete::Shell,
+    },
+    /// Write the manual pages of all commands
+    #[command(hide = true)]
+    Man {
+        /// Directory
+        directory: PathBuf,
     },
     /// For debugging, when PG_AUTOCTL_DEBUG is set
     #[command(subcommand, hide = true)]

@@ -12,7 +12,7 @@ pub(in crate::cli) enum Drop {
         #[command(flatten)]
         pgdata: Pgdata,
         /// Delete its data, too
-        #[arg(long)]
+        #[arg(short = 'd', long)]
         destroy: bool,
     },
     /// Remove a node from its formation
@@ -22,7 +22,7 @@ pub(in crate::cli) enum Drop {
         #[command(flatten)]
         monitor: MonitorOrPgdata,
         /// Name of the formation
-        #[arg(long, value_name = "NAME")]
+        #[arg(short = 'f', long, value_name = "NAME")]
         formation: String,
     },
 }
@@ -35,19 +35,19 @@ pub(in crate::cli) struct DropNode {
     #[command(flatten)]
     pub(in crate::cli) formation: Formation,
     /// Name of the node; without it, and without --hostname, the node in --pgdata
-    #[arg(long, value_name = "NAME", conflicts_with = "hostname")]
+    #[arg(short = 'a', long, value_name = "NAME", conflicts_with = "hostname")]
     pub(in crate::cli) name: Option<String>,
     /// Host of the node
-    #[arg(long, value_name = "HOST")]
+    #[arg(short = 'n', long, value_name = "HOST")]
     pub(in crate::cli) hostname: Option<String>,
     /// Port of the node
-    #[arg(long, value_name = "PORT", default_value_t = 5432)]
+    #[arg(short = 'p', long, value_name = "PORT", default_value_t = 5432)]
     pub(in crate::cli) pgport: u16,
     /// Delete its data, too
-    #[arg(long, conflicts_with_all = ["name", "hostname"])]
+    #[arg(short = 'd', long, conflicts_with_all = ["name", "hostname"])]
     pub(in crate::cli) destroy: bool,
     /// Do not wait for the node to agree
-    #[arg(long)]
+    #[arg(short = 'F', long)]
     pub(in crate::cli) force: bool,
     #[command(flatten)]
     pub(in crate::cli) wait: Wait,
@@ -59,13 +59,13 @@ pub(in crate::cli) struct Run {
     #[command(flatten)]
     pub(in crate::cli) pgdata: Pgdata,
     /// Change the port
-    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(short = 'p', long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub(in crate::cli) pgport: Option<u16>,
     /// Change the address
-    #[arg(long, value_name = "HOST")]
+    #[arg(short = 'H', long, value_name = "HOST")]
     pub(in crate::cli) hostname: Option<String>,
     /// Change the name
-    #[arg(long, value_name = "NAME")]
+    #[arg(short = 'n', short_alias = 'a', long, value_name = "NAME")]
     pub(in crate::cli) name: Option<String>,
 }
 
@@ -75,11 +75,14 @@ pub(in crate::cli) struct Stop {
     #[command(flatten)]
     pub(in crate::cli) pgdata: Pgdata,
     /// Do not wait for clients, as a stop never does here
-    #[arg(long, conflicts_with = "immediate")]
+    #[arg(short = 'f', long, conflicts_with_all = ["immediate", "sigkill"])]
     pub(in crate::cli) fast: bool,
     /// Stop as if it crashed
-    #[arg(long)]
+    #[arg(short = 'i', long, conflicts_with = "sigkill")]
     pub(in crate::cli) immediate: bool,
+    /// Kill pg_autoctl and Postgres with SIGKILL: for tests of what happens then
+    #[arg(long)]
+    pub(in crate::cli) sigkill: bool,
 }
 
 /// `status`
@@ -140,8 +143,10 @@ pub(in crate::cli) enum Enable {
     Maintenance {
         #[command(flatten)]
         pgdata: Pgdata,
+        #[command(flatten)]
+        formation: Formation,
         /// Do so although it is the primary: a standby is promoted first
-        #[arg(long)]
+        #[arg(short = 'A', long)]
         allow_failover: bool,
     },
     /// Encrypt connections
@@ -155,6 +160,9 @@ pub(in crate::cli) enum Enable {
     Monitor {
         #[command(flatten)]
         pgdata: Pgdata,
+        /// Accepted as 2.2 accepts it: a node never fails over because it comes to a monitor
+        #[arg(short = 'A', long)]
+        allow_failover: bool,
         /// Connection string of the monitor
         uri: String,
     },
@@ -171,7 +179,15 @@ pub(in crate::cli) enum Disable {
         formation: Formation,
     },
     /// Take the node in PGDATA in again
-    Maintenance(Pgdata),
+    Maintenance {
+        #[command(flatten)]
+        pgdata: Pgdata,
+        #[command(flatten)]
+        formation: Formation,
+        /// Accepted as 2.2 accepts it: to leave maintenance never needs a failover
+        #[arg(short = 'A', long, hide = true)]
+        allow_failover: bool,
+    },
     /// Do not encrypt connections
     Ssl(Pgdata),
     /// Have the node in PGDATA controlled by nobody; Postgres goes on as it is
@@ -179,7 +195,7 @@ pub(in crate::cli) enum Disable {
         #[command(flatten)]
         pgdata: Pgdata,
         /// Also when the monitor cannot be reached, or when the node is a primary that its standbys could succeed
-        #[arg(long)]
+        #[arg(short = 'F', long)]
         force: bool,
     },
 }

@@ -2,7 +2,7 @@
 
 use clap::{ArgAction, Args, Subcommand};
 
-use crate::cli::options::{Formation, FormationGroup, Json, MonitorOrPgdata, Pgdata, Wait};
+use crate::cli::options::{Formation, FormationGroup, Json, MonitorOrPgdata, Pgdata, Wait, boolean};
 
 /// Which node of which formation; the one in PGDATA unless named.
 #[derive(Args, Clone, Debug)]
@@ -12,7 +12,7 @@ pub(in crate::cli) struct NodeChoice {
     #[command(flatten)]
     pub(in crate::cli) formation: Formation,
     /// Name of the node
-    #[arg(long, value_name = "NAME")]
+    #[arg(short = 'a', long, value_name = "NAME")]
     pub(in crate::cli) name: Option<String>,
     #[command(flatten)]
     pub(in crate::cli) json: Json,
@@ -77,13 +77,13 @@ pub(in crate::cli) enum SetNode {
         #[command(flatten)]
         pgdata: Pgdata,
         /// Name
-        #[arg(long, value_name = "NAME")]
+        #[arg(short = 'n', short_alias = 'a', long, value_name = "NAME")]
         name: Option<String>,
         /// Host
-        #[arg(long, value_name = "HOST")]
+        #[arg(short = 'H', long, value_name = "HOST")]
         hostname: Option<String>,
         /// Port
-        #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+        #[arg(short = 'p', long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
         pgport: Option<u16>,
         #[command(flatten)]
         json: Json,
@@ -93,7 +93,7 @@ pub(in crate::cli) enum SetNode {
         #[command(flatten)]
         node: NodeChoice,
         /// true or false
-        #[arg(value_parser = clap::builder::BoolishValueParser::new(), action = ArgAction::Set)]
+        #[arg(value_parser = boolean, action = ArgAction::Set)]
         value: bool,
     },
     /// How much it is preferred for promotion
@@ -133,10 +133,12 @@ pub(in crate::cli) enum Perform {
         #[command(flatten)]
         formation: Formation,
         /// Name of the node; the one in PGDATA unless given
-        #[arg(long, value_name = "NAME")]
+        #[arg(short = 'a', long, value_name = "NAME")]
         name: Option<String>,
         #[command(flatten)]
         wait: Wait,
+        #[command(flatten)]
+        json: Json,
     },
 }
 
@@ -152,6 +154,8 @@ pub(in crate::cli) struct PerformFailover {
     pub(in crate::cli) allow_data_loss: bool,
     #[command(flatten)]
     pub(in crate::cli) wait: Wait,
+    #[command(flatten)]
+    pub(in crate::cli) json: Json,
 }
 
 /// `accept …`

@@ -52,10 +52,14 @@ pub(in crate::cli) struct ShowUri {
     #[command(flatten)]
     pub(in crate::cli) pgdata: Pgdata,
     /// Connection string of the monitor to ask; without a value, show the monitor's only
-    #[arg(long, value_name = "URI", num_args = 0..=1, default_missing_value = "")]
+    #[arg(short = 'm', long, value_name = "URI", num_args = 0..=1, default_missing_value = "")]
     pub(in crate::cli) monitor: Option<String>,
-    #[command(flatten)]
-    pub(in crate::cli) formation: Formation,
+    /// Formation whose connection string to show alone; monitor for that of the monitor
+    #[arg(short = 'f', long, value_name = "NAME")]
+    pub(in crate::cli) formation: Option<String>,
+    /// Read-only Citus cluster to connect to
+    #[arg(short = 'Z', long, value_name = "NAME")]
+    pub(in crate::cli) citus_cluster: Option<String>,
     #[command(flatten)]
     pub(in crate::cli) json: Json,
 }
@@ -68,10 +72,10 @@ pub(in crate::cli) struct ShowState {
     #[command(flatten)]
     pub(in crate::cli) group: FormationGroup,
     /// Only the node in PGDATA, without asking the monitor
-    #[arg(long)]
+    #[arg(short = 'L', long)]
     pub(in crate::cli) local: bool,
     /// The dashboard; when standard output is no terminal, print again whenever it changes
-    #[arg(long, conflicts_with_all = ["local", "json"])]
+    #[arg(short = 'W', long, conflicts_with_all = ["local", "json"])]
     pub(in crate::cli) watch: bool,
     #[command(flatten)]
     pub(in crate::cli) json: Json,
@@ -85,10 +89,10 @@ pub(in crate::cli) struct ShowEvents {
     #[command(flatten)]
     pub(in crate::cli) group: FormationGroup,
     /// How many
-    #[arg(long, value_name = "NUMBER", default_value_t = 10, value_parser = clap::value_parser!(i32).range(1..))]
+    #[arg(short = 'n', long, value_name = "NUMBER", default_value_t = 10, value_parser = clap::value_parser!(i32).range(1..))]
     pub(in crate::cli) count: i32,
     /// The dashboard; when standard output is no terminal, print those that come, too
-    #[arg(long, conflicts_with = "json")]
+    #[arg(short = 'W', long, conflicts_with = "json")]
     pub(in crate::cli) watch: bool,
     #[command(flatten)]
     pub(in crate::cli) json: Json,
@@ -100,23 +104,25 @@ pub(in crate::cli) struct ShowFile {
     #[command(flatten)]
     pub(in crate::cli) pgdata: Pgdata,
     /// All of them, which is the default
-    #[arg(long, conflicts_with_all = ["config", "state", "init", "pid"])]
+    #[arg(short = 'a', long, conflicts_with_all = ["config", "state", "init", "pid"])]
     pub(in crate::cli) all: bool,
     /// The configuration
-    #[arg(long, conflicts_with_all = ["state", "init", "pid"])]
+    #[arg(short = 'c', long, conflicts_with_all = ["state", "init", "pid"])]
     pub(in crate::cli) config: bool,
     /// The state
-    #[arg(long, conflicts_with_all = ["init", "pid"])]
+    #[arg(short = 's', long, conflicts_with_all = ["init", "pid"])]
     pub(in crate::cli) state: bool,
     /// The progress of an unfinished create
-    #[arg(long, conflicts_with = "pid")]
+    #[arg(short = 'i', long, conflicts_with = "pid")]
     pub(in crate::cli) init: bool,
     /// The process
-    #[arg(long)]
+    #[arg(short = 'p', long)]
     pub(in crate::cli) pid: bool,
     /// Print what is in the file
-    #[arg(long, conflicts_with = "all")]
+    #[arg(short = 'C', long, conflicts_with = "all")]
     pub(in crate::cli) contents: bool,
+    #[command(flatten)]
+    pub(in crate::cli) json: Json,
 }
 
 /// `watch`

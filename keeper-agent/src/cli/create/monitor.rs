@@ -19,6 +19,9 @@ use crate::monitor_server::{self, NODE_ROLE};
 use crate::postgres::{Instance, LocalSession};
 use crate::upgrade;
 
+/// The owner of the monitor's database.
+const OWNER: &str = "autoctl";
+
 /// Runs it.
 pub(super) async fn run(options: &NewServer) -> CliResult<Exit> {
     checks::not_root("create a monitor")?;
@@ -103,7 +106,8 @@ async fn make(
 /// Makes what is in the server: the database, the extension, the role.
 async fn complete(instance: &Instance, config: &MonitorConfig) -> CliResult {
     let dbname = &config.postgres.dbname;
-    instance.ensure_database(dbname, &config.postgres.username).await.map_err(failed)?;
+    instance.ensure_role(OWNER, Default::default(), None).await.map_err(failed)?;
+    instance.ensure_database(dbname, OWNER).await.map_err(failed)?;
     let session = instance.session(dbname).await.map_err(failed)?;
     make_extension(&session).await?;
     upgrade::bring_up_to_date(&session).await?;

@@ -9,6 +9,7 @@ use super::super::checks;
 use super::super::commands::NewNode;
 use super::super::error::{CliError, CliResult};
 use super::super::listen_addresses::checked_listen_addresses;
+use super::super::options::boolean;
 use super::super::run::{claim, run_node};
 use super::super::ssl::make_certificate;
 use super::adopt::Adoption;
@@ -197,7 +198,7 @@ async fn adopt(
 
 /// Where Postgres shall listen, now that the address of this machine is known.
 fn settle_addresses(config: &mut NodeConfig, options: &NewNode, adoption: Option<&Adoption>) -> CliResult {
-    let given = options.listen.as_deref();
+    let given = options.server.listen.as_deref();
     config.postgres.listen_addresses = match (adoption, given) {
         (Some(adoption), given) => adoption.listen_addresses(given, &config.hostname)?,
         (None, Some(given)) => checked_listen_addresses(given, &config.hostname)?,
@@ -234,9 +235,6 @@ fn configuration(
     config.ssl = plan.ssl.clone();
     let postgres = &mut config.postgres;
     postgres.proxy_port = options.part.proxy_port;
-    if let Some(listen) = &options.listen {
-        postgres.listen_addresses.clone_from(listen);
-    }
     if let Some(host) = options.pghost.as_ref().filter(|host| !host.is_empty()) {
         postgres.host = Some(host.clone());
     }
@@ -246,7 +244,7 @@ fn configuration(
     if let Some(dbname) = options.dbname.as_ref().filter(|name| !name.is_empty()) {
         postgres.dbname.clone_from(dbname);
     }
-    let wants_lan = options.pg_hba_lan || environment_says("PG_AUTOCTL_PG_HBA_LAN");
+    let wants_lan = options.pg_hba_lan || environment_says("PG_AUTOCTL_PG_HBA_LAN")?;
     if wants_lan && postgres.hba_level == HbaLevel::Minimal {
         postgres.hba_level = HbaLevel::Lan;
     }
@@ -258,8 +256,12 @@ fn configuration(
     }
 }
 
-fn environment_says(name: &str) -> bool {
-    std::env::var(name).is_ok_and(|value| matches!(value.as_str(), "1" | "true" | "on" | "yes"))
+/// What a second name of an environment variable says; clap knows one for each option.
+fn environment_says(name: &str) -> CliResult<bool> {
+    let Ok(value) = std::env::var(name) else {
+        return Ok(false);
+    };
+    boolean(&value).map_err(|why| CliError::bad_arguments(format!("{name} is \"{value}\": {why}")))
 }
 
 const fn patience(options: &NewNode) -> Duration {

@@ -52,6 +52,7 @@ pub(super) struct Plan {
     pub(super) ssl: SslConfig,
     pub(super) pg_ctl: PathBuf,
     pub(super) port: u16,
+    pub(super) listen_addresses: Option<String>,
     pub(super) auth_method: AuthMethod,
     pub(super) hba_level: HbaLevel,
 }
@@ -79,7 +80,18 @@ impl Plan {
             HbaLevel::Minimal
         };
         let initdb_options = initdb_options(&options.initdb_options)?;
-        Ok(Self { initdb_options, before, hostname, ssl, pg_ctl, port, auth_method, hba_level })
+        let listen_addresses = options.listen.clone();
+        Ok(Self {
+            initdb_options,
+            before,
+            hostname,
+            ssl,
+            pg_ctl,
+            port,
+            listen_addresses,
+            auth_method,
+            hba_level,
+        })
     }
 
     /// The address of this machine, as nodes and the monitor reach it.
@@ -95,6 +107,9 @@ impl Plan {
         pgdata.clone_into(&mut postgres.pgdata);
         self.pg_ctl.clone_into(&mut postgres.pg_ctl);
         postgres.port = self.port;
+        if let Some(listen) = &self.listen_addresses {
+            postgres.listen_addresses.clone_from(listen);
+        }
         postgres.auth_method = self.auth_method;
         postgres.hba_level = self.hba_level;
         // The user who makes a cluster is its superuser, as with initdb.

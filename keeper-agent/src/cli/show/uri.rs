@@ -1,13 +1,16 @@
 //! `show uri`: how to connect to the monitor and to the formations.
 
+use pgaf_core::DEFAULT_CLUSTER;
+
 use super::super::commands::ShowUri;
-use super::super::error::CliResult;
+use super::super::error::{CliError, CliResult};
 use super::super::options::MonitorOrPgdata;
 use super::super::print;
 use super::super::table::{Align, Column, render};
 use super::super::target::Target;
 use crate::client::{ConnectionString, SslOptions};
 use crate::config::{Config, MonitorConfig};
+use crate::exit::Exit;
 use crate::monitor::FormationUri;
 
 const COLUMNS: [Column; 3] = [
@@ -16,21 +19,27 @@ const COLUMNS: [Column; 3] = [
     Column::new("Connection String", Align::Free, 30),
 ];
 
+/// In the place of a formation: the monitor itself.
+const MONITOR: &str = "monitor";
+
 /// Runs it.
 pub(super) async fn run(options: &ShowUri) -> CliResult {
-    let monitor_only = options.monitor.as_deref() == Some("") && options.formation.formation.is_none();
+    let formation = options.formation.as_deref();
+    let is_monitor_asked = options.monitor.as_deref() == Some("") && formation.is_none();
+    let monitor_only = is_monitor_asked || formation == Some(MONITOR);
     let target =
         Target::of(&MonitorOrPgdata { pgdata: options.pgdata.clone(), monitor: given_monitor(options) })?;
     let monitor_uri = monitor_uri(&target);
     if monitor_only {
-        return show_one("monitor", "monitor", &monitor_uri, options.json.json);
+        return show_one(&[(MONITOR, &monitor_uri)], options.json.json);
     }
     let ssl = ssl_options(&target);
     let monitor = target.connect().await?;
-    let formation = options.formation.formation.as_deref();
-    let uris = monitor.formation_uris(formation, &ssl).await?;
+    let cluster = options.citus_cluster.as_deref().unwrap_or(DEFAULT_CLUSTER);
+    let uris = monitor.formation_uris(formation, cluster, &ssl).await?;
     if let (Some(_), [only]) = (formation, uris.as_slice()) {
-        return show_one("formation", &only.formation, &only.uri, options.json.json);
+        let uri = only.uri.as_deref().ok_or_else(|| no_nodes(&only.formation, cluster))?;
+        return show_one(&[(MONITOR, &monitor_uri), (&only.formation, uri)], options.json.json);
     }
     let rows = rows(monitor_uri, uris);
     if options.json.json {
@@ -52,16 +61,35 @@ fn given_monitor(options: &ShowUri) -> Option<String> {
 
 fn rows(monitor: String, formations: Vec<FormationUri>) -> Vec<[String; 3]> {
     let first = ["monitor".to_owned(), "monitor".to_owned(), monitor];
-    let others = formations.into_iter().map(|it| ["formation".to_owned(), it.formation, it.uri]);
+    let others =
+        formations.into_iter().map(|it| ["formation".to_owned(), it.formation, it.uri.unwrap_or_default()]);
     std::iter::once(first).chain(others).collect()
 }
 
 fn object(kind: &str, name: &str, uri: &str) -> serde_json::Value {
+    let uri = (!uri.is_empty()).then_some(uri);
     serde_json::json!({ "type": kind, "name": name, "uri": uri })
 }
 
-fn show_one(kind: &str, name: &str, uri: &str, as_json: bool) -> CliResult {
-    if as_json { print::jsonb(&object(kind, name, uri)) } else { print::line(uri) }
+/// The last of these connection strings alone; as JSON, all of them by their names.
+fn show_one(uris: &[(&str, &str)], as_json: bool) -> CliResult {
+    if as_json {
+        let object: serde_json::Map<String, serde_json::Value> =
+            uris.iter().map(|(name, uri)| ((*name).to_owned(), (*uri).into())).collect();
+        return print::json(&serde_json::Value::Object(object));
+    }
+    uris.last().map_or(Ok(()), |(_, uri)| print::line(uri))
+}
+
+fn no_nodes(formation: &str, cluster: &str) -> CliError {
+    let of_cluster =
+        if cluster == DEFAULT_CLUSTER { String::new() } else { format!(" in Citus cluster \"{cluster}\"") };
+    CliError::new(
+        Exit::Monitor,
+        format!(
+            "formation \"{formation}\" has no node{of_cluster} to connect to: \"pg_autoctl create postgres\" makes one"
+        ),
+    )
 }
 
 /// As nodes give it to --monitor; a password stays out of it.
@@ -94,7 +122,7 @@ mod tests {
         let uri = "postgres://192.0.2.2:5432/postgres?target_session_attrs=read-write&sslmode=prefer";
         let rows = rows(
             "postgres://autoctl_node@192.0.2.1:5432/pg_auto_failover".to_owned(),
-            vec![FormationUri { formation: "default".to_owned(), uri: uri.to_owned() }],
+            vec![FormationUri { formation: "default".to_owned(), uri: Some(uri.to_owned()) }],
         );
         let expected = format!(
             "        Type |    Name | Connection String\n\

@@ -21,5 +21,6 @@ pub(super) mod reload;
 pub use conninfo::REPLICATION_ROLE;
 pub(crate) use hba::resolve;
 pub use hba::{HbaAddress, HbaEntry, MONITOR_ROLE};
+pub(crate) use network::network_of;
 pub use roles::RoleAttributes;
 pub use settings::{SETTINGS_FILE, STANDBY_FILE};

@@ -88,17 +88,36 @@ impl LocalServer {
     pub async fn control_data(&self) -> Result<ControlData, PostgresError> {
         ControlData::read(&self.config()).await
     }
+
+    /// The versions of the control file's layout and of the catalogs; 0 where it does not say.
+    ///
+    /// # Errors
+    /// There is no control file.
+    pub async fn control_versions(&self) -> Result<[u32; 2], PostgresError> {
+        let output = print(&self.config()).await?;
+        let number = |name| value_in(&output, name).and_then(|value| value.parse().ok()).unwrap_or_default();
+        Ok(["pg_control version number", "Catalog version number"].map(number))
+    }
+}
+
+/// What `pg_controldata` prints.
+async fn print(config: &InstanceConfig) -> Result<String, PostgresError> {
+    let program = Program::new(&config.bin_dir, "pg_controldata").arg("-D").arg(&config.pgdata);
+    Ok(program.run(Limit::Within(Duration::from_secs(10))).await?.stdout)
+}
+
+/// The value of one line of that.
+fn value_in<'a>(output: &'a str, name: &str) -> Option<&'a str> {
+    output.lines().find_map(|line| {
+        let (key, value) = line.split_once(':')?;
+        (key == name).then(|| value.trim())
+    })
 }
 
 impl ControlData {
     /// Runs `pg_controldata`.
     pub(crate) async fn read(config: &InstanceConfig) -> Result<Self, PostgresError> {
-        let printed = Program::new(&config.bin_dir, "pg_controldata")
-            .arg("-D")
-            .arg(&config.pgdata)
-            .run(Limit::Within(Duration::from_secs(10)))
-            .await?;
-        Self::parse(&printed.stdout).ok_or_else(|| {
+        Self::parse(&print(config).await?).ok_or_else(|| {
             PostgresError::Refused(format!("\"{}\" has a damaged control file", config.pgdata.display()))
         })
     }
@@ -123,12 +142,7 @@ impl ControlData {
         if output.contains("Calculated CRC checksum does not match") {
             return None;
         }
-        let value = |name: &str| {
-            output.lines().find_map(|line| {
-                let (key, value) = line.split_once(':')?;
-                (key == name).then(|| value.trim())
-            })
-        };
+        let value = |name: &str| value_in(output, name);
         let timeline: u32 = value("Latest checkpoint's TimeLineID")?.parse().ok()?;
         let recovered: u32 = value("Min recovery ending loc's timeline")?.parse().ok()?;
         let wal_segment_bytes: u64 = value("Bytes per WAL segment")?.parse().ok()?;

@@ -108,6 +108,30 @@ pub(crate) enum Purpose {
     Acting,
 }
 
+/// What the postmaster of this data directory says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PostmasterStatus {
+    /// Its process; absent when there is none.
+    pub pid: Option<i32>,
+    /// `starting`, `ready`, `standby` (which accepts connections), `stopping`; `unknown` when there is none.
+    pub status: String,
+}
+
+impl PostmasterStatus {
+    /// Reads its pid file.
+    pub fn of(pgdata: &Path) -> Self {
+        let pid = process::postmaster_of(pgdata);
+        let found = pid.and_then(|_| PidFile::read(pgdata));
+        let status = found.map(|file| file.status).filter(|word| !word.is_empty());
+        Self { pid, status: status.unwrap_or_else(|| "unknown".to_owned()) }
+    }
+
+    /// It accepts connections.
+    pub fn is_ready(&self) -> bool {
+        matches!(self.status.as_str(), "ready" | "standby")
+    }
+}
+
 /// Opens a session in the first database of `ANY_DATABASE` that lets us in.
 pub(crate) async fn connect_anywhere(
     config: &InstanceConfig,

@@ -18,6 +18,7 @@ mod election;
 mod extension;
 mod group_of_four;
 mod group_of_three;
+mod habits;
 mod held_up;
 mod keeper_process;
 mod lifecycle;
@@ -77,6 +78,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         data_directory::scenarios(),
         repair::scenarios(),
         keeper_process::scenarios(),
+        habits::scenarios(),
         held_up::scenarios(),
         clock::scenarios(),
         disk::scenarios(),
