@@ -5,9 +5,11 @@
 #[allow(dead_code, reason = "the words that cases are written with")]
 mod bed;
 mod case;
+mod denial;
 #[path = "../e2e/harness/mod.rs"]
 #[allow(dead_code, unused_imports, reason = "what hosts in network namespaces need is not needed here")]
 mod harness;
+mod kernel;
 #[allow(dead_code, reason = "the words that cases are written with")]
 mod node;
 mod port;
@@ -19,6 +21,7 @@ mod refused;
 mod sessions;
 mod settings;
 mod standby_numbers;
+mod stop;
 
 use std::process::ExitCode;
 
@@ -60,6 +63,7 @@ fn cases() -> Vec<Case> {
         sessions::cases(),
         settings::cases(),
         standby_numbers::cases(),
+        stop::cases(),
     ]
     .into_iter()
     .flatten()

@@ -12,6 +12,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::Signal;
 
+use crate::denial::deny;
 use crate::harness::{
     Ended, Target, Tools, give_to_postgres, is_process, run_to_end, signal, wait_child, wait_for,
 };
@@ -34,6 +35,8 @@ pub(crate) struct Node {
     pub(crate) environment: Vec<(String, String)>,
     /// The superuser that `sql` connects as.
     pub(crate) superuser: String,
+    /// System calls that its programs do not have, as on an older kernel.
+    pub(crate) denied: Vec<i64>,
     tools: Tools,
     keeper: Option<Child>,
 }
@@ -53,6 +56,7 @@ impl Node {
             port: port::free()?,
             directory,
             environment: Vec::new(),
+            denied: Vec::new(),
             superuser: "postgres".to_owned(),
             tools: tools.clone(),
             keeper: None,
@@ -90,6 +94,9 @@ impl Node {
             .env("XDG_RUNTIME_DIR", self.directory.join("run"))
             .env("PG_REGRESS_SOCK_DIR", self.directory.join("s"))
             .envs(self.environment.iter().map(|(name, value)| (name, value)));
+        if !self.denied.is_empty() {
+            deny(&mut command, &self.denied);
+        }
         command
     }
 

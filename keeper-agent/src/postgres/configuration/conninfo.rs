@@ -6,8 +6,7 @@ use pgaf_core::message::Peer;
 use crate::client::SslMode;
 use crate::postgres::server::{InstanceConfig, PostgresError, files, version};
 
-/// The role that standbys replicate as.
-pub const REPLICATION_ROLE: &str = "pgautofailover_replicator";
+pub use crate::postgres::server::REPLICATION_ROLE;
 
 /// `primary_conninfo` for a standby of `upstream`. The application name is the slot's: synchronous_standby_names knows a
 /// standby by it. From version 17 on a database is named, where a standby reads which logical slots there are.

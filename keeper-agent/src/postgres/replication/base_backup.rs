@@ -19,8 +19,8 @@ use super::remote::RemoteSession;
 
 /// How long the source may take to answer a question.
 const ASK_DEADLINE: Duration = Duration::from_secs(5);
-/// While data flows, pg_basebackup says so every second; before, the source runs a checkpoint.
-const LIMIT: Limit = Limit::Silence(Duration::from_secs(300));
+/// Before data flow, the source runs a checkpoint, of which nothing is seen here.
+const LIMIT: Limit = Limit::Idle(Duration::from_secs(1800));
 
 /// Copies, into a directory that is marked until the copy can be started. Nothing is removed before the source has
 /// answered.

@@ -25,8 +25,8 @@ const ASK_DEADLINE: Duration = Duration::from_secs(5);
 /// How long the source may take for the checkpoint that makes its new timeline known.
 const CHECKPOINT_DEADLINE: Duration = Duration::from_secs(120);
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
-/// Reading a long log, or recovering from a crash, is silent work.
-const LIMIT: Limit = Limit::Silence(Duration::from_secs(900));
+/// Reading a long log, or recovering from a crash, is silent work, which is seen.
+const LIMIT: Limit = Limit::Idle(Duration::from_secs(900));
 
 /// What pg_rewind says when it is not its fault: another try may work.
 const TRANSIENT: [&str; 8] = [

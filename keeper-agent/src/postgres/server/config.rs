@@ -7,6 +7,9 @@ use pgaf_core::id::NodeId;
 use crate::client::{Secret, SslOptions};
 use crate::config::{AuthMethod, HbaLevel};
 
+/// The role that standbys replicate as.
+pub const REPLICATION_ROLE: &str = "pgautofailover_replicator";
+
 /// Where the server has its Unix socket.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum SocketDir {

@@ -133,8 +133,8 @@ impl LocalServer {
     }
 
     pub(in crate::postgres) fn supervise(&self, postmaster: Arc<Postmaster>) {
-        if let Some(switch) = self.switch.get() {
-            switch.aim(postmaster.as_fd());
+        if let (Some(switch), Some(descriptor)) = (self.switch.get(), postmaster.as_fd()) {
+            switch.aim(descriptor);
         }
         self.postmaster.send_replace(Some(postmaster));
     }
@@ -147,8 +147,9 @@ impl LocalServer {
         let failed =
             |error| PostgresError::Refused(format!("could not set up the dead man's switch: {error}"));
         let switch = DeadMansSwitch::start(&self.config().pgdata).map_err(failed)?;
-        if let Some(postmaster) = self.postmaster.borrow().as_ref() {
-            switch.aim(postmaster.as_fd());
+        if let Some(descriptor) = self.postmaster.borrow().as_ref().and_then(|postmaster| postmaster.as_fd())
+        {
+            switch.aim(descriptor);
         }
         self.switch.get_or_init(|| switch);
         Ok(())

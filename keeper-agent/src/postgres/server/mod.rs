@@ -21,6 +21,7 @@ mod reserve;
 
 mod local_server;
 
+mod shutdown;
 pub(super) mod stop;
 pub(super) mod version;
 
@@ -30,7 +31,7 @@ mod close_connections;
 pub(super) mod testing;
 
 pub use clock::BootTime;
-pub use config::{InstanceConfig, ServerKind, ServerSsl, SocketDir};
+pub use config::{InstanceConfig, REPLICATION_ROLE, ServerKind, ServerSsl, SocketDir};
 pub(crate) use connection::within;
 pub use connection::{LocalSession, PostmasterStatus, local_address};
 pub use error::PostgresError;

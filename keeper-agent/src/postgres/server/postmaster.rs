@@ -8,11 +8,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use pgaf_core::keeper::PostgresExit;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid,
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process, pidfd_open, pidfd_send_signal, waitid,
 };
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -21,6 +23,16 @@ use super::config::{InstanceConfig, SocketDir};
 use super::error::PostgresError;
 use super::process;
 
+/// How its end is noticed.
+enum Watch {
+    /// Through a descriptor of the process, at once.
+    Descriptor(AsyncFd<OwnedFd>),
+    /// By looking, where the system gives no such descriptor: the number means this process as long as it started then.
+    Looking { started: Option<u64> },
+}
+
+/// Between two looks, where the end cannot be waited for.
+const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 /// Above this size the log of the start is begun anew.
 const STARTUP_LOG_BYTES: u64 = 8 << 20;
 
@@ -46,7 +58,7 @@ const FOREIGN_VARIABLES: [&str; 15] = [
 /// A postmaster.
 pub(crate) struct Postmaster {
     pid: Pid,
-    fd: AsyncFd<OwnedFd>,
+    watch: Watch,
     is_child: bool,
     pgdata: PathBuf,
     exit: Mutex<Option<PostgresExit>>,
@@ -113,14 +125,30 @@ impl Postmaster {
             PostgresError::Refused(format!("cannot watch the postmaster {pid}: {error}"))
         };
         let pid = Pid::from_raw(pid).ok_or_else(|| failed(&"not a process id"))?;
-        let fd = pidfd_open(pid, PidfdFlags::NONBLOCK).map_err(|error| failed(&error))?;
-        // SAFETY: an `OwnedFd` refers to the same open file until it is dropped, which the `AsyncFd` does.
-        #[allow(unsafe_code)]
-        let fd = unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) }
-            .map_err(|error| failed(&error))?;
+        // Linux 5.3 to 5.9 know the call and not the flag, which only says that nobody waits in a read.
+        let opened = match pidfd_open(pid, PidfdFlags::NONBLOCK) {
+            Err(Errno::INVAL) => pidfd_open(pid, PidfdFlags::empty()),
+            opened => opened,
+        };
+        let watch = match opened {
+            // SAFETY: an `OwnedFd` refers to the same open file until it is dropped, which the `AsyncFd` does.
+            #[allow(unsafe_code)]
+            Ok(fd) => unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) }
+                .map(Watch::Descriptor)
+                .map_err(|error| failed(&error))?,
+            Err(Errno::SRCH) => return Err(failed(&Errno::SRCH)),
+            Err(error) => {
+                tracing::info!(
+                    "this system gives no descriptors of processes (pidfd_open: {error}): looking at the postmaster \
+                     every {} ms",
+                    LOOK_INTERVAL.as_millis()
+                );
+                Watch::Looking { started: process::started(pid.as_raw_nonzero().get()) }
+            }
+        };
         Ok(Self {
             pid,
-            fd,
+            watch,
             is_child,
             pgdata: pgdata.to_owned(),
             exit: Mutex::new(None),
@@ -134,8 +162,12 @@ impl Postmaster {
     }
 
     /// A descriptor that means this process, and never another one.
-    pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.get_ref().as_fd()
+    /// `None` where the system gives none.
+    pub(super) fn as_fd(&self) -> Option<BorrowedFd<'_>> {
+        match &self.watch {
+            Watch::Descriptor(fd) => Some(fd.get_ref().as_fd()),
+            Watch::Looking { .. } => None,
+        }
     }
 
     /// Waits for its end, however it comes. May be awaited by several at a time, and given up.
@@ -144,7 +176,11 @@ impl Postmaster {
             if let Some(exit) = self.exit_if_over() {
                 return exit;
             }
-            match self.fd.readable().await {
+            let Watch::Descriptor(fd) = &self.watch else {
+                tokio::time::sleep(LOOK_INTERVAL).await;
+                continue;
+            };
+            match fd.readable().await {
                 Ok(mut ready) => {
                     if let Some(exit) = self.exit_if_over() {
                         return exit;
@@ -168,7 +204,8 @@ impl Postmaster {
 
     fn reap(&self) -> Option<PostgresExit> {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
-        match waitid(WaitId::PidFd(self.fd.as_fd()), options) {
+        let whom = self.as_fd().map_or(WaitId::Pid(self.pid), WaitId::PidFd);
+        match waitid(whom, options) {
             Ok(None) => None,
             Ok(Some(status)) if status.exit_status() == Some(0) => Some(PostgresExit::Clean),
             Ok(Some(_)) => Some(PostgresExit::Crashed),
@@ -179,14 +216,25 @@ impl Postmaster {
 
     /// Whose child it is gets its status; what we can see is that a postmaster that was killed leaves its pid file.
     fn look(&self) -> Option<PostgresExit> {
-        let mut fds = [PollFd::new(&self.fd, PollFlags::IN)];
-        // A process file descriptor becomes readable when the process ends.
-        let has_ended = poll(&mut fds, Some(&Timespec::default())).is_ok_and(|ready| ready > 0);
+        let has_ended = match &self.watch {
+            // A process file descriptor becomes readable when the process ends.
+            Watch::Descriptor(fd) => {
+                let mut fds = [PollFd::new(fd, PollFlags::IN)];
+                poll(&mut fds, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
+            }
+            Watch::Looking { .. } => !self.is_there(),
+        };
         if !has_ended {
             return None;
         }
         let is_left = self.pgdata.join("postmaster.pid").exists();
         Some(if is_left { PostgresExit::Crashed } else { PostgresExit::Clean })
+    }
+
+    /// The number means the process that it meant at first, and that is no zombie.
+    fn is_there(&self) -> bool {
+        let Watch::Looking { started } = &self.watch else { return true };
+        started.is_some() && process::started(self.pid()) == *started
     }
 
     /// Its end is our wish: nobody has to react to it.
@@ -201,7 +249,13 @@ impl Postmaster {
 
     /// Sends a signal; to one that is gone, none.
     pub(crate) fn signal(&self, signal: Signal) {
-        if let Err(error) = pidfd_send_signal(self.fd.as_fd(), signal) {
+        let sent = match &self.watch {
+            Watch::Descriptor(fd) => pidfd_send_signal(fd.as_fd(), signal),
+            // A child that has not been waited for keeps its number.
+            Watch::Looking { .. } if self.is_there() => kill_process(self.pid, signal),
+            Watch::Looking { .. } => Err(Errno::SRCH),
+        };
+        if let Err(error) = sent {
             tracing::debug!("postmaster {} gets no signal: {error}", self.pid());
         }
     }

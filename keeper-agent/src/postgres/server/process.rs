@@ -12,7 +12,10 @@ use rustix::process::{Pid, Signal, kill_process};
 struct ProcessStat {
     parent: i32,
     is_dead: bool,
+    is_waiting_for_disk: bool,
     cpu_ticks: u64,
+    /// In clock ticks after the machine booted.
+    started: Option<u64>,
 }
 
 fn stat(pid: i32) -> Option<ProcessStat> {
@@ -25,14 +28,22 @@ fn parse_stat(line: &str) -> Option<ProcessStat> {
     let number = |index: usize| fields.get(index).and_then(|field| field.parse::<u64>().ok());
     Some(ProcessStat {
         is_dead: matches!(*fields.first()?, "Z" | "X" | "x"),
+        is_waiting_for_disk: *fields.first()? == "D",
         parent: fields.get(1)?.parse().ok()?,
         cpu_ticks: number(11)?.saturating_add(number(12)?),
+        started: number(19),
     })
 }
 
 /// CPU time a process has used, in clock ticks; a measure of progress.
 pub(crate) fn cpu_ticks(pid: i32) -> Option<u64> {
     stat(pid).map(|stat| stat.cpu_ticks)
+}
+
+/// When a process was started, in clock ticks after the machine booted; `None` for one that has ended. With its number it
+/// means one process only.
+pub(crate) fn started(pid: i32) -> Option<u64> {
+    stat(pid).filter(|stat| !stat.is_dead).and_then(|stat| stat.started)
 }
 
 /// How often a process has given up the CPU by itself, to wait for something.
@@ -47,6 +58,18 @@ pub(crate) fn written_bytes(pid: i32) -> Option<u64> {
     let io = fs::read_to_string(format!("/proc/{pid}/io")).ok()?;
     let value = io.lines().find_map(|line| line.strip_prefix("write_bytes: "))?;
     value.trim().parse().ok()
+}
+
+/// Bytes a process has read and written, wherever they are.
+pub(crate) fn transferred_bytes(pid: i32) -> Option<u64> {
+    let io = fs::read_to_string(format!("/proc/{pid}/io")).ok()?;
+    let value = |name: &str| io.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<u64>().ok());
+    Some(value("rchar:")?.wrapping_add(value("wchar:")?))
+}
+
+/// A process waits in the kernel, and no signal ends that: for a disk, as a rule.
+pub(crate) fn is_waiting_for_disk(pid: i32) -> bool {
+    stat(pid).is_some_and(|stat| stat.is_waiting_for_disk)
 }
 
 /// The title a process shows, like `postgres: n1: startup recovering 000000010000000000000003`.
@@ -119,7 +142,16 @@ mod tests {
     #[test]
     fn a_name_with_parentheses_is_read() {
         let line = "12 (a) b) Z 7 1 1 0 -1 4 1 0 0 0 30 12 0 0 20 0 1 0 99 0 0";
-        assert_eq!(parse_stat(line), Some(ProcessStat { parent: 7, is_dead: true, cpu_ticks: 42 }));
+        assert_eq!(
+            parse_stat(line),
+            Some(ProcessStat {
+                parent: 7,
+                is_dead: true,
+                is_waiting_for_disk: false,
+                cpu_ticks: 42,
+                started: Some(99)
+            })
+        );
         assert_eq!(parse_stat("12 (a"), None);
     }
 

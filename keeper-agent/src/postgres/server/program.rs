@@ -12,9 +12,27 @@ use tokio::process::Command;
 use tokio::time::{Instant, timeout_at};
 
 use super::error::{PostgresError, says_disk_full};
+use super::process;
 
 /// Variables a program of ours may see; everything else could change what it does.
-const KEPT_VARIABLES: [&str; 6] = ["PATH", "HOME", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "ASAN_OPTIONS"];
+const KEPT_VARIABLES: [&str; 9] = [
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "TZ",
+    "TMPDIR",
+    "LD_LIBRARY_PATH",
+    // Where the user has no entry in the system's own files, a library that is loaded first has it.
+    "LD_PRELOAD",
+    "ASAN_OPTIONS",
+];
+/// And those whose names begin so, which that library reads.
+const KEPT_PREFIX: &str = "NSS_WRAPPER_";
+/// How often a program that prints nothing is looked at.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+/// How long a process may wait for its disk in one go, as it does while it flushes much.
+const DISK_PATIENCE: Duration = Duration::from_secs(3600);
 /// Of what a program prints, this much is kept.
 const KEPT_OUTPUT_BYTES: usize = 1 << 20;
 
@@ -26,8 +44,8 @@ const WATCHED_BYTES: usize = 512;
 pub(crate) enum Limit {
     /// This long in all.
     Within(Duration),
-    /// As long as it likes, if it prints something that often.
-    Silence(Duration),
+    /// As long as it likes, if it prints, reads, writes or computes something that often, or waits for its disk.
+    Idle(Duration),
 }
 
 /// Looks at output.
@@ -63,11 +81,7 @@ impl Program {
         let path = bin_dir.join(name);
         let mut command = Command::new(&path);
         command.env_clear();
-        for name in KEPT_VARIABLES {
-            if let Some(value) = std::env::var_os(name) {
-                command.env(name, value);
-            }
-        }
+        command.envs(std::env::vars_os().filter(|(name, _)| is_kept(name)));
         command
             .env("LC_ALL", "C")
             .stdin(Stdio::null())
@@ -128,22 +142,30 @@ impl Program {
         let mut ends = Ends { out: stdout.map(Capture::new), err: stderr.map(Capture::new) };
         let (allowed, renews) = match limit {
             Limit::Within(allowed) => (allowed, false),
-            Limit::Silence(allowed) => (allowed, true),
+            Limit::Idle(allowed) => (allowed, true),
         };
         let timed_out = || PostgresError::TimedOut { what: self.name.clone(), after: allowed };
-        let mut deadline = Instant::now() + allowed;
-        while timeout_at(deadline, ends.read_more()).await.map_err(|_| timed_out())? {
-            if renews {
-                deadline = Instant::now() + allowed;
-            }
-            if let (Some(watcher), Some(err)) = (&self.watcher, &ends.err) {
-                watcher(&err.last());
+        let mut patience = Patience::new(child.id(), allowed, renews);
+        loop {
+            match timeout_at(patience.next_look(), ends.read_more()).await {
+                Ok(false) => break,
+                Ok(true) => {
+                    patience.note_output();
+                    if let (Some(watcher), Some(err)) = (&self.watcher, &ends.err) {
+                        watcher(&err.last());
+                    }
+                }
+                Err(_) if patience.is_over() => return Err(timed_out()),
+                Err(_) => {}
             }
         }
-        let status = timeout_at(deadline, child.wait())
-            .await
-            .map_err(|_| timed_out())?
-            .map_err(PostgresError::file("wait for", &self.path))?;
+        let status = loop {
+            match timeout_at(patience.next_look(), child.wait()).await {
+                Ok(status) => break status.map_err(PostgresError::file("wait for", &self.path))?,
+                Err(_) if patience.is_over() => return Err(timed_out()),
+                Err(_) => {}
+            }
+        };
         group.disarm();
         let printed = ends.into_printed();
         // What is wrong is said on standard error; the rest is data, which whoever asked for it makes sense of.
@@ -154,6 +176,85 @@ impl Program {
             tracing::trace!("{}: {line}", self.name);
         }
         Ok(Ended { status, printed })
+    }
+}
+
+fn is_kept(name: &OsStr) -> bool {
+    name.to_str().is_some_and(|name| KEPT_VARIABLES.contains(&name) || name.starts_with(KEPT_PREFIX))
+}
+
+/// How long a program may go on.
+struct Patience {
+    pid: Option<i32>,
+    allowed: Duration,
+    renews: bool,
+    deadline: Instant,
+    work: Vec<Work>,
+    /// Since when it has done nothing but to wait for its disk.
+    at_disk_since: Option<Instant>,
+}
+
+/// What one of its processes has done so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Work {
+    pid: i32,
+    cpu_ticks: Option<u64>,
+    bytes: Option<u64>,
+}
+
+impl Patience {
+    fn new(pid: Option<u32>, allowed: Duration, renews: bool) -> Self {
+        Self {
+            pid: pid.and_then(|pid| i32::try_from(pid).ok()),
+            allowed,
+            renews,
+            deadline: Instant::now() + allowed,
+            work: Vec::new(),
+            at_disk_since: None,
+        }
+    }
+
+    fn next_look(&self) -> Instant {
+        if self.renews { self.deadline.min(Instant::now() + LOOK_INTERVAL) } else { self.deadline }
+    }
+
+    fn note_output(&mut self) {
+        if self.renews {
+            self.deadline = Instant::now() + self.allowed;
+        }
+    }
+
+    /// Looks at what it does, and says whether it has had its time.
+    fn is_over(&mut self) -> bool {
+        if let (true, Some(pid)) = (self.renews, self.pid) {
+            self.look(pid);
+        }
+        Instant::now() >= self.deadline
+    }
+
+    /// pg_basebackup has a process of its own for WAL.
+    fn look(&mut self, pid: i32) {
+        let mut processes = process::children(pid);
+        processes.push(pid);
+        let is_at_disk = processes.iter().any(|pid| process::is_waiting_for_disk(*pid));
+        let work: Vec<Work> = processes
+            .into_iter()
+            .map(|pid| Work {
+                pid,
+                cpu_ticks: process::cpu_ticks(pid),
+                bytes: process::transferred_bytes(pid),
+            })
+            .collect();
+        let now = Instant::now();
+        let has_worked = work != self.work;
+        self.work = work;
+        if has_worked || !is_at_disk {
+            self.at_disk_since = is_at_disk.then_some(now);
+        }
+        let is_flushing = self.at_disk_since.is_some_and(|since| since.elapsed() < DISK_PATIENCE);
+        if has_worked || is_flushing {
+            self.deadline = now + self.allowed;
+        }
     }
 }
 
@@ -307,14 +408,42 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn silence_ends_it_and_output_does_not() {
-        let limit = Limit::Silence(Duration::from_millis(400));
+    async fn idleness_ends_it_and_output_does_not() {
+        let limit = Limit::Idle(Duration::from_millis(400));
         shell("for i in 1 2 3 4 5 6; do echo $i; sleep 0.1; done")
             .run(limit)
             .await
             .expect("never silent for long");
-        let error = shell("echo 1; sleep 20").run(limit).await.expect_err("silent");
+        let error = shell("echo 1; sleep 20").run(limit).await.expect_err("idle");
         assert!(matches!(error, PostgresError::TimedOut { .. }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn work_without_a_word_is_not_ended() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let limit = Limit::Idle(Duration::from_secs(2));
+        let file = directory.path().join("copy");
+        let writes = format!(
+            "for i in 1 2 3 4 5 6 7 8; do dd if=/dev/zero of={0} bs=8k count=10 conv=fsync 2>/dev/null; sleep 0.5; done",
+            file.display()
+        );
+        shell(&writes).run(limit).await.expect("it writes all the time");
+        let reads = "for i in 1 2 3 4 5 6 7 8; do read line < /proc/version; sleep 0.5; done";
+        shell(reads).run(limit).await.expect("it reads all the time");
+        let child = format!("({writes}) & wait");
+        shell(&child).run(limit).await.expect("its child writes all the time");
+        let error = shell("sleep 20 & wait").run(limit).await.expect_err("idle");
+        assert!(matches!(error, PostgresError::TimedOut { .. }), "{error}");
+    }
+
+    #[test]
+    fn what_a_user_without_an_entry_needs_is_passed_on() {
+        for name in ["LD_PRELOAD", "NSS_WRAPPER_PASSWD", "NSS_WRAPPER_GROUP", "HOME"] {
+            assert!(is_kept(OsStr::new(name)), "{name}");
+        }
+        for name in ["PGOPTIONS", "PGDATA", "PGPASSWORD", "LC_ALL"] {
+            assert!(!is_kept(OsStr::new(name)), "{name}");
+        }
     }
 
     #[tokio::test]

@@ -1,5 +1,6 @@
 //! Stops the server: asks, and insists when the answer does not come.
 
+use std::path::Path;
 use std::time::Duration;
 
 use pgaf_core::keeper::StopMode;
@@ -11,9 +12,8 @@ use super::error::PostgresError;
 use super::local_server::LocalServer;
 use super::postmaster::Postmaster;
 use super::process;
+use super::shutdown::Shutdown;
 
-/// A clean shutdown goes on for as long as something happens; without, this long.
-const FAST_PATIENCE: Duration = Duration::from_secs(10);
 /// How long the way of a crash may take before the kernel is asked.
 const IMMEDIATE_PATIENCE: Duration = Duration::from_millis(1500);
 /// A process that was killed and is not gone hangs in the kernel.
@@ -29,7 +29,7 @@ pub(crate) async fn run(server: &LocalServer, mode: StopMode) -> Result<(), Post
     };
     let _wish = Wish::new(&postmaster);
     let mut has_ended = match mode {
-        StopMode::Fast => ask(&postmaster).await,
+        StopMode::Fast => ask(&postmaster, &config.pgdata).await,
         StopMode::Immediate => false,
     };
     if !has_ended {
@@ -50,32 +50,18 @@ fn still_there(after: Duration) -> PostgresError {
     PostgresError::TimedOut { what: "the end of a killed process of Postgres".to_owned(), after }
 }
 
-/// A clean shutdown; false when nothing happens any more.
-async fn ask(postmaster: &Postmaster) -> bool {
+/// A clean shutdown; false when it has to be ended.
+async fn ask(postmaster: &Postmaster, pgdata: &Path) -> bool {
     postmaster.signal(Signal::INT);
-    let mut last = None;
-    let mut silent_since = Instant::now();
-    while silent_since.elapsed() < FAST_PATIENCE {
+    let mut shutdown = Shutdown::new();
+    loop {
         if timeout(LOOK_INTERVAL, postmaster.exited()).await.is_ok() {
             return true;
         }
-        let now = Some(activity(postmaster.pid()));
-        if now != last {
-            last = now;
-            silent_since = Instant::now();
+        if !shutdown.goes_on(postmaster.pid(), pgdata) {
+            return false;
         }
     }
-    tracing::warn!("a clean stop of Postgres has made no progress for {} s", FAST_PATIENCE.as_secs());
-    false
-}
-
-/// Changes while the server works: who is there, CPU used, bytes written.
-fn activity(postmaster: i32) -> (Vec<i32>, u64, u64) {
-    let mut processes = process::children(postmaster);
-    processes.push(postmaster);
-    let total = |of: fn(i32) -> Option<u64>| processes.iter().filter_map(|pid| of(*pid)).sum();
-    let (cpu, written) = (total(process::cpu_ticks), total(process::written_bytes));
-    (processes, cpu, written)
 }
 
 /// Kills what a dead postmaster has left behind, and waits until it is gone: its processes still write.
