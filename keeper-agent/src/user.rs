@@ -3,6 +3,6 @@
 use nix::unistd::{User, geteuid};
 
 /// The name; `None` for a user who has none.
-pub fn name() -> Option<String> {
+pub(crate) fn name() -> Option<String> {
     User::from_uid(geteuid()).ok().flatten().map(|user| user.name)
 }

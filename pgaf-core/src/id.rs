@@ -4,6 +4,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+/// As long as a name in Postgres: formations, nodes and Citus clusters.
+pub const MAX_NAME_BYTES: usize = 63;
+
 /// A node of a formation; assigned by the monitor, never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -12,8 +12,6 @@ pub const INVALID_VALUE: &str = "22023";
 pub const NULL_VALUE: &str = "22004";
 /// It would be right at another time.
 pub const WRONG_STATE: &str = "55000";
-/// Not in this version.
-pub const NOT_SUPPORTED: &str = "0A000";
 /// The monitor's server is not set up: the library is not preloaded.
 pub const NOT_CONFIGURED: &str = "F0000";
 /// The loaded library and the installed extension are of different versions.

@@ -61,7 +61,6 @@ impl Error {
                 RefusalKind::UndefinedObject => sqlstate::UNKNOWN_OBJECT,
                 RefusalKind::WrongState => sqlstate::WRONG_STATE,
                 RefusalKind::InvalidValue => sqlstate::INVALID_VALUE,
-                RefusalKind::NotSupported => sqlstate::NOT_SUPPORTED,
                 RefusalKind::Internal => sqlstate::INTERNAL,
             },
             Self::UnknownFormation(_) | Self::UnknownGroup { .. } => sqlstate::UNKNOWN_OBJECT,

@@ -142,7 +142,7 @@ impl Run {
     }
 
     /// Sessions that wait for a primary of before would do so for as long as it is frozen.
-    async fn sever(&self, instance: &Instance, primaries: &[Address]) {
+    async fn close_connections_to_former(&self, instance: &Instance, primaries: &[Address]) {
         let mut gone = BTreeSet::new();
         for address in self.recovered.iter().filter(|address| !primaries.contains(address)) {
             gone.extend(resolve(&address.host).await.into_iter().map(|ip| SocketAddr::new(ip, address.port)));
@@ -150,7 +150,7 @@ impl Run {
         if gone.is_empty() {
             return;
         }
-        match instance.sever(&gone).await {
+        match instance.close_connections_to(&gone).await {
             Ok(0) => {}
             Ok(count) => tracing::info!("{count} connections to primaries of before were ended"),
             Err(error) => tracing::warn!("sessions that wait for a primary of before go on waiting: {error}"),
@@ -168,7 +168,7 @@ impl Run {
         if primaries == self.recovered {
             return;
         }
-        self.sever(instance, &primaries).await;
+        self.close_connections_to_former(instance, &primaries).await;
         let workers = writers().filter(|node| node.group != GroupId::COORDINATOR);
         let workers: Vec<Address> = workers.map(|node| Address::from(&node.peer)).collect();
         let failures = two_phase_commit::recover(coordinator, &self.login, &workers).await;

@@ -1,7 +1,10 @@
 //! Moments as people on this machine read them.
 
 use std::fmt;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 /// A moment in the time zone of this machine; prints as HH:MM:SS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,22 +23,11 @@ impl LocalTime {
 
     /// Any moment.
     pub(super) fn of(moment: SystemTime) -> Self {
-        let whole_seconds = |duration: std::time::Duration| {
-            libc::time_t::try_from(duration.as_secs()).unwrap_or(libc::time_t::MAX)
-        };
-        let seconds_since_epoch = match moment.duration_since(UNIX_EPOCH) {
-            Ok(since) => whole_seconds(since),
-            Err(before) => -whole_seconds(before.duration()),
-        };
-        // SAFETY: `tm` is plain data for which zeroes are valid, and both pointers are to live locals.
-        let parts = unsafe {
-            let mut parts: libc::tm = std::mem::zeroed();
-            libc::localtime_r(&raw const seconds_since_epoch, &raw mut parts);
-            parts
-        };
+        // A moment that no calendar has is shown as the epoch.
+        let local = Timestamp::try_from(moment).unwrap_or_default().to_zoned_datetime(TimeZone::system());
         Self {
-            date: [parts.tm_year.saturating_add(1900), parts.tm_mon + 1, parts.tm_mday],
-            time: [parts.tm_hour, parts.tm_min, parts.tm_sec],
+            date: [local.year().into(), local.month().into(), local.day().into()],
+            time: [local.hour().into(), local.minute().into(), local.second().into()],
         }
     }
 }
@@ -49,6 +41,8 @@ impl fmt::Display for LocalTime {
 
 #[cfg(test)]
 mod tests {
+    use std::time::UNIX_EPOCH;
+
     use super::*;
 
     #[test]

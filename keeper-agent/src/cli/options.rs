@@ -152,9 +152,6 @@ pub(super) struct NewServer {
     pub(super) skip_pg_hba: bool,
     #[command(flatten)]
     pub(super) ssl: Ssl,
-    /// Restart a Postgres that runs already, for settings that need it
-    #[arg(long)]
-    pub(super) restart: bool,
     /// More options for initdb, as on a command line: '--data-checksums --wal-segsize=64'
     #[arg(
         long,
@@ -164,6 +161,9 @@ pub(super) struct NewServer {
         default_value = ""
     )]
     pub(super) initdb_options: String,
+    /// Restart a Postgres that runs already, for settings that need it
+    #[arg(long)]
+    pub(super) restart: bool,
     /// Go on running the node
     #[arg(long)]
     pub(super) run: bool,

@@ -141,10 +141,22 @@ impl ConnectionString {
                 .parse()
                 .map(|mode| ssl.mode = mode)
                 .map_err(|unknown| InvalidConnectionString(format!("{unknown}"))),
-            "sslrootcert" => Ok(ssl.root_cert = file()),
-            "sslcert" => Ok(ssl.cert = file()),
-            "sslkey" => Ok(ssl.key = file()),
-            "sslcrl" => Ok(ssl.crl = file()),
+            "sslrootcert" => {
+                ssl.root_cert = file();
+                Ok(())
+            }
+            "sslcert" => {
+                ssl.cert = file();
+                Ok(())
+            }
+            "sslkey" => {
+                ssl.key = file();
+                Ok(())
+            }
+            "sslcrl" => {
+                ssl.crl = file();
+                Ok(())
+            }
             "ssl_min_protocol_version" => protocol().map(|version| ssl.min_protocol = version),
             "ssl_max_protocol_version" => protocol().map(|version| ssl.max_protocol = version),
             "sslsni" => switch().map(|sends_name| ssl.keeps_name = !sends_name && !value.is_empty()),
@@ -154,8 +166,14 @@ impl ConnectionString {
                 }
             }),
             "sslcertmode" => match value {
-                "" | "allow" => Ok(ssl.keeps_certificate = false),
-                "disable" => Ok(ssl.keeps_certificate = true),
+                "" | "allow" => {
+                    ssl.keeps_certificate = false;
+                    Ok(())
+                }
+                "disable" => {
+                    ssl.keeps_certificate = true;
+                    Ok(())
+                }
                 "require" => invalid(
                     "sslcertmode=require cannot be followed, as pg_autoctl does not learn whether the server asked for the certificate: use allow",
                 ),

@@ -81,9 +81,6 @@ pub enum Refusal {
         /// Which timeline.
         timeline: Timeline,
     },
-    /// What this version does not do.
-    #[error("{0}")]
-    NotSupported(String),
     /// The rules did not come to rest: a defect of this program.
     #[error("the rules did not come to rest after {0} assignments")]
     RulesDoNotRest(usize),
@@ -98,8 +95,6 @@ pub enum RefusalKind {
     WrongState,
     /// A value that cannot be.
     InvalidValue,
-    /// Not in this version.
-    NotSupported,
     /// A defect.
     Internal,
 }
@@ -119,7 +114,6 @@ impl Refusal {
             | Self::NotPromotable { .. }
             | Self::WrongState { .. } => RefusalKind::WrongState,
             Self::InvalidSetting(_) => RefusalKind::InvalidValue,
-            Self::NotSupported(_) => RefusalKind::NotSupported,
             Self::RulesDoNotRest(_) => RefusalKind::Internal,
         }
     }
@@ -148,7 +142,6 @@ impl Refusal {
             Self::InvalidSetting(_) => "See what is set now with: pg_autoctl show settings",
             Self::SecondariesDisabled(_) => "Allow them with: pg_autoctl enable secondary",
             Self::UnknownTimeline { .. } => "See who is on which with: pg_autoctl show timeline",
-            Self::NotSupported(_) => "See the list of what this version does in its README.",
             Self::RulesDoNotRest(_) => {
                 "Please report this, together with the output of: pg_autoctl show state --json"
             }

@@ -1,11 +1,8 @@
 //! Citus clusters inside a formation: "default" takes part in failover, the nodes of the others are only read from.
 
-use pgaf_core::{DEFAULT_CLUSTER, ReplicationState};
+use pgaf_core::{DEFAULT_CLUSTER, MAX_NAME_BYTES, ReplicationState};
 
 use crate::error::Error;
-
-/// As long as a name in Postgres.
-const MAX_NAME_BYTES: usize = 63;
 
 pub(super) fn is_default(cluster: &str) -> bool {
     cluster == DEFAULT_CLUSTER

@@ -2,7 +2,7 @@
 
 use std::ffi::CStr;
 
-use pgaf_core::FormationKind;
+use pgaf_core::{FormationKind, MAX_NAME_BYTES};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
@@ -24,9 +24,6 @@ plans! {
     DELETE(TEXTOID) = "
         DELETE FROM pgautofailover.formation WHERE formationid = $1";
 }
-
-/// As long as a name in Postgres.
-const MAX_NAME_BYTES: usize = 63;
 
 #[pg_extern(sql = false)]
 fn create_formation(

@@ -1,7 +1,7 @@
 //! What a node is called and where it is.
 
-use pgaf_core::NodeId;
 use pgaf_core::monitor::Event;
+use pgaf_core::{MAX_NAME_BYTES, NodeId};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
@@ -27,8 +27,6 @@ plans! {
         UPDATE pgautofailover.node SET sysidentifier = $2 WHERE nodeid = $1 RETURNING nodename, nodehost, nodeport";
 }
 
-/// As long as a name in Postgres, which it becomes: `cluster_name`.
-const MAX_NAME_BYTES: usize = 63;
 /// As long as a name in DNS.
 const MAX_HOST_BYTES: usize = 255;
 

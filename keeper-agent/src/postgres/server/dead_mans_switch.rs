@@ -138,12 +138,10 @@ impl Shared {
     /// Waits for the moment; false at the end.
     fn wait(&self) -> bool {
         let mut expirations = [0; 8];
-        loop {
-            match rustix::io::read(&self.timer, &mut expirations) {
-                Ok(_) | Err(rustix::io::Errno::INTR) => return !self.is_over.load(Ordering::SeqCst),
-                // The descriptor is good for as long as this lives: the system is broken, and so is every promise.
-                Err(_) => process::abort(),
-            }
+        match rustix::io::read(&self.timer, &mut expirations) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => !self.is_over.load(Ordering::SeqCst),
+            // The descriptor is good for as long as this lives: the system is broken, and so is every promise.
+            Err(_) => process::abort(),
         }
     }
 

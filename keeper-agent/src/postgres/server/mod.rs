@@ -22,7 +22,7 @@ mod local_server;
 pub(super) mod stop;
 pub(super) mod version;
 
-mod sever;
+mod close_connections;
 
 #[cfg(test)]
 pub(super) mod testing;

@@ -27,14 +27,17 @@ impl LocalServer {
     ///
     /// # Errors
     /// The system does not allow it.
-    pub async fn sever(&self, addresses: &BTreeSet<SocketAddr>) -> Result<usize, PostgresError> {
+    pub async fn close_connections_to(
+        &self,
+        addresses: &BTreeSet<SocketAddr>,
+    ) -> Result<usize, PostgresError> {
         let Some(postmaster) = self.postmaster()?.map(|postmaster| postmaster.pid()) else {
             return Ok(0);
         };
         let mut total = 0;
         for pass in 0..PASSES {
             let peers = addresses.clone();
-            let count = files::blocking("ending connections", move || sever_once(postmaster, &peers)).await?;
+            let count = files::blocking("ending connections", move || close_once(postmaster, &peers)).await?;
             total += count;
             if count == 0 && pass > 0 {
                 break;
@@ -45,7 +48,7 @@ impl LocalServer {
     }
 }
 
-fn sever_once(postmaster: i32, peers: &BTreeSet<SocketAddr>) -> Result<usize, PostgresError> {
+fn close_once(postmaster: i32, peers: &BTreeSet<SocketAddr>) -> Result<usize, PostgresError> {
     let (mut count, mut has_looked, mut refusal) = (0, false, None);
     for session in process::children(postmaster) {
         match sockets(session) {
