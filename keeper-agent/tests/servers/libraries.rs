@@ -2,8 +2,9 @@
 
 use anyhow::{Result, ensure};
 
-use crate::bed::Bed;
+use crate::bed::{Bed, WITHIN};
 use crate::case::cases;
+use crate::harness::wait_for;
 
 cases! {
     2:
@@ -14,7 +15,9 @@ cases! {
 fn a_monitor_keeps_its_library_beside_those_of_its_owner(bed: &mut Bed) -> Result<()> {
     bed.monitor.alter_system("shared_preload_libraries", "'auto_explain'")?;
     bed.monitor.restart()?;
-    let libraries = bed.monitor.setting("shared_preload_libraries")?;
+    let libraries = wait_for("the monitor to be back", WITHIN, || {
+        bed.monitor.setting("shared_preload_libraries").map(Some)
+    })?;
     ensure!(libraries.contains("auto_explain") && libraries.contains("pgautofailover"), "{libraries}");
     bed.wait_whole()?;
     let writer = bed.writer()?;
@@ -25,7 +28,7 @@ fn a_monitor_keeps_its_library_beside_those_of_its_owner(bed: &mut Bed) -> Resul
 
 fn a_monitor_without_its_extension_says_so(bed: &mut Bed) -> Result<()> {
     bed.monitor.sql_as("postgres", "pg_auto_failover", "drop extension pgautofailover cascade")?;
-    bed.monitor.wait_said("this monitor cannot do its work", crate::bed::WITHIN)?;
+    bed.monitor.wait_said("this monitor cannot do its work", WITHIN)?;
     let status = bed.monitor.stop()?;
     ensure!(status.code() == Some(13), "{status}");
     Ok(())
