@@ -109,7 +109,7 @@ async fn assign(pgdata: &Path, goal: ReplicationState) -> CliResult {
             DataDirectory::Present(_) => Before::Cluster,
             _ => Before::Empty,
         };
-        make_primary(&instance, &config, before).await?;
+        make_primary(&instance, &config, before, &[]).await?;
     }
     let mut manual = manual::load(&config.paths.orders())?;
     manual.goal = Some(goal);

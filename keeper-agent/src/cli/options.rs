@@ -157,6 +157,15 @@ pub(super) struct NewServer {
     pub(super) skip_pg_hba: bool,
     #[command(flatten)]
     pub(super) ssl: Ssl,
+    /// More options for initdb, as on a command line: '--data-checksums --wal-segsize=64'
+    #[arg(
+        long,
+        env = "PG_AUTOCTL_INITDB_OPTIONS",
+        value_name = "OPTIONS",
+        allow_hyphen_values = true,
+        default_value = ""
+    )]
+    pub(super) initdb_options: String,
     /// Restart a Postgres that runs already, for settings that need it
     #[arg(long)]
     pub(super) restart: bool,

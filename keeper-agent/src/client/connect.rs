@@ -19,6 +19,7 @@ use super::connection_string::{ConnectionString, Host};
 use super::passfile::{self, Login};
 use super::resolve;
 use super::secret::Secret;
+use super::session_options;
 use super::ssl::SslMode;
 use super::tls;
 
@@ -303,9 +304,8 @@ fn configuration(target: &ConnectionString, host: &Host) -> Config {
     if let Some(dbname) = &target.dbname {
         config.dbname(dbname);
     }
-    if let Some(options) = &target.options {
-        config.options(options);
-    }
+    // What the connection string asks for comes last, and counts.
+    config.options(session_options::any_role() + target.options.as_deref().unwrap_or_default());
     if target.needs_writer {
         config.target_session_attrs(TargetSessionAttrs::ReadWrite);
     }

@@ -12,6 +12,7 @@ mod passfile;
 mod resolve;
 mod secret;
 mod service;
+mod session_options;
 mod ssl;
 mod tls;
 
@@ -19,4 +20,5 @@ pub use connect::{ConnectError, Session, connect, describe, within};
 pub use connection_string::{ConnectionString, Host, InvalidConnectionString};
 pub use resolve::{addresses, is_taken_for_an_address};
 pub use secret::{MASK, Secret};
+pub use session_options::superuser_options;
 pub use ssl::{SslMode, SslOptions, TlsProtocol, UnknownSslMode};

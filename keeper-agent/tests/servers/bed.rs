@@ -98,6 +98,11 @@ impl Bed {
     /// Makes and starts a node; does not wait for it.
     pub(crate) fn add(&mut self, name: &str, options: &[&str]) -> Result<()> {
         self.prepare(name)?;
+        self.create(name, options)
+    }
+
+    /// Makes and starts a node that was prepared; does not wait for it.
+    pub(crate) fn create(&mut self, name: &str, options: &[&str]) -> Result<()> {
         let args = self.create_args(name, options);
         self.node_mut(name).start(&[args, vec!["--run".to_owned()]].concat())
     }
@@ -203,6 +208,25 @@ impl Bed {
         })
     }
 
+    /// Waits until a node has last reported this state, whatever its goal is.
+    pub(crate) fn wait_reported(&self, name: &str, state: &str) -> Result<()> {
+        wait_for(&format!("{name} to report {state}"), WITHIN, || {
+            let rows = self.rows()?;
+            let is_so = rows.iter().any(|row| row.name == name && row.reported == state);
+            ensure!(is_so, "{}", describe(&rows));
+            Ok(Some(()))
+        })
+    }
+
+    /// Waits until the monitor has an event like this, in the manner of LIKE.
+    pub(crate) fn wait_event(&self, pattern: &str) -> Result<()> {
+        let sql = format!("select count(*) from pgautofailover.event where description like '{pattern}'");
+        wait_for(&format!("the event \"{pattern}\""), WITHIN, || {
+            let count = self.monitor.sql_as("postgres", "pg_auto_failover", &sql)?;
+            Ok((count != "0").then_some(()))
+        })
+    }
+
     /// Nobody was promoted, and nobody has failed: all timelines are still the first one.
     pub(crate) fn check_no_failover(&self) -> Result<()> {
         let rows = self.rows()?;
@@ -212,7 +236,12 @@ impl Bed {
 
     /// Starts a client that knows all nodes and writes to whoever accepts writes; it has written when this returns.
     pub(crate) fn writer(&self) -> Result<Writer> {
-        let targets = self.nodes.iter().map(|node| node.target("postgres", "postgres")).collect();
+        self.writer_as("postgres")
+    }
+
+    /// The same as another role.
+    pub(crate) fn writer_as(&self, role: &'static str) -> Result<Writer> {
+        let targets = self.nodes.iter().map(|node| node.target(role, "postgres")).collect();
         let number = self.writers.fetch_add(1, Ordering::Relaxed) + 1;
         let application = Application::new(Audience::ReadWrite, Pace::BRISK);
         let writer = Writer::start(number, Door::here()?, targets, application);
@@ -222,7 +251,7 @@ impl Bed {
 
     /// Every acknowledged row is on that node, and there never were two writers.
     pub(crate) fn verify(&self, primary: &str, ledgers: &[Ledger]) -> Result<()> {
-        let text = self.node(primary).sql("select writer, value from ledger")?;
+        let text = self.node(primary).sql("select writer, value from public.ledger")?;
         let row = |line: &str| -> Option<(usize, u64)> {
             let (writer, value) = line.split_once('|')?;
             Some((writer.parse().ok()?, value.parse().ok()?))

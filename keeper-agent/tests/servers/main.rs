@@ -15,8 +15,12 @@ mod node;
 mod port;
 
 mod adopted;
+mod fresh;
+mod libraries;
 mod refused;
+mod sessions;
 mod settings;
+mod standby_numbers;
 mod stop;
 
 use std::process::ExitCode;
@@ -51,10 +55,19 @@ fn main() -> ExitCode {
 
 /// All of them.
 fn cases() -> Vec<Case> {
-    [adopted::cases(), refused::cases(), settings::cases(), stop::cases(), kernel::cases()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        adopted::cases(),
+        fresh::cases(),
+        libraries::cases(),
+        refused::cases(),
+        sessions::cases(),
+        settings::cases(),
+        standby_numbers::cases(),
+        stop::cases(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// Why no server can be run on this machine, if so.

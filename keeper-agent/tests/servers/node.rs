@@ -133,6 +133,32 @@ impl Node {
         Ok(said.trim_end().to_owned())
     }
 
+    /// Connects locally as a user of the machine and a role; an error when that is refused.
+    pub(crate) fn psql_of(&self, user: &str, role: &str, variables: &[(&str, &str)]) -> Result<String> {
+        let (socket, port) = (self.directory.join("s").display().to_string(), self.port.to_string());
+        let mut command = Command::new("setpriv");
+        command
+            .args(["--reuid", user, "--regid", "nogroup", "--clear-groups"])
+            .arg(self.tools.bin.join("psql"))
+            .args([
+                "-XAtqw",
+                "-h",
+                &socket,
+                "-p",
+                &port,
+                "-U",
+                role,
+                "-d",
+                "postgres",
+                "-c",
+                "select current_user",
+            ])
+            .current_dir("/")
+            .env_clear()
+            .envs(variables.iter().copied());
+        run_to_end(&mut command, COMMAND_DEADLINE)?.success()
+    }
+
     /// What `SHOW` says to a new session.
     pub(crate) fn setting(&self, name: &str) -> Result<String> {
         self.sql(&format!("show {name}"))
@@ -251,6 +277,25 @@ impl Node {
         let pid = self.postmaster_pid()?;
         signal(pid, Signal::SIGKILL)?;
         wait_for("the postmaster to be gone", STOP_DEADLINE, || Ok((!is_process(pid)).then_some(())))
+    }
+
+    /// Restarts the server as an operator does who does not know of the keeper: a fast shutdown, after which the keeper
+    /// starts it again.
+    pub(crate) fn restart_postgres(&self) -> Result<()> {
+        let pid = self.postmaster_pid()?;
+        signal(pid, Signal::SIGINT)?;
+        wait_for(&format!("another Postgres on {}", self.name), STOP_DEADLINE, || {
+            let is_another = self.postmaster_pid()? != pid;
+            if is_another {
+                self.sql("select 1")?;
+            }
+            Ok(is_another.then_some(()))
+        })
+    }
+
+    /// Stops the keeper, or lets it go on, without its noticing.
+    pub(crate) fn freeze_keeper(&self, frozen: bool) -> Result<()> {
+        signal(self.keeper_pid()?, if frozen { Signal::SIGSTOP } else { Signal::SIGCONT })
     }
 
     /// Kills keeper and server.

@@ -19,7 +19,7 @@ mod saved;
 pub mod step;
 
 pub use authority::Authority;
-pub use claim::epoch_to_report;
+pub use claim::{epoch_to_report, state_that_holds};
 pub use engine::{
     CitusRole, Command, Ending, Engine, Event, LookId, Notice, Observation, Outcome, PostgresExit, Progress,
     SaveId, Settings, Severity, Signal, StepId,
@@ -43,6 +43,9 @@ use crate::state::ReplicationState as State;
 pub fn plan(assignment: &Assignment, observed: &Observed) -> Plan {
     if routing::is_moot(assignment, observed) {
         return Plan::Steps(vec![Step::ReleaseWrites]);
+    }
+    if recipe::needs_restart(assignment.goal, observed) {
+        return recipe::restarted();
     }
     match assignment.goal {
         State::Unknown => Plan::Wait("the monitor has not decided yet"),

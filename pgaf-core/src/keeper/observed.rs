@@ -86,6 +86,9 @@ pub struct Running {
     /// A standby that receives nothing, nor will, and has replayed all it can: proved for this server since it was last
     /// told to follow nobody. Then `lsn` is where its log ends; before, it may have more than it says.
     pub is_replay_over: bool,
+    /// A standby whose replay has paused for good, because a setting is lower here than the WAL requires: it goes on
+    /// only when Postgres is restarted, with higher ones.
+    pub is_short_of_settings: bool,
     /// Walsenders of this group's nodes.
     pub standbys: Vec<StreamingStandby>,
     /// Nodes for which a physical slot exists.

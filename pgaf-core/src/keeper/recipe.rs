@@ -18,6 +18,20 @@ fn steps(steps: impl Into<Vec<Step>>) -> Plan {
     Plan::Steps(steps.into())
 }
 
+/// A standby can neither replay nor be promoted before it has been restarted, unless it shall stop anyway.
+pub(super) fn needs_restart(goal: State, observed: &Observed) -> bool {
+    let is_stuck = matches!(
+        &observed.server,
+        Server::Running(running) if running.is_in_recovery && running.is_short_of_settings
+    );
+    is_stuck && !goal.is_retiring() && goal != State::Dropped
+}
+
+/// Stopped, and started again as what it is.
+pub(super) fn restarted() -> Plan {
+    steps([STOP_FAST, Step::StartPostgres])
+}
+
 /// Accepts writes, under the commit rule of the assignment.
 pub(super) fn writer(assignment: &Assignment, observed: &Observed) -> Plan {
     match &observed.server {

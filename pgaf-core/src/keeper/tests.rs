@@ -53,6 +53,7 @@ fn running(is_in_recovery: bool, is_gated: bool) -> Running {
         follows: None,
         receiver: Receiver::Absent,
         is_replay_over: false,
+        is_short_of_settings: false,
         standbys: Vec::new(),
         slots: Vec::new(),
     }
@@ -655,4 +656,42 @@ fn a_standby_that_waits_for_removed_wal_before_it_can_be_asked_is_copied_anew() 
     };
     assert_eq!(steps[0], Step::StopPostgres(StopMode::Immediate));
     assert!(matches!(steps[1], Step::BaseBackup { .. }));
+}
+
+#[test]
+fn a_primary_whose_commits_wait_for_nobody_says_so() {
+    let writer = |names: &str| {
+        let running = Running { synchronous_standby_names: names.to_owned(), ..running(false, false) };
+        Observed { server: Server::Running(running), ..situations().swap_remove(0) }
+    };
+    let assignment = Assignment {
+        commit_rule: CommitRule { standbys: vec![NodeId(2)], acks: 1 },
+        ..assignment(State::Primary)
+    };
+    let said =
+        |reached, names: &str| state_that_holds(State::Primary, reached, Some(&assignment), &writer(names));
+    let rule = assignment.commit_rule.synchronous_standby_names();
+    let now = assignment.epoch;
+    assert_eq!(said(now, &rule), State::Primary);
+    assert_eq!(said(now, &format!("{rule} (perhaps not yet in force)")), State::Primary);
+    for wrong in ["", "ANY 1 (other)", &format!("not in force: {rule}")] {
+        assert_eq!(said(now, wrong), State::WaitPrimary, "{wrong}");
+    }
+    let before = Epoch(now.0 - 1);
+    assert_eq!(said(before, "ANY 1 (other)"), State::Primary, "the rule it has reached is another one");
+}
+
+#[test]
+fn a_standby_that_is_short_of_settings_is_restarted() {
+    let short = Running { is_short_of_settings: true, ..running(true, false) };
+    let observed = Observed { server: Server::Running(short), ..situations().swap_remove(0) };
+    for goal in [State::Secondary, State::ReportLsn, State::PreparePromotion, State::WaitPrimary] {
+        let plan = plan(&assignment(goal), &observed);
+        assert!(
+            matches!(&plan, Plan::Steps(steps) if steps.last() == Some(&Step::StartPostgres)),
+            "{goal}: {plan:?}"
+        );
+    }
+    let plan = plan(&assignment(State::Demoted), &observed);
+    assert!(matches!(&plan, Plan::Steps(steps) if steps.len() == 1), "{plan:?}");
 }

@@ -46,6 +46,20 @@ impl Group {
         }
     }
 
+    /// A writer that was told to wait for standbys, and says under this assignment that it is `wait_primary`, acknowledges
+    /// commits without them: somebody has changed its settings. It may have all along since its last report.
+    pub(super) fn note_unfollowed_rule(&mut self) {
+        let is_unfollowed = self.writer().is_some_and(|node| {
+            node.goal != ReplicationState::WaitPrimary
+                && node.reported == ReplicationState::WaitPrimary
+                && node.reported_epoch == node.goal_epoch
+        });
+        let is_synchronous = self.commit_rules.last().is_some_and(CommitRule::is_synchronous);
+        if is_unfollowed && is_synchronous && !self.commit_rules.contains(&CommitRule::ASYNCHRONOUS) {
+            self.commit_rules.insert(0, CommitRule::ASYNCHRONOUS);
+        }
+    }
+
     /// Forgets older rules once the writer has confirmed the newest.
     pub(super) fn confirm_commit_rule(&mut self) {
         let is_confirmed = self

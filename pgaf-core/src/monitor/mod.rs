@@ -45,6 +45,7 @@ pub fn decide(group: &Group, event: &Event) -> Result<Decision, Refusal> {
         // What it was told before, it has heard or will not hear.
         draft.note_answer(*node, false);
     }
+    draft.group.note_unfollowed_rule();
     draft.group.confirm_commit_rule();
     command::carry_out(&mut draft, event)?;
     draft.follow_rules()?;

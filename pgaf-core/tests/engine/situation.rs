@@ -131,6 +131,7 @@ pub(crate) fn observation(what: &str, words: &Words<'_>) -> Result<Observation, 
         sync_state: String::new(),
         shutdown_lsn: (is_stopped && !is_standby && !words.has("crashed")).then_some(lsn),
         history: None,
+        notice: None,
         copied_percent: words.number("copied")?.map(|percent| percent as u8),
     })
 }
@@ -140,6 +141,7 @@ fn running(what: &str, lsn: Lsn, words: &Words<'_>) -> Running {
     let rule = CommitRule { standbys: vec![NodeId(2), NodeId(3)], acks: 1 };
     let streams = words.has("streams");
     Running {
+        is_short_of_settings: false,
         is_in_recovery,
         is_gated: what == "gated",
         timeline: Timeline(1),

@@ -127,6 +127,7 @@ impl Keeper {
             sync_state: String::new(),
             shutdown_lsn: server.shutdown_lsn(),
             history: (server.data == Data::Whole).then(|| server.history()),
+            notice: None,
             copied_percent: None,
         }
     }
@@ -169,6 +170,7 @@ fn running(server: &Server) -> Running {
         timeline: Timeline(server.timeline.into()),
         lsn: server.end(),
         replayed: server.end(),
+        is_short_of_settings: false,
         is_replay_over: server.mode == Mode::Standby && server.follows.is_none() && !server.is_streaming,
         synchronous_standby_names: server.names.clone(),
         follows: server.follows.map(|index| Following { host: String::new(), port: port_of(index) }),

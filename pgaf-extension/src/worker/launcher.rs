@@ -18,6 +18,7 @@ use crate::{gucs, lock};
 pub extern "C-unwind" fn pgautofailover_launcher_main(_argument: pg_sys::Datum) {
     BackgroundWorker::attach_signal_handlers(SignalWakeFlags::SIGHUP | SignalWakeFlags::SIGTERM);
     BackgroundWorker::connect_worker_to_spi(None, None);
+    session::set_common();
     let mut worker: Option<DynamicBackgroundWorker> = None;
     while BackgroundWorker::wait_latch(Some(RESTART_AFTER)) {
         session::reload_if_asked();

@@ -72,3 +72,22 @@ pub(super) fn set(name: &CStr, value: &CStr) {
         );
     }
 }
+
+/// What any process of ours depends on, whatever files, roles and databases say. A timeout would end a step of the ticker,
+/// and a transaction that only reads could write nothing.
+pub(super) fn set_common() {
+    for (name, value) in [
+        (c"default_transaction_read_only", c"off"),
+        (c"default_transaction_isolation", c"read committed"),
+        (c"default_transaction_deferrable", c"off"),
+        (c"statement_timeout", c"0"),
+        (c"idle_in_transaction_session_timeout", c"0"),
+        (c"standard_conforming_strings", c"on"),
+        (c"row_security", c"on"),
+        (c"DateStyle", c"ISO, MDY"),
+        (c"IntervalStyle", c"postgres"),
+        (c"session_replication_role", c"origin"),
+    ] {
+        set(name, value);
+    }
+}

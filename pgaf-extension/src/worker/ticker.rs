@@ -29,6 +29,7 @@ pub extern "C-unwind" fn pgautofailover_worker_main(database: pg_sys::Datum) {
     // SAFETY: the launcher passed an oid.
     let database = unsafe { pg_sys::Oid::from_datum(database, false) };
     BackgroundWorker::connect_worker_to_spi_by_oid(database, None);
+    session::set_common();
     // A row that somebody holds locked must not keep all other groups waiting.
     session::set(c"lock_timeout", c"500ms");
     // A superuser's queries mean what they say, whatever functions and operators there are in other schemas.

@@ -94,7 +94,7 @@ async fn make(
     if let Some(adoption) = adoption {
         adoption.bring_in(instance).await?;
     }
-    make_cluster(instance, plan.before).await?;
+    make_cluster(instance, plan.before, &plan.initdb_options).await?;
     monitor_server::apply(instance, config).await.map_err(failed)?;
     if let Some(adoption) = adoption {
         adoption.finish(instance, config.postgres.port).await?;
@@ -116,8 +116,9 @@ async fn complete(instance: &Instance, config: &MonitorConfig) -> CliResult {
 
 async fn make_extension(session: &LocalSession) -> CliResult {
     // The default version is that of 2.x while a monitor of 2.x runs on this machine.
-    let statement =
-        format!("CREATE EXTENSION IF NOT EXISTS pgautofailover VERSION '{EXTENSION_VERSION}' CASCADE");
+    let statement = format!(
+        "CREATE EXTENSION IF NOT EXISTS pgautofailover SCHEMA public VERSION '{EXTENSION_VERSION}' CASCADE"
+    );
     session.batch_execute(&statement).await.map_err(|error| {
         CliError::new(
             Exit::ExtensionMissing,

@@ -122,7 +122,7 @@ async fn make(
         if let Some(adoption) = &adoption {
             adoption.bring_in(&instance).await?;
         }
-        settle(&instance, &config, &connection, &registered, plan.before).await?;
+        settle(&instance, &config, &connection, &registered, &plan).await?;
         match &adoption {
             Some(adoption) => adoption.finish(&instance, config.postgres.port).await,
             None => Ok(()),
@@ -154,6 +154,11 @@ async fn make_unmonitored(
         )
     })?;
     let plan = Plan::new(&options.server, pgdata, progress.map(|progress| progress.pgdata))?;
+    if !plan.initdb_options.is_empty() {
+        return Err(CliError::bad_arguments(
+            "--initdb-options cannot be given with --disable-monitor: the cluster is made when the node is assigned \"single\"",
+        ));
+    }
     let mut config = configuration(options, pgdata, paths, &plan, None)?;
     config.hostname = plan.address(None)?;
     config.group = Some(options.group.map(GroupId).unwrap_or_default());
@@ -400,13 +405,13 @@ async fn settle(
     config: &NodeConfig,
     monitor: &MonitorConnection,
     registered: &RegisteredNode,
-    before: Before,
+    plan: &Plan,
 ) -> CliResult {
     if registered.goal != ReplicationState::Single {
         return Ok(());
     }
-    make_primary(instance, config, before).await?;
-    if before == Before::Empty {
+    make_primary(instance, config, plan.before, &plan.initdb_options).await?;
+    if plan.before == Before::Empty {
         let identifier = instance.control_data().await.map_err(failed)?.system_identifier;
         monitor.set_node_system_identifier(registered.node, identifier).await?;
     }

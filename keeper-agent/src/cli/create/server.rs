@@ -45,6 +45,8 @@ pub(super) fn earlier(paths: &Paths, is_complete: bool) -> CliResult<Earlier> {
 
 /// What the options say of the server; everything is checked, nothing is made.
 pub(super) struct Plan {
+    /// For a cluster that is to be made.
+    pub(super) initdb_options: Vec<String>,
     pub(super) before: Before,
     pub(super) hostname: Option<String>,
     pub(super) ssl: SslConfig,
@@ -77,8 +79,19 @@ impl Plan {
         } else {
             HbaLevel::Minimal
         };
+        let initdb_options = initdb_options(&options.initdb_options)?;
         let listen_addresses = options.listen.clone();
-        Ok(Self { before, hostname, ssl, pg_ctl, port, listen_addresses, auth_method, hba_level })
+        Ok(Self {
+            initdb_options,
+            before,
+            hostname,
+            ssl,
+            pg_ctl,
+            port,
+            listen_addresses,
+            auth_method,
+            hba_level,
+        })
     }
 
     /// The address of this machine, as nodes and the monitor reach it.
@@ -109,12 +122,31 @@ fn socket_directory() -> Option<String> {
     std::env::var("PG_REGRESS_SOCK_DIR").ok().filter(|directory| !directory.is_empty())
 }
 
+/// The words of `--initdb-options`. What an option of ours says is not said twice.
+fn initdb_options(text: &str) -> CliResult<Vec<String>> {
+    let words = shlex::split(text)
+        .ok_or_else(|| CliError::bad_arguments("--initdb-options has a quote that is not closed"))?;
+    let is_ours = |word: &String| {
+        ["--pgdata", "--username", "--auth", "-D", "-U", "-A"].iter().any(|ours| word.starts_with(ours))
+    };
+    match words.iter().find(|word| is_ours(word)) {
+        None => Ok(words),
+        Some(word) => Err(CliError::bad_arguments(format!(
+            "--initdb-options cannot have \"{word}\": give --pgdata, --username and --auth to pg_autoctl"
+        ))),
+    }
+}
+
 /// Makes the cluster unless there is one, and its certificate.
-pub(super) async fn make_cluster(instance: &Instance, before: Before) -> CliResult {
+pub(super) async fn make_cluster(
+    instance: &Instance,
+    before: Before,
+    initdb_options: &[String],
+) -> CliResult {
     let has_cluster = instance.config().pgdata.join("PG_VERSION").is_file();
     if before == Before::Empty && !has_cluster {
         tracing::info!("making a new cluster in \"{}\"", instance.config().pgdata.display());
-        instance.initdb().await.map_err(|error| {
+        instance.initdb_with(initdb_options).await.map_err(|error| {
             if error.is_disk_full() { disk_full(&instance.config().pgdata) } else { failed(error) }
         })?;
     }
@@ -126,8 +158,9 @@ pub(in crate::cli) async fn make_primary(
     instance: &Instance,
     config: &NodeConfig,
     before: Before,
+    initdb_options: &[String],
 ) -> CliResult {
-    make_cluster(instance, before).await?;
+    make_cluster(instance, before, initdb_options).await?;
     instance.write_settings().await.map_err(failed)?;
     instance.write_hba(&[]).await.map_err(failed)?;
     let postgres = &config.postgres;
@@ -136,6 +169,9 @@ pub(in crate::cli) async fn make_primary(
             instance.reload().await.map_err(failed)?;
         }
         instance.ensure_database(&postgres.dbname, &postgres.username).await.map_err(failed)?;
+        if before == Before::Empty {
+            instance.ensure_statement_statistics(&postgres.dbname).await;
+        }
         if config.kind != NodeKind::Standalone {
             make_citus(instance, &postgres.dbname).await?;
         }

@@ -5,6 +5,7 @@
 //! application works, and those who replicate.
 
 use std::net::IpAddr;
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -16,8 +17,10 @@ use crate::postgres::server::{InstanceConfig, PostgresError, SocketDir, files};
 use crate::user;
 
 use super::conninfo::REPLICATION_ROLE;
+use super::ident;
 use super::network;
 use super::settings::Changing;
+use super::written::Written;
 
 /// The role that the monitor may connect as.
 pub const MONITOR_ROLE: &str = "pgautofailover_monitor";
@@ -155,8 +158,11 @@ fn keeper_entries(config: &InstanceConfig, is_gated: bool) -> Vec<String> {
         SocketDir::Nowhere => vec![format!("host {database} {user} samehost trust")],
         _ => {
             let is_same_name = user::name().is_some_and(|name| name == config.superuser);
-            let is_strict = is_same_name && config.auth != AuthMethod::Trust;
-            let method = if is_strict { "peer" } else { "trust" };
+            let method = match config.auth {
+                AuthMethod::Trust => "trust".to_owned(),
+                _ if is_same_name => "peer".to_owned(),
+                _ => format!("peer map={}", ident::MAP),
+            };
             vec![format!("local {database} {user} {method}")]
         }
     }
@@ -337,6 +343,33 @@ fn quote(name: &str) -> String {
     }
 }
 
+/// How roles other than the keeper's prove locally who they are, in the pg_hba.conf that initdb has written. It takes no
+/// method that needs a password, as there is none yet.
+pub(crate) fn set_local_method(path: &Path, method: &str) -> Result<(), PostgresError> {
+    let content = files::read_if_there(path)?.unwrap_or_default();
+    let change = |line: &str| match line.strip_suffix("peer").filter(|_| line.starts_with("local")) {
+        Some(rest) => format!("{rest}{method}\n"),
+        None => format!("{line}\n"),
+    };
+    files::replace(path, content.lines().map(change).collect::<String>().as_bytes(), 0o600)
+}
+
+/// Brings the files to where the server is told to look for them, from where the settings of its owner have them.
+pub(crate) fn bring(config: &InstanceConfig, written: &Written) -> Result<(), PostgresError> {
+    for (setting, name) in [("hba_file", "pg_hba.conf"), ("ident_file", "pg_ident.conf")] {
+        let target = config.in_pgdata(name);
+        if target.exists() {
+            continue;
+        }
+        let content = match written.get(setting) {
+            Some(entry) => files::read_if_there(&config.in_pgdata(&entry.value))?,
+            None => None,
+        };
+        files::replace(&target, content.unwrap_or_default().as_bytes(), 0o600)?;
+    }
+    Ok(())
+}
+
 /// A change that was given up goes on until its thread has ended, and must not overwrite a later one.
 static CHANGING: Mutex<()> = Mutex::new(());
 
@@ -358,6 +391,9 @@ pub(crate) fn update(
     let mut managed = Managed::parse(&content);
     managed.is_gated = Changing::read(&config.pgdata)?.is_gated;
     change(&mut managed);
+    if config.auth != AuthMethod::Trust {
+        ident::update(config)?;
+    }
     let wanted = managed.apply(config, &content);
     files::replace(&path, wanted.as_bytes(), 0o600)?;
     Ok(wanted != content)

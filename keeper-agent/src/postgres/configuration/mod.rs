@@ -3,9 +3,14 @@
 pub(super) mod conninfo;
 mod network;
 
+pub(super) mod fresh;
 pub(super) mod hba;
+mod ident;
 pub(super) mod settings;
 pub(super) mod written;
+
+pub(super) mod opt_outs;
+pub(super) mod overruled;
 
 mod alter_system;
 mod certificate;

@@ -7,6 +7,8 @@ use tokio::time::{Instant, sleep};
 
 use crate::postgres::server::{LocalServer, LocalSession, PostgresError, Postmaster, Session, connection};
 
+use super::overruled;
+
 /// How long a changed file may take to show.
 const RELOAD_DEADLINE: Duration = Duration::from_secs(5);
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
@@ -83,6 +85,7 @@ pub(in crate::postgres) async fn run_and_await(
     let Some(postmaster) = server.postmaster()? else {
         return Ok(());
     };
+    overruled::reset(server, setting, borrowed).await?;
     let give_up = Instant::now() + RELOAD_DEADLINE;
     let borrowed = borrowed.filter(|session| matches!(session, Session::Kept(_)));
     if let Some(session) = borrowed {

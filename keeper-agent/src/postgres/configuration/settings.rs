@@ -1,7 +1,8 @@
-//! The settings we give a server, in two files of ours that postgresql.conf includes in its first lines: what its
-//! owner writes further down wins. Nothing else in postgresql.conf is touched.
+//! The settings we give a server, in two files of ours that postgresql.conf includes: one in its first line, so that
+//! what its owner writes further down wins, and one in its last line, which wins over all that stands above. Nothing else
+//! in postgresql.conf is touched.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use pgaf_core::NodeId;
@@ -11,10 +12,13 @@ use crate::config::AuthMethod;
 use crate::postgres::server::{InstanceConfig, PostgresError, ServerKind, files, version};
 
 use super::conninfo;
+use super::fresh::{self, FRESH_FILE};
+use super::written::{self, Written};
 
 /// The included file with the settings of every server.
 pub const SETTINGS_FILE: &str = "postgresql-auto-failover.conf";
-/// The included file with what a standby receives from.
+/// The included file with what must not be overruled and changes while the server runs: what a standby receives from, and
+/// whom commits wait for.
 pub const STANDBY_FILE: &str = "postgresql-auto-failover-standby.conf";
 /// The included file with those settings of pg_auto_failover 2.x that are not ours.
 pub(crate) const FILE_OF_2X: &str = "postgresql-auto-failover-2.conf";
@@ -24,10 +28,16 @@ pub(crate) const GATE_SETTING: &str = "pg_autoctl.gated";
 
 const SYNC_SETTING: &str = "sync_replication_slots";
 
+/// What is in the file of the last line.
+pub(crate) const LAST_WORDS: [&str; 4] =
+    ["primary_conninfo", "primary_slot_name", "synchronous_standby_names", "synchronous_commit"];
+/// Those of them that are of an upstream.
+const OF_UPSTREAM: [&str; 2] = ["primary_conninfo", "primary_slot_name"];
+
 /// The extension's library. Its name is not that of 2.x.
 const MONITOR_LIBRARY: &str = "pgautofailover3";
 
-const HEADER: &str = "# Written by pg_autoctl, which overwrites what is changed here.\n";
+pub(super) const HEADER: &str = "# Written by pg_autoctl, which overwrites what is changed here.\n";
 
 /// The settings that change while the node lives.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -41,17 +51,12 @@ pub(crate) struct Changing {
 impl Changing {
     /// What the file says now; defaults when there is none.
     pub(crate) fn read(pgdata: &Path) -> Result<Self, PostgresError> {
-        let content = files::read_if_there(&pgdata.join(SETTINGS_FILE))?.unwrap_or_default();
-        let value = |name: &str| {
-            content.lines().find_map(|line| {
-                let (key, value) = line.split_once(" = ")?;
-                (key == name).then(|| unquote(value))
-            })
-        };
+        let settings = files::read_if_there(&pgdata.join(SETTINGS_FILE))?.unwrap_or_default();
+        let last = files::read_if_there(&pgdata.join(STANDBY_FILE))?.unwrap_or_default();
         Ok(Self {
-            synchronous_standby_names: value("synchronous_standby_names").unwrap_or_default(),
-            is_gated: value(GATE_SETTING).as_deref() == Some("on"),
-            is_logical: value(SYNC_SETTING).as_deref() == Some("on"),
+            synchronous_standby_names: value(&last, "synchronous_standby_names").unwrap_or_default(),
+            is_gated: value(&settings, GATE_SETTING).as_deref() == Some("on"),
+            is_logical: value(&settings, SYNC_SETTING).as_deref() == Some("on"),
         })
     }
 }
@@ -66,10 +71,9 @@ fn write(config: &InstanceConfig, changing: &Changing) -> Result<(), PostgresErr
         files::replace(&pgdata.join(FILE_OF_2X), others.as_bytes(), 0o600)?;
     }
     files::replace(&pgdata.join(SETTINGS_FILE), settings.as_bytes(), 0o600)?;
-    let standby = pgdata.join(STANDBY_FILE);
-    if files::read_if_there(&standby)?.is_none() {
-        files::replace(&standby, HEADER.as_bytes(), 0o600)?;
-    }
+    let last = files::read_if_there(&pgdata.join(STANDBY_FILE))?.unwrap_or_default();
+    let upstream = OF_UPSTREAM.iter().filter_map(|name| Some((*name, value(&last, name)?)));
+    write_last(config, upstream.collect(), changing)?;
     let main = pgdata.join("postgresql.conf");
     let Some(content) = files::read_if_there(&main)? else {
         return Err(PostgresError::Refused(format!(
@@ -77,13 +81,10 @@ fn write(config: &InstanceConfig, changing: &Changing) -> Result<(), PostgresErr
             main.display()
         )));
     };
+    fresh::write(config, &content)?;
     let has_others = pgdata.join(FILE_OF_2X).exists();
-    let included: Vec<&str> = if has_others {
-        vec![SETTINGS_FILE, FILE_OF_2X, STANDBY_FILE]
-    } else {
-        vec![SETTINGS_FILE, STANDBY_FILE]
-    };
-    if let Some(content) = with_includes(&content, &included) {
+    let first: &[&str] = if has_others { &[SETTINGS_FILE, FILE_OF_2X] } else { &[SETTINGS_FILE] };
+    if let Some(content) = with_includes(&content, first) {
         files::replace(&main, content.as_bytes(), 0o600)?;
     }
     Ok(())
@@ -104,37 +105,79 @@ pub(crate) fn update(
     write(config, &changing)
 }
 
-/// Writes what a standby receives from; `None` for nobody.
+/// Writes what a standby receives from; `None` for nobody. It waits for nobody itself: whoever is promoted is told anew.
 pub(crate) fn write_standby(config: &InstanceConfig, upstream: Option<&Peer>) -> Result<(), PostgresError> {
+    let conninfo = match upstream {
+        None => String::new(),
+        Some(upstream) => conninfo::primary(config, upstream, version::of_data(&config.pgdata)?),
+    };
+    let slot = slot_name(config, upstream.is_some());
+    let lines = vec![("primary_conninfo", conninfo), ("primary_slot_name", slot)];
+    write_last(config, lines, &Changing::default())
+}
+
+/// The value of `primary_slot_name` of a standby that follows somebody, or nobody.
+pub(crate) fn slot_name(config: &InstanceConfig, follows: bool) -> String {
+    config.node.filter(|_| follows).map(|node| node.slot_name()).unwrap_or_default()
+}
+
+/// For sessions that do not choose by themselves: what the owner has set, unless commits would wait for nobody.
+pub(crate) fn synchronous_commit(written: &Written, ours: &[PathBuf]) -> String {
+    let chosen = written.foreign("synchronous_commit", ours).map(|entry| entry.value.to_ascii_lowercase());
+    let chosen = chosen.filter(|value| matches!(value.as_str(), "remote_apply" | "remote_write"));
+    chosen.unwrap_or_else(|| "on".to_owned())
+}
+
+fn write_last(
+    config: &InstanceConfig,
+    upstream: Vec<(&str, String)>,
+    changing: &Changing,
+) -> Result<(), PostgresError> {
     let mut lines = Lines::default();
-    match upstream {
-        None => lines.set("primary_conninfo", ""),
-        Some(upstream) => {
-            let major = version::of_data(&config.pgdata)?;
-            lines.set("primary_conninfo", &conninfo::primary(config, upstream, major));
-            if let Some(node) = config.node {
-                lines.set("primary_slot_name", &node.slot_name());
-            }
-        }
+    if config.kind == ServerKind::DataNode {
+        let written = Written::read(&config.pgdata)?;
+        lines.set("synchronous_commit", &synchronous_commit(&written, &own_files(&config.pgdata)));
+        lines.set("synchronous_standby_names", &changing.synchronous_standby_names);
     }
-    lines.set("recovery_target_timeline", "latest");
+    for (name, value) in upstream {
+        lines.set(name, &value);
+    }
     let content = format!("{HEADER}{}", lines.0);
     files::replace(&config.in_pgdata(STANDBY_FILE), content.as_bytes(), 0o600)
 }
 
-/// The content with our include lines on top; `None` when they are there.
-fn with_includes(content: &str, files: &[&str]) -> Option<String> {
-    let missing: Vec<String> = files
-        .iter()
-        .map(|file| {
-            // A copy of another node's data does not have it.
-            let directive = if *file == FILE_OF_2X { "include_if_exists" } else { "include" };
-            format!("{directive} '{file}'")
-        })
-        .filter(|line| !content.lines().any(|present| present.trim_start().starts_with(line.as_str())))
-        .map(|line| format!("{line} # added by pg_autoctl\n"))
-        .collect();
-    (!missing.is_empty()).then(|| missing.concat() + content)
+/// The value that one of our files has.
+fn value(content: &str, name: &str) -> Option<String> {
+    content.lines().find_map(|line| {
+        let (key, value) = line.split_once(" = ")?;
+        (key == name).then(|| unquote(value))
+    })
+}
+
+/// Our files.
+pub(crate) fn own_files(pgdata: &Path) -> Vec<PathBuf> {
+    [SETTINGS_FILE, FILE_OF_2X, FRESH_FILE, STANDBY_FILE].map(|name| pgdata.join(name)).into()
+}
+
+/// The content with our include lines, these on top and one at the end; `None` when they are there.
+fn with_includes(content: &str, on_top: &[&str]) -> Option<String> {
+    let is_include = |line: &str, file: &str| {
+        written::parse(line).is_some_and(|(name, value)| name.starts_with("include") && value == file)
+    };
+    let line_of = |file: &str| {
+        // A copy of another node's data does not have it.
+        let directive = if file == FILE_OF_2X { "include_if_exists" } else { "include" };
+        format!("{directive} '{file}' # added by pg_autoctl\n")
+    };
+    let says_something = |line: &&str| written::parse(line).is_some();
+    let is_missing = |file: &&&str| !content.lines().any(|line| is_include(line, file));
+    let missing: String = on_top.iter().filter(is_missing).map(|file| line_of(file)).collect();
+    let has_last = content.lines().rfind(says_something).is_some_and(|line| is_include(line, STANDBY_FILE));
+    if missing.is_empty() && has_last {
+        return None;
+    }
+    let kept = content.lines().filter(|line| !is_include(line, STANDBY_FILE)).map(|line| format!("{line}\n"));
+    Some(missing + &kept.collect::<String>() + &line_of(STANDBY_FILE))
 }
 
 /// What pg_auto_failover 2.x has set in the file of the same name and we do not set: memory that it has reckoned, for
@@ -163,7 +206,6 @@ fn render(config: &InstanceConfig, changing: &Changing, major: Option<u32>) -> S
     match config.kind {
         ServerKind::DataNode => {
             replication(config, &mut lines);
-            lines.set("synchronous_standby_names", &changing.synchronous_standby_names);
             if major.is_some_and(|major| major >= version::SYNCS_SLOTS_SINCE) {
                 logical_slots(changing, &mut lines);
             }
@@ -259,10 +301,14 @@ fn slot_limit(config: &InstanceConfig) -> String {
 
 /// Lines of a configuration file.
 #[derive(Default)]
-struct Lines(String);
+pub(super) struct Lines(String);
 
 impl Lines {
-    fn set(&mut self, name: &str, value: &str) {
+    pub(super) fn text(&self) -> &str {
+        &self.0
+    }
+
+    pub(super) fn set(&mut self, name: &str, value: &str) {
         self.0.push_str(&format!("{name} = {}\n", quote(value)));
     }
 }
@@ -327,16 +373,20 @@ mod tests {
     }
 
     #[test]
-    fn includes_come_first_and_once() {
-        let with_includes = |content: &str| with_includes(content, &[SETTINGS_FILE, STANDBY_FILE]);
+    fn one_include_comes_first_and_one_last() {
+        let with_includes = |content: &str| with_includes(content, &[SETTINGS_FILE]);
         let first = with_includes("port = 1\n").expect("missing");
         assert_eq!(
             first,
             "include 'postgresql-auto-failover.conf' # added by pg_autoctl\n\
-             include 'postgresql-auto-failover-standby.conf' # added by pg_autoctl\n\
-             port = 1\n"
+             port = 1\n\
+             include 'postgresql-auto-failover-standby.conf' # added by pg_autoctl\n"
         );
         assert_eq!(with_includes(&first), None);
+        assert_eq!(with_includes(&(first.clone() + "# a comment\n")), None);
+        let appended = with_includes(&(first.clone() + "work_mem = '8MB'")).expect("no longer the last line");
+        assert_eq!(appended.lines().count(), 4, "{appended}");
+        assert!(appended.ends_with("standby.conf' # added by pg_autoctl\n"), "{appended}");
         let commented = with_includes("# include 'postgresql-auto-failover.conf'\n");
         assert!(commented.is_some_and(|content| content.lines().count() == 3));
     }

@@ -3,6 +3,8 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use serde::Deserialize;
+
 use pgaf_core::lsn::{Lsn, Timeline};
 
 use crate::postgres::server::{InstanceConfig, Limit, LocalServer, PostgresError, Program};
@@ -28,6 +30,41 @@ pub struct ControlData {
     pub minimum_recovery_end: Lsn,
     /// `initdb --wal-segsize`.
     pub wal_segment_bytes: u64,
+    /// What the WAL requires of a standby.
+    pub recovery_settings: RecoverySettings,
+}
+
+/// Settings of the server that wrote the WAL, of which a standby may have none lower.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct RecoverySettings {
+    /// `max_connections`
+    pub max_connections: u32,
+    /// `max_worker_processes`
+    pub max_worker_processes: u32,
+    /// `max_wal_senders`
+    pub max_wal_senders: u32,
+    /// `max_prepared_transactions`
+    pub max_prepared_transactions: u32,
+    /// `max_locks_per_transaction`
+    pub max_locks_per_transaction: u32,
+}
+
+impl RecoverySettings {
+    /// With their names.
+    pub(crate) fn all(&self) -> Vec<(&'static str, u32)> {
+        vec![
+            ("max_connections", self.max_connections),
+            ("max_worker_processes", self.max_worker_processes),
+            ("max_wal_senders", self.max_wal_senders),
+            ("max_prepared_transactions", self.max_prepared_transactions),
+            ("max_locks_per_transaction", self.max_locks_per_transaction),
+        ]
+    }
+
+    /// None is lower than those.
+    pub(crate) fn is_enough_for(&self, needs: &Self) -> bool {
+        self.all().iter().zip(needs.all()).all(|((_, own), (_, needed))| *own >= needed)
+    }
 }
 
 /// How a cluster was left.
@@ -130,6 +167,13 @@ impl ControlData {
             timeline: Timeline(timeline.max(recovered)),
             minimum_recovery_end: value("Minimum recovery ending location")?.parse().ok()?,
             wal_segment_bytes,
+            recovery_settings: RecoverySettings {
+                max_connections: value("max_connections setting")?.parse().ok()?,
+                max_worker_processes: value("max_worker_processes setting")?.parse().ok()?,
+                max_wal_senders: value("max_wal_senders setting")?.parse().ok()?,
+                max_prepared_transactions: value("max_prepared_xacts setting")?.parse().ok()?,
+                max_locks_per_transaction: value("max_locks_per_xact setting")?.parse().ok()?,
+            },
         })
     }
 }
@@ -149,6 +193,11 @@ Latest checkpoint location:           0/3000060
 Latest checkpoint's TimeLineID:       2
 Minimum recovery ending location:     0/30000D8
 Min recovery ending loc's timeline:   3
+max_connections setting:              100
+max_worker_processes setting:         8
+max_wal_senders setting:              12
+max_prepared_xacts setting:           0
+max_locks_per_xact setting:           64
 Bytes per WAL segment:                16777216
 ";
 
@@ -202,11 +251,19 @@ Bytes per WAL segment:                16777216
             "Database system identifier:           {}\nDatabase cluster state:               {state}\n\
              Latest checkpoint location:           {}\nLatest checkpoint's TimeLineID:       {}\n\
              Minimum recovery ending location:     {}\nMin recovery ending loc's timeline:   {recovered}\n\
+             max_connections setting:              {}\nmax_worker_processes setting:         {}\n\
+             max_wal_senders setting:              {}\nmax_prepared_xacts setting:           {}\n\
+             max_locks_per_xact setting:           {}\n\
              Bytes per WAL segment:                {}\n",
             data.system_identifier,
             data.checkpoint,
             data.timeline,
             data.minimum_recovery_end,
+            data.recovery_settings.max_connections,
+            data.recovery_settings.max_worker_processes,
+            data.recovery_settings.max_wal_senders,
+            data.recovery_settings.max_prepared_transactions,
+            data.recovery_settings.max_locks_per_transaction,
             data.wal_segment_bytes
         )
     }
@@ -219,6 +276,7 @@ Bytes per WAL segment:                16777216
             behind in 0..=1u32,
             state in 0..STATES.len(),
             segment in 20..=30u32,
+            settings: [u32; 5],
         ) {
             let (word, state) = STATES[state];
             let data = ControlData {
@@ -228,13 +286,20 @@ Bytes per WAL segment:                16777216
                 timeline: Timeline(timeline),
                 minimum_recovery_end: Lsn(end),
                 wal_segment_bytes: 1 << segment,
+                recovery_settings: RecoverySettings {
+                    max_connections: settings[0],
+                    max_worker_processes: settings[1],
+                    max_wal_senders: settings[2],
+                    max_prepared_transactions: settings[3],
+                    max_locks_per_transaction: settings[4],
+                },
             };
             prop_assert_eq!(ControlData::parse(&print(&data, word, timeline - behind)), Some(data));
         }
 
         #[test]
         fn a_line_that_is_missing_or_damaged_is_noticed(
-            line in 0..9usize,
+            line in 0..14usize,
             replacement in prop_oneof![Just(String::new()), "\\PC{0,40}"],
         ) {
             let mut lines: Vec<&str> = OUTPUT.lines().collect();

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::AuthMethod;
+use crate::postgres::configuration::{fresh, hba};
 use crate::postgres::server::{Limit, LocalServer, PostgresError, Program, files};
 
-use super::{assemble, marker};
+use super::{assemble, locale, marker};
 
 const LIMIT: Limit = Limit::Within(Duration::from_secs(300));
 
@@ -17,6 +18,14 @@ impl LocalServer {
     /// # Errors
     /// There is something in the data directory, or initdb fails.
     pub async fn initdb(&self) -> Result<(), PostgresError> {
+        self.initdb_with(&[]).await
+    }
+
+    /// The same, with more options of initdb.
+    ///
+    /// # Errors
+    /// As `initdb`.
+    pub async fn initdb_with(&self, options: &[String]) -> Result<(), PostgresError> {
         let config = self.config();
         let files_of = Arc::clone(&config);
         files::blocking("preparing the data directory", move || {
@@ -31,20 +40,30 @@ impl LocalServer {
             assemble::clean(&files_of)
         })
         .await?;
-        let auth = match config.auth {
-            AuthMethod::Md5 => "md5",
-            AuthMethod::ScramSha256 => "scram-sha-256",
-            AuthMethod::Trust | AuthMethod::Cert | AuthMethod::Skip => "trust",
+        // With a password for everybody, initdb would ask for that of the superuser.
+        let (local, host) = match config.auth {
+            AuthMethod::Md5 => ("md5", "md5"),
+            AuthMethod::ScramSha256 => ("scram-sha-256", "scram-sha-256"),
+            AuthMethod::Cert => ("peer", "scram-sha-256"),
+            AuthMethod::Trust | AuthMethod::Skip => ("trust", "trust"),
         };
+        let copy = assemble::copy_directory(&config.pgdata);
         Program::new(&config.bin_dir, "initdb")
             .writes_to(&config.pgdata)
             .arg("-D")
-            .arg(assemble::copy_directory(&config.pgdata))
+            .arg(&copy)
             .arg("--username")
             .arg(&config.superuser)
-            .args(["--encoding", "UTF8", "--auth-local", "trust", "--auth-host", auth])
+            .args(["--auth-local", if local == "trust" { local } else { "peer" }, "--auth-host", host])
+            .args(locale::options(|name| std::env::var(name).ok()))
+            .args(options)
             .run(LIMIT)
             .await?;
+        files::blocking("configuring the new cluster", move || {
+            hba::set_local_method(&copy.join("pg_hba.conf"), local)?;
+            fresh::include(&copy.join("postgresql.conf"))
+        })
+        .await?;
         files::blocking("putting the new cluster in place", move || {
             assemble::put_in_place(&config.pgdata)?;
             marker::clear(&config)

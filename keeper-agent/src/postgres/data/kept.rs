@@ -9,7 +9,7 @@ use pgaf_core::NodeId;
 
 use crate::config::KEPT_DIRECTORY;
 use crate::postgres::configuration::settings::FILE_OF_2X;
-use crate::postgres::configuration::{SETTINGS_FILE, STANDBY_FILE};
+use crate::postgres::configuration::{SETTINGS_FILE, STANDBY_FILE, fresh::FRESH_FILE};
 use crate::postgres::server::{InstanceConfig, PostgresError, files};
 
 use super::assemble::{self, LOGS};
@@ -17,13 +17,14 @@ use super::marker;
 use super::tablespaces::Tablespaces;
 
 /// What is a node's own, not its cluster's.
-const OWN_FILES: [&str; 10] = [
+const OWN_FILES: [&str; 11] = [
     "postgresql.conf",
     "postgresql.auto.conf",
     "pg_hba.conf",
     "pg_ident.conf",
     SETTINGS_FILE,
     STANDBY_FILE,
+    FRESH_FILE,
     FILE_OF_2X,
     "server.crt",
     "server.key",

@@ -11,10 +11,12 @@ pub(super) mod kept;
 pub(super) mod tablespaces;
 
 pub(super) mod checkpoint;
+mod command_line;
 mod configure;
 mod initdb;
 mod layout;
+mod locale;
 pub(super) mod start;
 
-pub use control_data::{ClusterState, ControlData};
+pub use control_data::{ClusterState, ControlData, RecoverySettings};
 pub use layout::Layout;

@@ -7,12 +7,15 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::postgres::configuration::{conninfo, hba, reload, settings, settings::Changing};
+use crate::postgres::configuration::{
+    conninfo, hba, overruled, reload, settings, settings::Changing, written::Written,
+};
 use crate::postgres::server::{
     InstanceConfig, Limit, LocalServer, PostgresError, Postmaster, Program, connection::PidFile, files,
     says_disk_full, startup_log, stop, version,
 };
 
+use super::command_line::CommandLine;
 use super::control_data::{CONTROL_FILE, ControlData};
 use super::{history, marker};
 
@@ -53,12 +56,16 @@ pub(crate) async fn run(server: &LocalServer, gate: Gate) -> Result<(), Postgres
         }
         return await_ready(&config, &postmaster).await.map(|_| ());
     }
-    prepare(&config, gate).await?;
+    let line = prepare(&config, gate).await?;
+    for remark in &line.remarks {
+        tracing::warn!("{remark}");
+    }
+    server.memory().notice = line.notice;
     let mut tries = 0;
     loop {
         tries += 1;
         let log = startup_log::Position::now(&config);
-        let postmaster = Arc::new(Postmaster::spawn(&config)?);
+        let postmaster = Arc::new(Postmaster::spawn(&config, &line.settings)?);
         server.supervise(Arc::clone(&postmaster));
         // A start that fails is this step's error, not the end of a server.
         postmaster.ask_to_stop(true);
@@ -86,7 +93,7 @@ fn does_not_start(config: &InstanceConfig, reason: String) -> PostgresError {
 }
 
 /// Brings the files into the state from which a start is right.
-async fn prepare(config: &Arc<InstanceConfig>, gate: Gate) -> Result<(), PostgresError> {
+async fn prepare(config: &Arc<InstanceConfig>, gate: Gate) -> Result<CommandLine, PostgresError> {
     version::check(config).await?;
     stop::sweep(config).await?;
     let control =
@@ -112,7 +119,12 @@ async fn prepare(config: &Arc<InstanceConfig>, gate: Gate) -> Result<(), Postgre
         history::complete(&config.pgdata)?;
         conninfo::write_passfile(&config)?;
         settings::update(&config, |changing| changing.is_logical = is_logical)?;
-        set_gate(&config, gate)
+        overruled::erase(&config)?;
+        let written = Written::read(&config.pgdata)?;
+        hba::bring(&config, &written)?;
+        set_gate(&config, gate)?;
+        let needs = control.map(|control| control.recovery_settings).filter(|_| signal.exists());
+        Ok(CommandLine::new(&config, version::of_data(&config.pgdata)?, &written, needs.as_ref()))
     })
     .await
 }

@@ -9,7 +9,7 @@ use tokio_postgres::error::SqlState;
 
 use crate::postgres::server::{
     BootTime, InstanceConfig, LocalSession, PostgresError,
-    connection::{PidFile, connect_anywhere},
+    connection::{PidFile, Purpose, connect_anywhere},
     process, within,
 };
 
@@ -88,7 +88,7 @@ impl Listening {
         if !is_open(config, postmaster) {
             return if self.has_progress(postmaster) { Reply::Starting } else { Reply::Nothing };
         }
-        match connect_anywhere(config, DEADLINE).await {
+        match connect_anywhere(config, Purpose::Looking, DEADLINE).await {
             Ok(session) => {
                 self.session = Some(Open { postmaster, session, question: None });
                 let result = self.ask_session().await;
@@ -106,7 +106,7 @@ impl Listening {
         let query = async {
             let question = match open.question.take() {
                 Some(question) => question,
-                None => session.prepare(QUESTION).await?,
+                None => session.prepare(&QUESTION).await?,
             };
             let row = session.query_one(&question, &[]).await?;
             open.question = Some(question);

@@ -10,6 +10,7 @@ use pgaf_core::keeper::{Cluster, DataDirectory, Observation, Observed, Server};
 use pgaf_core::lsn::{Timeline, TimelineHistory};
 use pgaf_core::message::{Peer, Upstream};
 
+use crate::postgres::configuration::settings;
 use crate::postgres::data::{
     ControlData, assemble, control_data::CONTROL_FILE, history, marker, start::STANDBY_SIGNAL, wal,
 };
@@ -84,6 +85,10 @@ impl Observer {
         Observation {
             shutdown_lsn: control.and_then(|control| control.end_of_primary()).filter(|_| is_shut_down),
             history,
+            notice: answer
+                .as_ref()
+                .and_then(Answer::why_commits_do_not_wait)
+                .or_else(|| instance.memory().notice.clone().filter(|_| !is_shut_down)),
             observed: Observed {
                 data,
                 server,
@@ -139,6 +144,8 @@ impl Observer {
             (memory.followed_names.clone(), memory.replay_over)
         };
         let running = answer.running(&Context {
+            is_short_of_settings: self.is_short_of_settings(config, &answer).await,
+            slot_name: settings::slot_name(config, true),
             timeline,
             followed_names: followed
                 .as_ref()
@@ -148,6 +155,16 @@ impl Observer {
             is_fresh: &|walsender| self.contacts.is_fresh(walsender),
         });
         (Server::Running(running), Some(answer))
+    }
+
+    /// Replay has paused, and the WAL requires more than this server was started with.
+    async fn is_short_of_settings(&mut self, config: &Arc<InstanceConfig>, answer: &Answer) -> bool {
+        if !answer.is_replay_paused {
+            return false;
+        }
+        let Some(file) = fingerprint(config) else { return false };
+        let control = self.control(config, file, Duration::ZERO).await;
+        control.is_some_and(|control| !answer.settings.is_enough_for(&control.recovery_settings))
     }
 
     /// The timeline a standby replays. SQL does not tell it; a walreceiver does, while there is one, the control file,

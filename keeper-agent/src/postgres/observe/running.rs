@@ -1,14 +1,19 @@
 //! What a server that answers says of itself, asked in one round trip.
 
+use std::sync::LazyLock;
+
 use pgaf_core::NodeId;
 use pgaf_core::keeper::{Receiver, Running, StreamingStandby};
 use pgaf_core::lsn::{Lsn, Timeline};
 use serde::Deserialize;
 
-use crate::postgres::configuration::conninfo;
+use crate::postgres::configuration::{conninfo, opt_outs, opt_outs::OptOut};
+use crate::postgres::data::RecoverySettings;
 
 /// One row with one JSON text.
-pub(crate) const QUESTION: &str = "\
+pub(crate) static QUESTION: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "\
 SELECT json_build_object(
   'is_in_recovery', r,
   'is_in_template', current_database() = 'template1',
@@ -19,6 +24,16 @@ SELECT json_build_object(
   'timeline', CASE WHEN r THEN NULL
               ELSE ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int END,
   'synchronous_standby_names', current_setting('synchronous_standby_names'),
+  'synchronous_commit', current_setting('synchronous_commit'),
+  'opt_outs', ({opt_outs}),
+  'primary_slot_name', current_setting('primary_slot_name'),
+  'is_replay_paused', r AND pg_is_wal_replay_paused(),
+  'settings', json_build_object(
+      'max_connections', current_setting('max_connections')::int,
+      'max_worker_processes', current_setting('max_worker_processes')::int,
+      'max_wal_senders', current_setting('max_wal_senders')::int,
+      'max_prepared_transactions', current_setting('max_prepared_transactions')::int,
+      'max_locks_per_transaction', current_setting('max_locks_per_transaction')::int),
   'primary_conninfo', CASE WHEN r THEN current_setting('primary_conninfo') ELSE '' END,
   'has_archive', current_setting('restore_command') <> '',
   'is_replay_idle', r AND EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'startup'
@@ -30,10 +45,13 @@ SELECT json_build_object(
   'standbys', (SELECT coalesce(json_agg(json_build_object(
                    'pid', pid, 'name', application_name, 'state', state, 'sync_state', sync_state,
                    'flushed', flush_lsn, 'replied', reply_time)), '[]')
-               FROM pg_stat_replication WHERE application_name LIKE 'pgautofailover\\_standby\\_%'),
+               FROM pg_stat_replication WHERE starts_with(application_name, 'pgautofailover_standby_')),
   'slots', (SELECT coalesce(json_agg(slot_name), '[]') FROM pg_replication_slots
-            WHERE slot_type = 'physical' AND slot_name LIKE 'pgautofailover\\_standby\\_%')
-)::text FROM pg_is_in_recovery() r";
+            WHERE slot_type = 'physical' AND starts_with(slot_name, 'pgautofailover_standby_'))
+)::text FROM pg_is_in_recovery() r",
+        opt_outs = opt_outs::QUERY
+    )
+});
 
 /// The answer.
 #[derive(Clone, Debug, Deserialize)]
@@ -45,7 +63,12 @@ pub(crate) struct Answer {
     pub(crate) replayed: Option<Lsn>,
     timeline: Option<u32>,
     pub(crate) synchronous_standby_names: String,
+    synchronous_commit: String,
+    opt_outs: Vec<OptOut>,
     primary_conninfo: String,
+    primary_slot_name: String,
+    pub(crate) is_replay_paused: bool,
+    pub(crate) settings: RecoverySettings,
     has_archive: bool,
     is_replay_idle: bool,
     has_receiver: bool,
@@ -95,6 +118,10 @@ pub(crate) struct Context<'a> {
     pub(crate) followed_names: Option<&'a str>,
     /// Where replay has ended, as a step has proved for this server.
     pub(crate) replay_over_at: Option<Lsn>,
+    /// Replay has paused because the WAL requires higher settings.
+    pub(crate) is_short_of_settings: bool,
+    /// `primary_slot_name`, as it must be for a standby that follows somebody.
+    pub(crate) slot_name: String,
     /// A walsender's standby has replied lately.
     pub(crate) is_fresh: &'a dyn Fn(i32) -> bool,
 }
@@ -111,9 +138,11 @@ impl Answer {
             lsn: if is_replay_over { self.replayed } else { self.lsn }.unwrap_or_default(),
             replayed: self.replayed.unwrap_or_default(),
             synchronous_standby_names: self.names_in_force(context),
-            follows: conninfo::following(&self.primary_conninfo),
+            follows: conninfo::following(&self.primary_conninfo)
+                .filter(|_| self.primary_slot_name == context.slot_name),
             receiver: self.receiver(),
             is_replay_over,
+            is_short_of_settings: context.is_short_of_settings,
             standbys: self.standbys(context),
             slots: self.slots.iter().filter_map(|name| NodeId::of_slot_name(name)).collect(),
         }
@@ -123,10 +152,25 @@ impl Answer {
     /// is set again, which proves it. An empty one needs no proof: who does not follow it waits, and loses nothing.
     fn names_in_force(&self, context: &Context<'_>) -> String {
         let names = &self.synchronous_standby_names;
+        if let Some(reason) = self.why_commits_do_not_wait().filter(|_| !names.is_empty()) {
+            return format!("not in force, {reason}: {names}");
+        }
         if names.is_empty() || context.followed_names == Some(names.as_str()) {
             return names.clone();
         }
         format!("{names} (perhaps not yet in force)")
+    }
+
+    /// Commits do not wait, whatever synchronous_standby_names says, because of the default that sessions have.
+    pub(crate) fn why_commits_do_not_wait(&self) -> Option<String> {
+        if self.is_in_recovery {
+            return None;
+        }
+        let is_off = opt_outs::is_asynchronous(&self.synchronous_commit);
+        let default = is_off.then(|| {
+            format!("commits wait for no standby, as synchronous_commit is {}", self.synchronous_commit)
+        });
+        self.opt_outs.first().map(OptOut::describe).or(default)
     }
 
     /// It was proved, and nothing has changed since.
@@ -192,6 +236,9 @@ mod tests {
         let text = format!(
             r#"{{"is_in_recovery":false,"is_in_template":false,"is_gated":false,"lsn":"0/3000060","replayed":"0/3000060",
                 "timeline":2,"synchronous_standby_names":"ANY 1 (x)","primary_conninfo":"",
+                "synchronous_commit":"on","opt_outs":[],"primary_slot_name":"","is_replay_paused":false,
+                "settings":{{"max_connections":100,"max_worker_processes":8,"max_wal_senders":12,
+                             "max_prepared_transactions":0,"max_locks_per_transaction":64}},
                 "has_archive":false,"is_replay_idle":false,"has_receiver":false,"receiver":null,"standbys":[{standbys}],
                 "slots":["pgautofailover_standby_2"]}}"#
         );
@@ -206,7 +253,14 @@ mod tests {
     }
 
     fn context<'a>(is_fresh: &'a dyn Fn(i32) -> bool, names: Option<&'a str>) -> Context<'a> {
-        Context { timeline: Timeline(9), followed_names: names, replay_over_at: None, is_fresh }
+        Context {
+            timeline: Timeline(9),
+            followed_names: names,
+            replay_over_at: None,
+            is_short_of_settings: false,
+            slot_name: String::new(),
+            is_fresh,
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use pgaf_core::message::Peer;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::{Instant, sleep};
 
-use crate::postgres::configuration::{conninfo, reload, settings};
+use crate::postgres::configuration::{conninfo, overruled, reload, settings};
 use crate::postgres::data::start::STANDBY_SIGNAL;
 use crate::postgres::server::{
     LocalServer, LocalSession, PostgresError, connection, files, process, version,
@@ -53,6 +53,7 @@ pub(crate) async fn run(server: &LocalServer, upstream: Option<&Peer>) -> Result
             conninfo::primary(&config, upstream, major)
         }
     };
+    overruled::reset(server, "primary_slot_name", Some(&session)).await?;
     reload::run_and_await(server, "primary_conninfo", &wanted, Some(&session)).await?;
     if upstream.is_none() {
         let end = await_end(&session).await?;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use tokio::time::{Instant, sleep};
 
-use crate::postgres::configuration::{reload, settings};
+use crate::postgres::configuration::{opt_outs, opt_outs::OptOut, overruled, reload, settings};
 use crate::postgres::server::{LocalServer, LocalSession, PostgresError, connection, files, process};
 
 /// How long the slowest process may take.
@@ -42,6 +42,10 @@ pub(crate) async fn run(server: &LocalServer, names: &str) -> Result<(), Postgre
         }
         Err(error) => return Err(error),
     };
+    if !names.is_empty() {
+        overruled::reset(server, "synchronous_commit", Some(&session)).await?;
+        refuse_opt_outs(&session).await?;
+    }
     let checkpointer = Checkpointer::look(&session).await?;
     reload::run_and_await(server, "synchronous_standby_names", names, Some(&session)).await?;
     let give_up = Instant::now() + DEADLINE;
@@ -59,6 +63,18 @@ fn listed(value: &str) -> Vec<String> {
     let list = value.split_once('(').map_or(value, |(_, list)| list.trim_end().trim_end_matches(')'));
     let names = list.split(',').map(|name| name.trim().trim_matches('"').to_lowercase());
     names.filter(|name| !name.is_empty()).collect()
+}
+
+/// Nobody's commits go without waiting, or the value would promise what does not hold.
+async fn refuse_opt_outs(session: &LocalSession) -> Result<(), PostgresError> {
+    let query = format!("SELECT ({})::text", opt_outs::QUERY);
+    let row = connection::row(session, "look for synchronous_commit of roles", &query, &[]).await?;
+    let found: Vec<OptOut> = serde_json::from_str(row.get(0))
+        .map_err(|error| PostgresError::Refused(format!("settings of roles: {error}")))?;
+    match found.first() {
+        None => Ok(()),
+        Some(found) => Err(PostgresError::Refused(found.describe())),
+    }
 }
 
 fn too_late(who: &str) -> PostgresError {

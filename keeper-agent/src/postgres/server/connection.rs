@@ -9,9 +9,12 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Config, NoTls, Row};
 
+use crate::client::superuser_options;
+
 use super::config::InstanceConfig;
 use super::error::PostgresError;
 use super::process;
+use super::version;
 
 /// How long the local server may take to let us in.
 pub(crate) const CONNECT_DEADLINE: Duration = Duration::from_millis(1500);
@@ -96,6 +99,15 @@ pub fn local_address(pgdata: &Path) -> Option<(String, u16)> {
     PidFile::read(pgdata).map(|found| (found.host, found.port))
 }
 
+/// What a session is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To look: it sees the server's own default of `synchronous_commit`.
+    Looking,
+    /// To change something: it waits for no standby.
+    Acting,
+}
+
 /// What the postmaster of this data directory says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PostmasterStatus {
@@ -123,11 +135,12 @@ impl PostmasterStatus {
 /// Opens a session in the first database of `ANY_DATABASE` that lets us in.
 pub(crate) async fn connect_anywhere(
     config: &InstanceConfig,
+    purpose: Purpose,
     deadline: Duration,
 ) -> Result<LocalSession, PostgresError> {
     let mut last = None;
     for dbname in ANY_DATABASE {
-        match connect(config, dbname, deadline).await {
+        match open(config, dbname, purpose, deadline).await {
             Ok(session) => return Ok(session),
             Err(error) if is_about_database(&error) => last = Some(error),
             Err(error) => return Err(error),
@@ -141,15 +154,28 @@ fn is_about_database(error: &PostgresError) -> bool {
     error.sqlstate().is_some_and(|code| reasons.contains(code))
 }
 
-/// Opens a session.
+/// Opens a session in which to change something.
 pub(crate) async fn connect(
     config: &InstanceConfig,
     dbname: &str,
     deadline: Duration,
 ) -> Result<LocalSession, PostgresError> {
+    open(config, dbname, Purpose::Acting, deadline).await
+}
+
+async fn open(
+    config: &InstanceConfig,
+    dbname: &str,
+    purpose: Purpose,
+    deadline: Duration,
+) -> Result<LocalSession, PostgresError> {
     let Some(pid_file) = PidFile::read(&config.pgdata) else {
         return Err(PostgresError::Refused("Postgres does not run".to_owned()));
     };
+    let mut wanted = superuser_options(version::of_data(&config.pgdata).ok().flatten());
+    if purpose == Purpose::Acting {
+        wanted.push_str("-c synchronous_commit=local");
+    }
     let mut options = Config::new();
     options
         .host(&pid_file.host)
@@ -157,8 +183,7 @@ pub(crate) async fn connect(
         .user(&config.superuser)
         .dbname(dbname)
         .application_name("pg_autoctl")
-        // What is set for people must not stop the keeper.
-        .options("-c statement_timeout=0 -c lock_timeout=0 -c synchronous_commit=local");
+        .options(wanted);
     if let Ok(password) = std::env::var("PGPASSWORD") {
         options.password(password);
     }

@@ -13,7 +13,7 @@ use crate::client::Secret;
 
 use super::clock::BootTime;
 use super::config::InstanceConfig;
-use super::connection::{self, CONNECT_DEADLINE, LocalSession};
+use super::connection::{self, CONNECT_DEADLINE, LocalSession, Purpose};
 use super::dead_mans_switch::DeadMansSwitch;
 use super::error::PostgresError;
 use super::postmaster::Postmaster;
@@ -45,6 +45,8 @@ pub(in crate::postgres) struct Memory {
     pub(in crate::postgres) hopeless_rewind_to: Option<NodeId>,
     /// Where the log of a standby ends that receives nothing, nor will, in the life of this postmaster.
     pub(in crate::postgres) replay_over: Option<(i32, Lsn)>,
+    /// What an operator has to see of how this server was started.
+    pub(in crate::postgres) notice: Option<String>,
     /// The password that the replication role was given last.
     pub(in crate::postgres) replication_password: Option<Secret>,
 }
@@ -207,7 +209,7 @@ impl LocalServer {
 
     /// A session in any database: a new one, or the kept one when the server refuses another.
     pub(in crate::postgres) async fn any_session(&self) -> Result<Session, PostgresError> {
-        match connection::connect_anywhere(&self.config(), self.session_deadline).await {
+        match connection::connect_anywhere(&self.config(), Purpose::Acting, self.session_deadline).await {
             Ok(session) => Ok(Session::New(session)),
             Err(error) if error.is_refusal() => {
                 let postmaster = self.postmaster()?.map(|postmaster| postmaster.pid());

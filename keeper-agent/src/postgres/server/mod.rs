@@ -6,6 +6,7 @@ mod config;
 mod error;
 
 pub(super) mod files;
+pub(super) mod memory;
 pub(super) mod process;
 pub(super) mod program;
 pub(super) mod progress;

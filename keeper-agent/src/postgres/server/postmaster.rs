@@ -36,6 +36,25 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 /// Above this size the log of the start is begun anew.
 const STARTUP_LOG_BYTES: u64 = 8 << 20;
 
+/// Variables for clients, which a walreceiver would heed as well, or the server take for its defaults.
+const FOREIGN_VARIABLES: [&str; 15] = [
+    "PGPASSWORD",
+    "PGOPTIONS",
+    "PGHOSTADDR",
+    "PGSERVICE",
+    "PGSERVICEFILE",
+    "PGTARGETSESSIONATTRS",
+    "PGLOADBALANCEHOSTS",
+    "PGREQUIREPEER",
+    "PGREQUIREAUTH",
+    "PGCHANNELBINDING",
+    "PGGSSENCMODE",
+    "PGAPPNAME",
+    "PGDATESTYLE",
+    "PGCLIENTENCODING",
+    "PGTZ",
+];
+
 /// A postmaster.
 pub(crate) struct Postmaster {
     pid: Pid,
@@ -47,8 +66,11 @@ pub(crate) struct Postmaster {
 }
 
 impl Postmaster {
-    /// Starts one, and does not wait for it.
-    pub(crate) fn spawn(config: &InstanceConfig) -> Result<Self, PostgresError> {
+    /// Starts one with these settings on its command line, and does not wait for it.
+    pub(crate) fn spawn(
+        config: &InstanceConfig,
+        settings: &[(&'static str, String)],
+    ) -> Result<Self, PostgresError> {
         let program = config.program("postgres");
         let log_path = config.startup_log();
         let is_long = std::fs::metadata(&log_path).is_ok_and(|log| log.len() > STARTUP_LOG_BYTES);
@@ -60,7 +82,8 @@ impl Postmaster {
             .open(&log_path)
             .map_err(PostgresError::file("open", &log_path))?;
         let errors = log.try_clone().map_err(PostgresError::file("open", &log_path))?;
-        let child = Command::new(&program)
+        let mut command = Command::new(&program);
+        command
             .arg("-D")
             .arg(&config.pgdata)
             .arg("-p")
@@ -68,16 +91,18 @@ impl Postmaster {
             .arg("-h")
             .arg(&config.listen_addresses)
             .args(socket_arguments(&config.socket_dir))
+            .args(settings.iter().flat_map(|(name, value)| ["-c".to_owned(), format!("{name}={value}")]))
             .current_dir(&config.pgdata)
             .stdin(Stdio::null())
             .stdout(log)
             .stderr(errors)
             // Signals of the terminal are for the keeper.
             .process_group(0)
-            .env_remove("PGPASSWORD")
-            .env_remove("NOTIFY_SOCKET")
-            .spawn()
-            .map_err(PostgresError::file("run", &program))?;
+            .env_remove("NOTIFY_SOCKET");
+        for name in FOREIGN_VARIABLES {
+            command.env_remove(name);
+        }
+        let child = command.spawn().map_err(PostgresError::file("run", &program))?;
         let pid = i32::try_from(child.id()).unwrap_or_default();
         Self::open(pid, true, &config.pgdata)
     }

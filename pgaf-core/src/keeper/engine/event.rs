@@ -131,6 +131,8 @@ pub struct Observation {
     pub shutdown_lsn: Option<Lsn>,
     /// The history of the timeline it is on, as far as its files tell.
     pub history: Option<TimelineHistory>,
+    /// What an operator has to see: a setting of the server that stands in the way.
+    pub notice: Option<String>,
     /// How much of a base backup has been copied, while one is made.
     pub copied_percent: Option<u8>,
 }

@@ -7,6 +7,7 @@ use super::event::{LookId, Observation, PostgresExit};
 use super::notice::Notice;
 use super::shutdown::Shutdown;
 use super::{Engine, Moment, Server};
+use crate::keeper::claim::state_that_holds;
 use crate::keeper::step::Step;
 use crate::message::Peer;
 use crate::state::ReplicationState;
@@ -131,11 +132,25 @@ impl Engine {
         if matches!(server, Server::Running(_)) && !std::mem::replace(&mut self.is_ready, true) {
             self.order(Command::TellReady);
         }
+        self.withdraw_claim(&observation);
         self.looking.newest = Some(observation);
         self.looking.is_under_way = false;
         self.looking.is_stale = false;
         self.planning.is_due = true;
         self.report_news();
+    }
+
+    /// What was reached does not hold any more: that is remembered, also over a crash of Postgres, until it is reached
+    /// again.
+    fn withdraw_claim(&mut self, seen: &Observation) {
+        let (reported, epoch) = (self.state.reported, self.state.reported_epoch);
+        let holds = state_that_holds(reported, epoch, self.assignment(), &seen.observed);
+        if holds != reported {
+            self.tell(Notice::NoLongerHolds { reached: reported, holds });
+            self.state.reported = holds;
+            self.saving.state_changed();
+            self.reporting.make_due(self.now());
+        }
     }
 
     pub(super) fn on_postgres_exited(&mut self, exit: PostgresExit) {

@@ -33,6 +33,13 @@ pub enum Notice {
     },
     /// The goal was reached.
     Reached(ReplicationState),
+    /// What was reached does not hold any more.
+    NoLongerHolds {
+        /// What it was.
+        reached: ReplicationState,
+        /// What it is.
+        holds: ReplicationState,
+    },
     /// A step starts.
     StepStarts(Step),
     /// A step has ended well.
@@ -113,6 +120,7 @@ impl Notice {
             | Self::SettingsNotApplied(_) => Severity::Error,
             Self::StepFailed { .. }
             | Self::Fencing
+            | Self::NoLongerHolds { .. }
             | Self::PostgresEnded(_)
             | Self::MonitorSilent(_)
             | Self::Overtaken(_)
@@ -128,6 +136,10 @@ impl fmt::Display for Notice {
         match self {
             Self::Goal { goal, reached } => write!(f, "goal: {goal} (was {reached})"),
             Self::Reached(goal) => write!(f, "reached {goal}"),
+            Self::NoLongerHolds { reached, holds } => write!(
+                f,
+                "commits do not wait for the standbys that the monitor has told: this node is {holds}, no longer {reached}"
+            ),
             Self::StepStarts(step) => write!(f, "starting: {step}"),
             Self::StepDone(step, after) => write!(f, "done after {} ms: {step}", after.as_millis()),
             Self::StepFailed { step, after, reason, next_attempt_in } => {

@@ -173,10 +173,18 @@ impl Engine {
                 is_hung: observed.server == Server::Unresponsive,
                 shutdown_lsn: seen.shutdown_lsn,
                 history: seen.history.clone(),
-                progress: self.planning.describe(seen.copied_percent),
+                progress: self.progress_to_report(seen),
                 number: None,
                 monitor: self.state.monitor.clone(),
             },
+        }
+    }
+
+    /// What an operator has to see comes before what is being done.
+    fn progress_to_report(&self, seen: &Observation) -> Option<String> {
+        match (&seen.notice, self.planning.describe(seen.copied_percent)) {
+            (Some(notice), Some(doing)) => Some(format!("{notice}; {doing}")),
+            (notice, doing) => notice.clone().or(doing),
         }
     }
 

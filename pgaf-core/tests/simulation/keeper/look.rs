@@ -46,6 +46,7 @@ impl Keeper {
             sync_state: String::new(),
             shutdown_lsn: postgres.shutdown_lsn().filter(|_| is_stopped),
             history: history(postgres, archive),
+            notice: None,
             copied_percent: None,
         }
     }
@@ -59,6 +60,7 @@ impl Keeper {
         let is_in_recovery = role == Role::Standby;
         let end = postgres.position();
         Server::Running(Running {
+            is_short_of_settings: false,
             is_in_recovery,
             is_gated: role == Role::Gated,
             timeline: timeline(postgres, archive),
