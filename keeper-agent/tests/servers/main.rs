@@ -16,6 +16,7 @@ mod port;
 
 mod adopted;
 mod fresh;
+mod libraries;
 mod refused;
 mod sessions;
 mod settings;
@@ -57,7 +58,7 @@ fn cases() -> Vec<Case> {
     [
         adopted::cases(),
         fresh::cases(),
-        kernel::cases(),
+        libraries::cases(),
         refused::cases(),
         sessions::cases(),
         settings::cases(),

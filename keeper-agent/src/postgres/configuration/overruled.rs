@@ -55,21 +55,24 @@ pub(crate) fn erase(config: &InstanceConfig) -> Result<(), PostgresError> {
     Ok(())
 }
 
-/// Takes it back on a server that runs, which has to be told to reload afterwards.
-pub(crate) async fn reset(
+/// Takes it back on a server that runs, which has to be told to reload afterwards. A caller that has a session gives it:
+/// the server may refuse another.
+pub(in crate::postgres) async fn reset(
     server: &LocalServer,
-    borrowed: Option<&Session>,
     name: &'static str,
+    given: Option<&Session>,
 ) -> Result<(), PostgresError> {
     let config = server.config();
     let found = files::blocking("reading postgresql.auto.conf", move || found(&config, &[name])).await?;
     for (name, entry) in found {
-        let new = match borrowed {
-            None => Some(server.any_session().await?),
-            Some(_) => None,
-        };
-        let Some(session) = new.as_ref().or(borrowed) else { continue };
-        connection::run(session, "take back ALTER SYSTEM", &format!("ALTER SYSTEM RESET {name}")).await?;
+        let statement = format!("ALTER SYSTEM RESET {name}");
+        match given {
+            Some(session) => connection::run(session, "take back ALTER SYSTEM", &statement).await?,
+            None => {
+                let session = server.any_session().await?;
+                connection::run(&session, "take back ALTER SYSTEM", &statement).await?;
+            }
+        }
         tell(&entry);
     }
     Ok(())

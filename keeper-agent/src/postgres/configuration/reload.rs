@@ -85,7 +85,7 @@ pub(in crate::postgres) async fn run_and_await(
     let Some(postmaster) = server.postmaster()? else {
         return Ok(());
     };
-    overruled::reset(server, borrowed, setting).await?;
+    overruled::reset(server, setting, borrowed).await?;
     let give_up = Instant::now() + RELOAD_DEADLINE;
     let borrowed = borrowed.filter(|session| matches!(session, Session::Kept(_)));
     if let Some(session) = borrowed {

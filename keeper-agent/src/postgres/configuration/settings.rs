@@ -165,9 +165,11 @@ fn with_includes(content: &str, on_top: &[&str]) -> Option<String> {
     let is_include = |line: &str, file: &str| {
         written::parse(line).is_some_and(|(name, value)| name.starts_with("include") && value == file)
     };
-    // A copy of another node's data does not have that of 2.x.
-    let directive = |file: &str| if file == FILE_OF_2X { "include_if_exists" } else { "include" };
-    let line_of = |file: &str| format!("{} '{file}' # added by pg_autoctl\n", directive(file));
+    let line_of = |file: &str| {
+        // A copy of another node's data does not have it.
+        let directive = if file == FILE_OF_2X { "include_if_exists" } else { "include" };
+        format!("{directive} '{file}' # added by pg_autoctl\n")
+    };
     let says_something = |line: &&str| written::parse(line).is_some();
     let is_missing = |file: &&&str| !content.lines().any(|line| is_include(line, file));
     let missing: String = on_top.iter().filter(is_missing).map(|file| line_of(file)).collect();

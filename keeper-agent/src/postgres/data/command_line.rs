@@ -40,6 +40,7 @@ impl CommandLine {
     ) -> Self {
         let mut line = Builder { written, ours: own_files(&config.pgdata), line: Self::default() };
         line.files(config);
+        line.libraries(config);
         match config.kind {
             ServerKind::DataNode => {
                 line.data_node(major);
@@ -85,6 +86,21 @@ impl Builder<'_> {
         self.set("data_directory", &config.pgdata.display().to_string());
         self.set("hba_file", &path("pg_hba.conf"));
         self.set("ident_file", &path("pg_ident.conf"));
+    }
+
+    /// Libraries that the server cannot do without are loaded beside those of its owner.
+    fn libraries(&mut self, config: &InstanceConfig) {
+        const NAME: &str = "shared_preload_libraries";
+        let configured = config.extra_settings.iter().find(|(name, _)| name == NAME);
+        let ours = match config.kind {
+            ServerKind::Monitor => MONITOR_LIBRARY,
+            ServerKind::DataNode => configured.map_or("", |(_, value)| value.as_str()),
+        };
+        if !ours.is_empty() {
+            let theirs = self.foreign(NAME).map_or("", |entry| entry.value.as_str());
+            let merged = merged_libraries(ours, theirs);
+            self.line.settings.push((NAME, merged));
+        }
     }
 
     fn data_node(&mut self, major: Option<u32>) {
@@ -159,6 +175,10 @@ impl Builder<'_> {
     }
 }
 
+/// What the monitor does not work without, and what that was in pg_auto_failover 2.x.
+const MONITOR_LIBRARY: &str = "pgautofailover3";
+const REPLACED_LIBRARY: &str = "pgautofailover";
+
 const PRIMARY: &str = "the WAL of the primary";
 
 const fn recovery_target(suffix: &str) -> &'static str {
@@ -179,6 +199,20 @@ fn default_of(name: &str) -> u32 {
         "max_locks_per_transaction" => 64,
         _ => 0,
     }
+}
+
+/// Ours first, as Citus insists on that; nothing twice, and no library of pg_auto_failover 2.x beside its successor.
+fn merged_libraries(ours: &str, theirs: &str) -> String {
+    let mut names: Vec<&str> = Vec::new();
+    for name in ours.split(',').chain(theirs.split(',')) {
+        let name = name.trim().trim_matches('"');
+        let plain = name.strip_prefix("$libdir/").unwrap_or(name);
+        let is_replaced = plain == REPLACED_LIBRARY && ours == MONITOR_LIBRARY;
+        if !plain.is_empty() && !is_replaced && !names.contains(&plain) {
+            names.push(plain);
+        }
+    }
+    names.join(",")
 }
 
 /// Equal, or two words for the same.
@@ -255,6 +289,19 @@ mod tests {
         let primary = line(low, None);
         assert_eq!(value(&primary, "max_connections"), None, "a primary may have less than before");
         assert_eq!(value(&line("max_wal_senders = 0\n", None), "max_wal_senders").as_deref(), Some("12"));
+    }
+
+    #[test]
+    fn libraries_of_the_owner_are_loaded_as_well() {
+        for (ours, theirs, expected) in [
+            ("citus", "pg_stat_statements, citus", "citus,pg_stat_statements"),
+            ("citus", "", "citus"),
+            (MONITOR_LIBRARY, "pg_stat_statements", "pgautofailover3,pg_stat_statements"),
+            (MONITOR_LIBRARY, "'$libdir/x'".trim_matches('\''), "pgautofailover3,x"),
+            (MONITOR_LIBRARY, "pgautofailover,a", "pgautofailover3,a"),
+        ] {
+            assert_eq!(merged_libraries(ours, theirs), expected, "{theirs}");
+        }
     }
 
     #[test]

@@ -53,7 +53,7 @@ pub(crate) async fn run(server: &LocalServer, upstream: Option<&Peer>) -> Result
             conninfo::primary(&config, upstream, major)
         }
     };
-    overruled::reset(server, Some(&session), "primary_slot_name").await?;
+    overruled::reset(server, "primary_slot_name", Some(&session)).await?;
     reload::run_and_await(server, "primary_conninfo", &wanted, Some(&session)).await?;
     if upstream.is_none() {
         let end = await_end(&session).await?;

@@ -43,7 +43,7 @@ pub(crate) async fn run(server: &LocalServer, names: &str) -> Result<(), Postgre
         Err(error) => return Err(error),
     };
     if !names.is_empty() {
-        overruled::reset(server, Some(&session), "synchronous_commit").await?;
+        overruled::reset(server, "synchronous_commit", Some(&session)).await?;
         refuse_opt_outs(&session).await?;
     }
     let checkpointer = Checkpointer::look(&session).await?;
@@ -57,6 +57,14 @@ pub(crate) async fn run(server: &LocalServer, names: &str) -> Result<(), Postgre
     Ok(())
 }
 
+/// The names in a value like `ANY 1 (a, b)`, as Postgres compares them: whatever their case. Others may call themselves
+/// what they like.
+fn listed(value: &str) -> Vec<String> {
+    let list = value.split_once('(').map_or(value, |(_, list)| list.trim_end().trim_end_matches(')'));
+    let names = list.split(',').map(|name| name.trim().trim_matches('"').to_lowercase());
+    names.filter(|name| !name.is_empty()).collect()
+}
+
 /// Nobody's commits go without waiting, or the value would promise what does not hold.
 async fn refuse_opt_outs(session: &LocalSession) -> Result<(), PostgresError> {
     let query = format!("SELECT ({})::text", opt_outs::QUERY);
@@ -67,14 +75,6 @@ async fn refuse_opt_outs(session: &LocalSession) -> Result<(), PostgresError> {
         None => Ok(()),
         Some(found) => Err(PostgresError::Refused(found.describe())),
     }
-}
-
-/// The names in a value like `ANY 1 (a, b)`, as Postgres compares them: whatever their case. Others may call themselves
-/// what they like.
-fn listed(value: &str) -> Vec<String> {
-    let list = value.split_once('(').map_or(value, |(_, list)| list.trim_end().trim_end_matches(')'));
-    let names = list.split(',').map(|name| name.trim().trim_matches('"').to_lowercase());
-    names.filter(|name| !name.is_empty()).collect()
 }
 
 fn too_late(who: &str) -> PostgresError {
