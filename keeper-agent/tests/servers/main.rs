@@ -58,6 +58,7 @@ fn cases() -> Vec<Case> {
     [
         adopted::cases(),
         fresh::cases(),
+        kernel::cases(),
         libraries::cases(),
         refused::cases(),
         sessions::cases(),
