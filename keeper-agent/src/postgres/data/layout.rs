@@ -175,7 +175,7 @@ fn of_debian(pgdata: &Path) -> Option<PathBuf> {
         let content = fs::read_to_string(file).unwrap_or_default();
         let directory =
             content.lines().filter_map(written::parse).filter(|(name, _)| name == "data_directory");
-        directory.last().is_some_and(|(_, value)| fs::canonicalize(value).ok().as_ref() == Some(&pgdata))
+        directory.next_back().is_some_and(|(_, value)| fs::canonicalize(value).ok().as_ref() == Some(&pgdata))
     })
 }
 
