@@ -70,7 +70,8 @@ pub async fn check_node(config: &NodeConfig) -> Result<Option<KeeperState>, Upgr
         Ok(content) if state_file::is_of_2x(&content) => content,
         Ok(_) => return Ok(None),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(UpgradeError::File { path: path.clone(), source }),
+        // Whoever's it is.
+        Err(source) => return Err(StateError::File { action: "read", path: path.clone(), source }.into()),
     };
     let state =
         state_file::read(&content).map_err(|reason| UpgradeError::State { path: path.clone(), reason })?;
