@@ -156,7 +156,13 @@ impl Bed {
     fn on_monitor<T>(&self, ask: impl FnOnce(&Sql) -> Result<T>) -> Result<T> {
         let sql = match self.watch.take() {
             Some(open) => open,
-            None => Sql::open(&self.monitor.target("autoctl_node", "pg_auto_failover"), CONNECT_DEADLINE)?,
+            None => {
+                let target = self.monitor.target("autoctl_node", "pg_auto_failover");
+                let sql = Sql::open(&target, CONNECT_DEADLINE)?;
+                // A case may have set these for everybody else.
+                sql.rows("set statement_timeout = 0; set idle_session_timeout = 0")?;
+                sql
+            }
         };
         let answer = ask(&sql)?;
         // Kept only after an answer: a connection that failed once is not used again.

@@ -102,7 +102,7 @@ fn odd_settings_of_roles_and_databases(bed: &mut Bed) -> Result<()> {
 fn short_timeouts_on_the_monitor(bed: &mut Bed) -> Result<()> {
     make_application(bed)?;
     bed.monitor.append_to_configuration(
-        "statement_timeout = 1\nlock_timeout = 1\nidle_session_timeout = 100\ndefault_transaction_read_only = on",
+        "statement_timeout = 20\nlock_timeout = 1\nidle_session_timeout = 100\ndefault_transaction_read_only = on",
     )?;
     bed.monitor.reload()?;
     join_and_fail_over(bed)

@@ -107,6 +107,7 @@ pub(crate) fn update(
 
 /// Writes what a standby receives from; `None` for nobody. It waits for nobody itself: whoever is promoted is told anew.
 pub(crate) fn write_standby(config: &InstanceConfig, upstream: Option<&Peer>) -> Result<(), PostgresError> {
+    let _one_at_a_time = CHANGING.lock().unwrap_or_else(PoisonError::into_inner);
     let conninfo = match upstream {
         None => String::new(),
         Some(upstream) => conninfo::primary(config, upstream, version::of_data(&config.pgdata)?),
