@@ -102,12 +102,12 @@ impl ConnectionString {
             },
             "channel_binding" | "gssencmode" => match value {
                 "require" => {
-                    return invalid(&format!(
+                    return invalid(format!(
                         "{key}=require cannot be promised here: use sslmode=verify-full, which proves who the server is"
                     ));
                 }
                 "prefer" | "disable" => {}
-                _ => return invalid(&format!("{key} is disable, prefer or require")),
+                _ => return invalid(format!("{key} is disable, prefer or require")),
             },
             "target_session_attrs" => match value {
                 "read-write" | "primary" => self.needs_writer = true,

@@ -9,13 +9,13 @@ mod denial;
 #[path = "../e2e/harness/mod.rs"]
 #[allow(dead_code, unused_imports, reason = "what hosts in network namespaces need is not needed here")]
 mod harness;
-mod kernel;
 #[allow(dead_code, reason = "the words that cases are written with")]
 mod node;
 mod port;
 
 mod adopted;
 mod fresh;
+mod kernel;
 mod libraries;
 mod refused;
 mod sessions;

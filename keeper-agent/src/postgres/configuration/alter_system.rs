@@ -2,7 +2,7 @@
 
 use crate::postgres::server::{LocalServer, PostgresError, connection, files};
 
-use super::settings;
+use super::{lines, settings};
 
 /// The settings that it sets so.
 const SETTINGS: [&str; 2] = ["synchronous_standby_names", "default_transaction_read_only"];
@@ -58,7 +58,7 @@ fn setting_of(line: &str) -> Option<&'static str> {
 
 fn value_of(content: &str, name: &str) -> Option<String> {
     let line = content.lines().rfind(|line| setting_of(line) == Some(name))?;
-    line.split_once('=').map(|(_, value)| settings::unquote(value))
+    line.split_once('=').map(|(_, value)| lines::unquote(value))
 }
 
 fn without(content: &str) -> String {

@@ -9,7 +9,7 @@ use crate::postgres::server::{
     InstanceConfig, LocalServer, LocalSession, PostgresError, ServerKind, connection, files, memory,
 };
 
-use super::settings::{HEADER, Lines};
+use super::lines::{HEADER, Lines};
 use super::written;
 
 /// The included file.

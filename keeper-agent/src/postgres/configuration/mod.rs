@@ -3,6 +3,8 @@
 pub(super) mod conninfo;
 mod network;
 
+mod lines;
+
 pub(super) mod fresh;
 pub(super) mod hba;
 mod ident;

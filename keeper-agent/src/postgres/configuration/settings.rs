@@ -13,6 +13,7 @@ use crate::postgres::server::{InstanceConfig, PostgresError, ServerKind, files, 
 
 use super::conninfo;
 use super::fresh::{self, FRESH_FILE};
+use super::lines::{HEADER, Lines, unquote};
 use super::written::{self, Written};
 
 /// The included file with the settings of every server.
@@ -36,8 +37,6 @@ const OF_UPSTREAM: [&str; 2] = ["primary_conninfo", "primary_slot_name"];
 
 /// The extension's library. Its name is not that of 2.x.
 const MONITOR_LIBRARY: &str = "pgautofailover3";
-
-pub(super) const HEADER: &str = "# Written by pg_autoctl, which overwrites what is changed here.\n";
 
 /// The settings that change while the node lives.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -143,7 +142,7 @@ fn write_last(
     for (name, value) in upstream {
         lines.set(name, &value);
     }
-    let content = format!("{HEADER}{}", lines.0);
+    let content = format!("{HEADER}{}", lines.text());
     files::replace(&config.in_pgdata(STANDBY_FILE), content.as_bytes(), 0o600)
 }
 
@@ -217,7 +216,7 @@ fn render(config: &InstanceConfig, changing: &Changing, major: Option<u32>) -> S
     for (name, value) in &config.extra_settings {
         lines.set(name, value);
     }
-    format!("{HEADER}{}", lines.0)
+    format!("{HEADER}{}", lines.text())
 }
 
 fn listening(config: &InstanceConfig, lines: &mut Lines) {
@@ -300,42 +299,10 @@ fn slot_limit(config: &InstanceConfig) -> String {
     }
 }
 
-/// Lines of a configuration file.
-#[derive(Default)]
-pub(super) struct Lines(String);
-
-impl Lines {
-    pub(super) fn text(&self) -> &str {
-        &self.0
-    }
-
-    pub(super) fn set(&mut self, name: &str, value: &str) {
-        self.0.push_str(&format!("{name} = {}\n", quote(value)));
-    }
-}
-
-fn quote(value: &str) -> String {
-    format!("'{}'", value.replace('\\', "\\\\").replace('\'', "''"))
-}
-
-pub(super) fn unquote(value: &str) -> String {
-    let inner = value.trim();
-    let inner = inner.strip_prefix('\'').unwrap_or(inner);
-    let inner = inner.strip_suffix('\'').unwrap_or(inner);
-    inner.replace("''", "'").replace("\\\\", "\\")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::postgres::server::testing;
-
-    #[test]
-    fn a_value_survives_quoting() {
-        for value in ["", "it's", "a\\b", "ANY 1 (x, y)"] {
-            assert_eq!(unquote(&quote(value)), value);
-        }
-    }
 
     #[test]
     fn logical_slots_are_kept_in_step_where_postgres_can() {

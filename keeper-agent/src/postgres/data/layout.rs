@@ -173,9 +173,9 @@ fn of_debian(pgdata: &Path) -> Option<PathBuf> {
     let clusters = below(&root).into_iter().flat_map(|version| below(&version));
     clusters.map(|cluster| cluster.join(MAIN_FILE)).find(|file| {
         let content = fs::read_to_string(file).unwrap_or_default();
-        let directory =
+        let mut directory =
             content.lines().filter_map(written::parse).filter(|(name, _)| name == "data_directory");
-        directory.last().is_some_and(|(_, value)| fs::canonicalize(value).ok().as_ref() == Some(&pgdata))
+        directory.next_back().is_some_and(|(_, value)| fs::canonicalize(value).ok().as_ref() == Some(&pgdata))
     })
 }
 

@@ -28,7 +28,7 @@ const WAITING_TITLE: &str = "startup waiting for";
 /// What came back.
 pub(crate) enum Reply {
     /// It answers.
-    Answer(Answer),
+    Answer(Box<Answer>),
     /// It does not let anybody in yet, or any more, and is busy with that.
     Starting,
     /// It lives, and gives the keeper no session.
@@ -139,7 +139,7 @@ impl Listening {
                 if self.refusal.take().is_some() {
                     tracing::info!("Postgres admits pg_autoctl again");
                 }
-                return Reply::Answer(answer);
+                return Reply::Answer(Box::new(answer));
             }
             Err(error) => error,
         };

@@ -126,7 +126,7 @@ impl Observer {
         };
         let asked = BootTime::now();
         let answer = match self.listening.ask(config, postmaster.pid()).await {
-            Reply::Answer(answer) => answer,
+            Reply::Answer(answer) => *answer,
             Reply::Starting => return (Server::Starting, None),
             Reply::Refused => return (Server::Refusing, None),
             Reply::Nothing if postmaster.exit_if_over().is_some() => {

@@ -20,6 +20,7 @@ use super::postmaster::Postmaster;
 use super::process;
 use super::progress::Gauge;
 use super::reserve::{Reserve, Session};
+use super::version;
 
 /// How long a patient caller waits for a session: a busy machine may need some seconds for one.
 const PATIENT_CONNECT_DEADLINE: Duration = Duration::from_secs(30);
@@ -197,6 +198,22 @@ impl LocalServer {
             }
             is_same
         });
+    }
+
+    /// The major version of the data is that of the binaries. Without data, it is.
+    ///
+    /// # Errors
+    /// It is another, or the binaries cannot be run.
+    pub async fn check_binaries(&self) -> Result<(), PostgresError> {
+        version::check(&self.config()).await
+    }
+
+    /// The version of the binaries, like `15.4`.
+    ///
+    /// # Errors
+    /// They cannot be run.
+    pub async fn binary_version(&self) -> Result<String, PostgresError> {
+        version::of_binaries(&self.config()).await
     }
 
     /// A session with the local server as its superuser.

@@ -6,38 +6,23 @@ use std::time::Duration;
 use super::config::InstanceConfig;
 use super::error::PostgresError;
 use super::files;
-use super::local_server::LocalServer;
 use super::program::{Limit, Program};
 
 /// Since this version a standby can keep logical slots in step with those of its primary.
 pub(crate) const SYNCS_SLOTS_SINCE: u32 = 17;
 
-impl LocalServer {
-    /// The major version of the data is that of the binaries. Without data, it is.
-    ///
-    /// # Errors
-    /// It is another, or the binaries cannot be run.
-    pub async fn check_binaries(&self) -> Result<(), PostgresError> {
-        check(&self.config()).await
-    }
-
-    /// The version of the binaries, like `15.4`.
-    ///
-    /// # Errors
-    /// They cannot be run.
-    pub async fn binary_version(&self) -> Result<String, PostgresError> {
-        let config = self.config();
-        let printed = Program::new(&config.bin_dir, "postgres")
-            .arg("--version")
-            .run(Limit::Within(Duration::from_secs(10)))
-            .await?;
-        version_in(&printed.stdout).map(str::to_owned).ok_or_else(|| {
-            PostgresError::Refused(format!(
-                "\"{}\" does not say its version",
-                config.program("postgres").display()
-            ))
-        })
-    }
+/// The version of the binaries, like `15.4`.
+pub(crate) async fn of_binaries(config: &InstanceConfig) -> Result<String, PostgresError> {
+    let printed = Program::new(&config.bin_dir, "postgres")
+        .arg("--version")
+        .run(Limit::Within(Duration::from_secs(10)))
+        .await?;
+    version_in(&printed.stdout).map(str::to_owned).ok_or_else(|| {
+        PostgresError::Refused(format!(
+            "\"{}\" does not say its version",
+            config.program("postgres").display()
+        ))
+    })
 }
 
 pub(crate) async fn check(config: &InstanceConfig) -> Result<(), PostgresError> {
