@@ -11,7 +11,8 @@ cases! {
         the_locale_is_that_of_the_environment,
         initdb_is_given_options,
         memory_is_that_of_the_machine_unless_set,
-        another_superuser_with_passwords;
+        another_superuser_with_passwords,
+        pg_hba_conf_is_left_to_its_owner;
 }
 
 fn the_locale_is_that_of_the_environment(bed: &mut Bed) -> Result<()> {
@@ -93,4 +94,12 @@ fn another_superuser_with_passwords(bed: &mut Bed) -> Result<()> {
     bed.wait(&[("n1", "single")])?;
     ensure!(bed.node("n1").psql_of("nobody", "dba", &[]).is_err(), "nobody is dba after a restart");
     Ok(())
+}
+
+fn pg_hba_conf_is_left_to_its_owner(bed: &mut Bed) -> Result<()> {
+    bed.prepare("n1")?.superuser = "dba".to_owned();
+    bed.create("n1", &["--username", "dba", "--auth", "scram-sha-256", "--skip-pg-hba"])?;
+    bed.wait(&[("n1", "single")])?;
+    ensure!(bed.node("n1").psql_of("nobody", "dba", &[]).is_err(), "nobody is dba without a password");
+    bed.node("n1").sql("select 1").map(drop)
 }

@@ -56,16 +56,17 @@ async fn a_setting_that_overrides_ours_is_taken_back(bed: &Bed) -> Outcome {
     let node = bed.primary(1).await?;
     node.sql("ALTER SYSTEM SET synchronous_standby_names = 'mine'").await?;
     let step = Step::SetSynchronousStandbyNames("ANY 1 (pgautofailover_standby_2)".to_owned());
+    node.sql("ALTER ROLE ALL SET synchronous_commit = off").await?;
+    let error = node.execute(&step).await.err().ok_or("it was set")?.to_string();
+    check(error.contains("ALTER ROLE ALL RESET synchronous_commit"), &error)?;
+    node.sql("ALTER ROLE ALL RESET synchronous_commit").await?;
     for _ in 0..2 {
         node.execute(&step).await?;
         let names = node.ask("SELECT current_setting('synchronous_standby_names')").await?;
         check(names == "ANY 1 (pgautofailover_standby_2)", "it is ours again")?;
     }
     let left = fs::read_to_string(node.pgdata().join("postgresql.auto.conf"))?;
-    check(!left.contains("synchronous_standby_names"), "and not set elsewhere")?;
-    node.sql("ALTER ROLE ALL SET synchronous_commit = off").await?;
-    let error = node.execute(&step).await.err().ok_or("it was set")?.to_string();
-    check(error.contains("ALTER ROLE ALL RESET synchronous_commit"), &error)
+    check(!left.contains("synchronous_standby_names"), "and not set elsewhere")
 }
 
 async fn admitting_twice_and_dropping_only_our_slots(bed: &Bed) -> Outcome {

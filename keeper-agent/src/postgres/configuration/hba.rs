@@ -152,10 +152,13 @@ fn keeper_entries(config: &InstanceConfig, is_gated: bool) -> Vec<String> {
     if is_left_to_the_user(config) && !is_gated {
         return Vec::new();
     }
-    let database = if is_gated { "template1" } else { "all" };
+    vec![own_entry(config, if is_gated { "template1" } else { "all" })]
+}
+
+fn own_entry(config: &InstanceConfig, database: &str) -> String {
     let user = quote(&config.superuser);
     match config.socket_dir {
-        SocketDir::Nowhere => vec![format!("host {database} {user} samehost trust")],
+        SocketDir::Nowhere => format!("host {database} {user} samehost trust"),
         _ => {
             let is_same_name = user::name().is_some_and(|name| name == config.superuser);
             let method = match config.auth {
@@ -163,7 +166,7 @@ fn keeper_entries(config: &InstanceConfig, is_gated: bool) -> Vec<String> {
                 _ if is_same_name => "peer".to_owned(),
                 _ => format!("peer map={}", ident::MAP),
             };
-            vec![format!("local {database} {user} {method}")]
+            format!("local {database} {user} {method}")
         }
     }
 }
@@ -344,14 +347,22 @@ fn quote(name: &str) -> String {
 }
 
 /// How roles other than the keeper's prove locally who they are, in the pg_hba.conf that initdb has written. It takes no
-/// method that needs a password, as there is none yet.
-pub(crate) fn set_local_method(path: &Path, method: &str) -> Result<(), PostgresError> {
+/// method that needs a password, as there is none yet. Where the user writes the entries, the keeper's own is the first of
+/// those to begin with.
+pub(crate) fn set_local_method(
+    config: &InstanceConfig,
+    path: &Path,
+    method: &str,
+) -> Result<(), PostgresError> {
     let content = files::read_if_there(path)?.unwrap_or_default();
     let change = |line: &str| match line.strip_suffix("peer").filter(|_| line.starts_with("local")) {
         Some(rest) => format!("{rest}{method}\n"),
         None => format!("{line}\n"),
     };
-    files::replace(path, content.lines().map(change).collect::<String>().as_bytes(), 0o600)
+    let needs_entry = is_left_to_the_user(config) && method != "trust";
+    let own = if needs_entry { own_entry(config, "all") + "\n" } else { String::new() };
+    let lines: String = content.lines().map(change).collect();
+    files::replace(path, (own + &lines).as_bytes(), 0o600)
 }
 
 /// Brings the files to where the server is told to look for them, from where the settings of its owner have them.

@@ -59,8 +59,9 @@ impl LocalServer {
             .args(options)
             .run(LIMIT)
             .await?;
+        let files_of = Arc::clone(&config);
         files::blocking("configuring the new cluster", move || {
-            hba::set_local_method(&copy.join("pg_hba.conf"), local)?;
+            hba::set_local_method(&files_of, &copy.join("pg_hba.conf"), local)?;
             fresh::include(&copy.join("postgresql.conf"))
         })
         .await?;
