@@ -284,14 +284,16 @@ impl Node {
     /// Runs a statement without a result, as an application would: its commit waits for standbys.
     pub(crate) async fn sql(&self, statement: &str) -> Outcome {
         let session = self.session("postgres").await?;
-        session.batch_execute("SET synchronous_commit = on").await?;
+        session.batch_execute("SET synchronous_commit = on; SET search_path = public").await?;
         let done = session.batch_execute(statement).await;
         done.map_err(|error| keeper_agent::client::describe(&error).into())
     }
 
     /// Asks for one text.
     pub(crate) async fn ask(&self, query: &str) -> Result<String, Box<dyn std::error::Error>> {
-        Ok(self.session("postgres").await?.query_one(query, &[]).await?.try_get(0)?)
+        let session = self.session("postgres").await?;
+        session.batch_execute("SET search_path = public").await?;
+        Ok(session.query_one(query, &[]).await?.try_get(0)?)
     }
 
     /// Waits until this standby has replayed what the primary has written by now.
