@@ -43,6 +43,11 @@ pub(super) struct Service {
 pub(super) struct Build {
     pub(super) context: String,
     pub(super) dockerfile: String,
+    /// How our own image is built; the stand-in has that already.
+    #[serde(rename = "target")]
+    _target: Option<IgnoredAny>,
+    #[serde(rename = "args")]
+    _args: Option<IgnoredAny>,
 }
 
 #[derive(Debug, Deserialize)]

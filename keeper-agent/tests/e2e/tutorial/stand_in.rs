@@ -49,11 +49,11 @@ impl StandIn {
     }
 
     fn image_of(&self, name: &str, service: &Service) -> Result<Image> {
+        if service.image.as_deref() == Some("pg_auto_failover:citus") {
+            return Ok(self.image.clone());
+        }
         let Some(build) = &service.build else {
-            return match service.image.as_deref() {
-                Some("pg_auto_failover:citus") => Ok(self.image.clone()),
-                other => bail!("service {name}: no image is called {other:?}"),
-            };
+            bail!("service {name}: no image is called {:?}", service.image);
         };
         let dockerfile = self.directory.join(&build.context).join(&build.dockerfile);
         self.image.with(&dockerfile, &self.files.join("image").join(name))
