@@ -170,7 +170,9 @@ unsafe extern "C-unwind" fn check_event_retention(
     unsafe {
         let is_valid = *value == 0 || *value >= LEAST_EVENT_RETENTION_S;
         if !is_valid {
-            pg_sys::GUC_check_errdetail_string = pg_sys::pstrdup(c"Valid values are 0, which keeps events for ever, and at least one day.".as_ptr());
+            pg_sys::GUC_check_errdetail_string = pg_sys::pstrdup(
+                c"Valid values are 0, which keeps events for ever, and at least one day.".as_ptr(),
+            );
         }
         is_valid
     }
