@@ -46,10 +46,11 @@ model:
 mutants:
 	.ci/mutants $(MUTANTS)
 
-# A monitor, two nodes, a writer, and the loss of the primary, on this machine. KEEP=1 leaves it running.
+# A monitor, two nodes, a writer, and the loss of the primary, on this machine. KEEP=1 leaves it running; RECORDING=FILE makes
+# a recording of it, an SVG.
 demo:
 	.ci/packages build
-	KEEP=$(KEEP) .ci/demo
+	KEEP=$(KEEP) $(if $(RECORDING),.ci/recording $(RECORDING)) .ci/demo
 
 # The pauses of a writer when the primary is lost, in groups of two and three, beside those of Debian's pg_auto_failover.
 # BENCH_RUNS, BENCH_SYSTEMS; BENCH="host-cut under-load" measures those with that in their names.
