@@ -47,7 +47,7 @@ pub struct ReportDetail {
     /// A primary runs, and lets in only its keeper and standbys.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub is_gated: bool,
-    /// Postgres runs and does not answer.
+    /// Postgres runs and does not answer, or the disk under it does not.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub is_hung: bool,
     /// Where the log of a primary ends that was shut down cleanly: its last record begins here. Absent when Postgres

@@ -133,6 +133,7 @@ pub(crate) fn observation(what: &str, words: &Words<'_>) -> Result<Observation, 
         history: None,
         notice: None,
         copied_percent: words.number("copied")?.map(|percent| percent as u8),
+        is_disk_hung: words.has("disk_hung"),
     })
 }
 

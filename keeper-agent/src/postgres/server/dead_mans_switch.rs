@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io::Write as _;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStringExt as _;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -50,16 +50,15 @@ struct Shared {
 }
 
 impl DeadMansSwitch {
-    /// Starts the thread; it is not armed, and aims at no postmaster.
-    pub(super) fn start(pgdata: &Path) -> io::Result<Self> {
-        let real = std::fs::canonicalize(pgdata).unwrap_or_else(|_| pgdata.to_owned());
+    /// Starts the thread; it is not armed, and aims at no postmaster. The path is without links, as the system tells it.
+    pub(super) fn start(real_pgdata: &Path) -> io::Result<Self> {
         let timer = timerfd_create(TimerfdClockId::Boottime, TimerfdFlags::CLOEXEC)?;
         let shared = Arc::new(Shared {
             deadline: AtomicU64::new(DISARMED),
             is_over: AtomicBool::new(false),
             timer,
             postmaster: File::open("/dev/null")?.into(),
-            pgdata: real.into_os_string().into_vec(),
+            pgdata: real_pgdata.as_os_str().as_bytes().to_vec(),
         });
         let processes = File::open("/proc")?;
         let watching = Arc::clone(&shared);
