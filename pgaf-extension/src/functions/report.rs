@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use pgaf_core::monitor::{self, Event, older_keeper};
 use pgaf_core::{
-    Answer, Epoch, Group, GroupId, Lsn, MonitorId, Node, NodeId, ReplicationState, ReportDetail,
-    ReportNumber, Timeline, TimelineHistory,
+    Answer, Epoch, Group, GroupId, Lsn, MonitorId, Node, NodeId, RegistrationId, ReplicationState,
+    ReportDetail, ReportNumber, Timeline, TimelineHistory,
 };
 use pgrx::datum::DatumWithOid;
 use pgrx::pg_sys;
@@ -146,7 +146,7 @@ fn reply(client: &mut SpiClient<'_>, sender: &Sender<'_>, said: &Said<'_>) -> Re
             hint: "A keeper reports a state that its node is in.",
         });
     }
-    let monitor = check_monitor(client, sender, said)?;
+    let known_as = check_identity(client, sender, said)?;
     lock::group(sender.formation, sender.group, Wait::Blocking);
     let told = match load::group(client, sender.formation, sender.group) {
         Err(Error::UnknownFormation(_)) => return Err(why_not_here(client, sender)),
@@ -155,7 +155,7 @@ fn reply(client: &mut SpiClient<'_>, sender: &Sender<'_>, said: &Said<'_>) -> Re
     let old = told.node(sender.node).ok_or_else(|| why_not_here(client, sender))?;
     let overtaker = said.detail.as_ref().and_then(|(detail, _)| old.overtaker_of(detail));
     if overtaker.is_some() {
-        return compose(sender, said, monitor, monitor::answer_for(&told, sender.node), overtaker);
+        return compose(sender, said, known_as, monitor::answer_for(&told, sender.node), overtaker);
     }
     let new = heard(old, said);
     check_epoch(old, &new)?;
@@ -178,23 +178,31 @@ fn reply(client: &mut SpiClient<'_>, sender: &Sender<'_>, said: &Said<'_>) -> Re
     } else if !step.is_changed {
         commit_lazily();
     }
-    compose(sender, said, monitor, monitor::answer_for(&step.group, sender.node), None)
+    compose(sender, said, known_as, monitor::answer_for(&step.group, sender.node), None)
 }
 
-/// A report for another monitor is about a node that has the same number there. `None` for a keeper of 2.2, which is
-/// told of no monitor.
-fn check_monitor(
+/// Who answers, and as whom it knows the node; neither is told to a keeper of 2.2.
+#[derive(Default)]
+struct KnownAs {
+    monitor: Option<MonitorId>,
+    registration: Option<RegistrationId>,
+}
+
+/// A report for another monitor is about a node that has the same number there, and one of another registration about a
+/// node that had it here, before this monitor was restored from a backup.
+fn check_identity(
     client: &mut SpiClient<'_>,
     sender: &Sender<'_>,
     said: &Said<'_>,
-) -> Result<Option<MonitorId>, Error> {
-    let Some((detail, _)) = &said.detail else { return Ok(None) };
-    let ours = locate::monitor(client)?;
-    match &detail.monitor {
-        Some(theirs) if *theirs != ours => {
-            Err(Error::OtherMonitor { node: sender.node, theirs: theirs.clone(), ours })
-        }
-        _ => Ok(Some(ours)),
+) -> Result<KnownAs, Error> {
+    let Some((detail, _)) = &said.detail else { return Ok(KnownAs::default()) };
+    let (ours, registration) = locate::identity(client, sender.node)?;
+    if let Some(theirs) = detail.monitor.as_ref().filter(|theirs| **theirs != ours) {
+        return Err(Error::OtherMonitor { node: sender.node, theirs: theirs.clone(), ours });
+    }
+    match (&detail.registration, &registration) {
+        (Some(theirs), Some(ours)) if theirs != ours => Err(Error::OtherRegistration(sender.node)),
+        _ => Ok(KnownAs { monitor: Some(ours), registration }),
     }
 }
 
@@ -202,11 +210,11 @@ fn check_monitor(
 fn compose(
     sender: &Sender<'_>,
     said: &Said<'_>,
-    monitor: Option<MonitorId>,
+    KnownAs { monitor, registration }: KnownAs,
     answer: Option<Answer>,
     overtaken_by: Option<ReportNumber>,
 ) -> Result<Reply, Error> {
-    let answer = answer.map(|answer| Answer { overtaken_by, monitor, ..answer });
+    let answer = answer.map(|answer| Answer { overtaken_by, monitor, registration, ..answer });
     // A node that has just left its group is told so.
     let (goal, priority, quorum) = answer.as_ref().map_or((ReplicationState::Dropped, 0, false), |answer| {
         let assignment = &answer.assignment;

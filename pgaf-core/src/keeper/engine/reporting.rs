@@ -179,6 +179,7 @@ impl Engine {
                 progress: self.progress_to_report(seen),
                 number: None,
                 monitor: self.state.monitor.clone(),
+                registration: self.state.registration.clone(),
             },
         }
     }
