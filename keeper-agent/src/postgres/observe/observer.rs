@@ -1,6 +1,6 @@
 //! Looks at the local Postgres: its files, its processes, and what it says. Never fails: what cannot be seen is part
-//! of what is observed. Each look has a deadline, so that a hung server or file system does not hang the keeper: the files
-//! come first, and when they do not answer, nothing else is asked of them.
+//! of what is observed. Each look has a deadline, so that a hung server or file system does not hang the keeper: when the
+//! files do not answer, nothing else is asked of them.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -77,15 +77,17 @@ impl From<DataDirectory> for Data {
 impl Observer {
     pub(crate) async fn observe(&mut self, instance: &LocalServer, upstream: Option<&Peer>) -> Observation {
         let config = instance.config();
-        let files = look_at_files(instance).await;
-        let (server, answer) = match instance.postmaster().await {
-            Ok(postmaster) => self.server(instance, &config, postmaster.as_deref()).await,
-            // There may be one, and whatever it does is not seen.
-            Err(error) => {
-                tracing::error!("{error}");
-                (Server::Unresponsive, None)
+        // Who was heard when is known by the time of the question: it does not wait for the disk.
+        let (files, (server, answer)) = tokio::join!(look_at_files(instance), async {
+            match instance.postmaster().await {
+                Ok(postmaster) => self.server(instance, &config, postmaster.as_deref()).await,
+                // There may be one, and whatever it does is not seen.
+                Err(error) => {
+                    tracing::error!("{error}");
+                    (Server::Unresponsive, None)
+                }
             }
-        };
+        });
         let Data { directory: data, control, is_hung } = self.data(&config, &server, files).await;
         let history = if is_hung { None } else { history_of(instance, &server, &data).await };
         let found = match (upstream, &control) {

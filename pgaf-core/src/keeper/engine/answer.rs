@@ -1,9 +1,11 @@
 //! What the monitor says, and what it means when it says nothing.
 
+use super::Engine;
+use super::command::Ending;
 use super::notice::Notice;
 use super::shutdown::Shutdown;
-use super::{Ending, Engine, Moment};
 use crate::formation::FormationNode;
+use crate::keeper::moment::Moment;
 use crate::message::{Answer, Assignment};
 
 impl Engine {

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use super::Engine;
 use super::command::Command;
 use super::event::{LookId, Observation, PostgresExit};
 use super::notice::Notice;
 use super::shutdown::Shutdown;
-use super::{Engine, Moment, Server};
 use crate::keeper::claim::state_that_holds;
+use crate::keeper::moment::Moment;
+use crate::keeper::server::Server;
 use crate::keeper::step::Step;
 use crate::message::Peer;
 use crate::state::ReplicationState;

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use super::Engine;
 use super::command::Command;
 use super::event::{Outcome, StepId};
 use super::notice::Notice;
-use super::{Engine, Moment, Server};
+use crate::keeper::moment::Moment;
+use crate::keeper::server::Server;
 use crate::keeper::step::Step;
 use crate::message::Peer;
 

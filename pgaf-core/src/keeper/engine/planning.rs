@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use super::Engine;
 use super::notice::Notice;
 use super::shutdown::Shutdown;
-use super::{Engine, Moment, Server};
 use crate::keeper::isolated::plan_unmonitored;
+use crate::keeper::moment::Moment;
+use crate::keeper::server::Server;
 use crate::keeper::step::{Plan, Step, StopMode};
 use crate::state::ReplicationState;
 

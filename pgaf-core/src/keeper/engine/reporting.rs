@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use super::Engine;
 use super::command::Command;
 use super::event::Observation;
-use super::{Engine, Moment, Server};
 use crate::id::ReportNumber;
 use crate::keeper::claim::epoch_to_report;
+use crate::keeper::moment::Moment;
 use crate::keeper::numbering::Numbering;
-use crate::keeper::observed::DataDirectory;
+use crate::keeper::server::DataDirectory;
+use crate::keeper::server::Server;
 use crate::lsn::{Lsn, Timeline};
 use crate::message::{Position, Report, ReportDetail};
 
