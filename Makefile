@@ -84,8 +84,8 @@ upgrade:
 deb:
 	PROFILE=$(PROFILE) PG_CONFIG=$(PG_CONFIG) .ci/deb $(DEB_DIR)
 
-# The image pg_auto_failover:citus. DOCKER_FROM=packages takes what `make deb` has built, source builds inside;
-# DOCKER_ARGS="--build-arg CITUS=none" and other arguments: see docker/Dockerfile.
+# The image pg_auto_failover:citus, as `docker compose build` in docker/ makes it. DOCKER_FROM=packages takes what `make deb`
+# has built, source builds inside; DOCKER_ARGS="--build-arg CITUS=none" and other arguments: see docker/Dockerfile.
 DOCKER_FROM ?= source
 docker:
 	$(if $(filter packages,$(DOCKER_FROM)),$(MAKE) --no-print-directory deb DEB_DIR=target/deb)
