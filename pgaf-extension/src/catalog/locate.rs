@@ -1,6 +1,6 @@
 //! Finds the node that a caller names, before its group is locked.
 
-use pgaf_core::{GroupId, MonitorId, NodeId, RegistrationId};
+use pgaf_core::{GroupId, MonitorId, NodeId};
 use pgrx::datum::DatumWithOid;
 use pgrx::spi::SpiClient;
 
@@ -13,11 +13,8 @@ plans! {
         SELECT formationid, groupid, nodeid FROM pgautofailover.node WHERE nodeid = $1";
     BY_ADDRESS(TEXTOID, INT4OID) = "
         SELECT formationid, groupid, nodeid FROM pgautofailover.node WHERE nodehost = $1 AND nodeport = $2";
-    IDENTITY(INT8OID) = "
-        SELECT identity::text, (SELECT registration::text FROM pgautofailover.node WHERE nodeid = $1)
-          FROM pgautofailover.monitor
-         ORDER BY createtime, identity
-         LIMIT 1";
+    IDENTITY() = "
+        SELECT identity::text FROM pgautofailover.monitor ORDER BY createtime, identity LIMIT 1";
     IS_REMOVED(INT8OID) = "
         SELECT true FROM pgautofailover.removed_node WHERE nodeid = $1";
     BY_NAME(TEXTOID, TEXTOID) = "
@@ -39,14 +36,10 @@ pub(crate) fn by_id(client: &mut SpiClient<'_>, node: NodeId) -> Result<Place, E
     find_by_id(client, node)?.ok_or(Error::UnknownNode(node))
 }
 
-/// Which monitor this is, and which registration the node with this id is of; `None` when there is no such node.
-pub(crate) fn identity(
-    client: &mut SpiClient<'_>,
-    node: NodeId,
-) -> Result<(MonitorId, Option<RegistrationId>), Error> {
-    let row = IDENTITY.with(|plan| plan.run(client, &[node.0.into()]))?.next();
-    let row = Row { row: row.ok_or(Error::NoIdentity)?, what: "the monitor" };
-    Ok((MonitorId(row.get(1)?), row.get_nullable(2)?.map(RegistrationId)))
+/// Which monitor this is.
+pub(crate) fn monitor(client: &mut SpiClient<'_>) -> Result<MonitorId, Error> {
+    let row = IDENTITY.with(|plan| plan.run(client, &[]))?.next().ok_or(Error::NoIdentity)?;
+    Ok(MonitorId(Row { row, what: "the monitor" }.get(1)?))
 }
 
 /// A node that is not there was removed here, and not by somebody else.

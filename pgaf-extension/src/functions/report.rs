@@ -13,6 +13,7 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 
+use crate::catalog::load::Identity;
 use crate::catalog::store::to_json;
 use crate::catalog::{load, locate, notify, store, timelines};
 use crate::clock;
@@ -40,7 +41,7 @@ plans! {
                walreporttime = CASE WHEN reportedlsn = $7::pg_catalog.pg_lsn THEN walreporttime
                                     ELSE pg_catalog.clock_timestamp()
                                END
-         WHERE nodeid = $1 AND formationid = $2 AND groupid = $3
+         WHERE nodeid = $1 AND formationid = $2 AND groupid = $3::bigint
            AND (coalesce(sysidentifier, $12) IS NOT NULL
                 OR $4 IN ('init', 'wait_standby', 'catchingup', 'dropped'))
            AND coalesce(sysidentifier = $12, true)
@@ -146,12 +147,16 @@ fn reply(client: &mut SpiClient<'_>, sender: &Sender<'_>, said: &Said<'_>) -> Re
             hint: "A keeper reports a state that its node is in.",
         });
     }
-    let known_as = check_identity(client, sender, said)?;
     lock::group(sender.formation, sender.group, Wait::Blocking);
-    let told = match load::group(client, sender.formation, sender.group) {
-        Err(Error::UnknownFormation(_)) => return Err(why_not_here(client, sender)),
+    let (told, identity) = match load::group_of(client, sender.formation, sender.group, sender.node) {
+        Err(Error::UnknownFormation(_)) => {
+            let monitor = Some(locate::monitor(client)?);
+            check_identity(sender, said, Identity { monitor, registration: None })?;
+            return Err(why_not_here(client, sender));
+        }
         loaded => loaded?,
     };
+    let known_as = check_identity(sender, said, identity)?;
     let old = told.node(sender.node).ok_or_else(|| why_not_here(client, sender))?;
     let overtaker = said.detail.as_ref().and_then(|(detail, _)| old.overtaker_of(detail));
     if overtaker.is_some() {
@@ -181,28 +186,17 @@ fn reply(client: &mut SpiClient<'_>, sender: &Sender<'_>, said: &Said<'_>) -> Re
     compose(sender, said, known_as, monitor::answer_for(&step.group, sender.node), None)
 }
 
-/// Who answers, and as whom it knows the node; neither is told to a keeper of 2.2.
-#[derive(Default)]
-struct KnownAs {
-    monitor: Option<MonitorId>,
-    registration: Option<RegistrationId>,
-}
-
 /// A report for another monitor is about a node that has the same number there, and one of another registration about a
-/// node that had it here, before this monitor was restored from a backup.
-fn check_identity(
-    client: &mut SpiClient<'_>,
-    sender: &Sender<'_>,
-    said: &Said<'_>,
-) -> Result<KnownAs, Error> {
-    let Some((detail, _)) = &said.detail else { return Ok(KnownAs::default()) };
-    let (ours, registration) = locate::identity(client, sender.node)?;
-    if let Some(theirs) = detail.monitor.as_ref().filter(|theirs| **theirs != ours) {
-        return Err(Error::OtherMonitor { node: sender.node, theirs: theirs.clone(), ours });
+/// node that had it here, before this monitor was restored from a backup. A keeper of 2.2 is told of neither.
+fn check_identity(sender: &Sender<'_>, said: &Said<'_>, ours: Identity) -> Result<Identity, Error> {
+    let Some((detail, _)) = &said.detail else { return Ok(Identity::default()) };
+    let monitor = ours.monitor.ok_or(Error::NoIdentity)?;
+    if let Some(theirs) = detail.monitor.as_ref().filter(|theirs| **theirs != monitor) {
+        return Err(Error::OtherMonitor { node: sender.node, theirs: theirs.clone(), ours: monitor });
     }
-    match (&detail.registration, &registration) {
+    match (&detail.registration, &ours.registration) {
         (Some(theirs), Some(ours)) if theirs != ours => Err(Error::OtherRegistration(sender.node)),
-        _ => Ok(KnownAs { monitor: Some(ours), registration }),
+        _ => Ok(Identity { monitor: Some(monitor), registration: ours.registration }),
     }
 }
 
@@ -210,7 +204,7 @@ fn check_identity(
 fn compose(
     sender: &Sender<'_>,
     said: &Said<'_>,
-    KnownAs { monitor, registration }: KnownAs,
+    Identity { monitor, registration }: Identity,
     answer: Option<Answer>,
     overtaken_by: Option<ReportNumber>,
 ) -> Result<Reply, Error> {
