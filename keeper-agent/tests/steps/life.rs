@@ -123,7 +123,7 @@ async fn a_wanted_stop_is_no_crash(bed: &Bed) -> Outcome {
 async fn a_running_postmaster_is_adopted(bed: &Bed) -> Outcome {
     let node = bed.primary(1).await?;
     let reborn = node.reborn();
-    check(reborn.adopt()?, "found")?;
+    check(reborn.adopt().await?, "found")?;
     reborn.running().await?;
     let pid = node.postmaster_pid();
     reborn.start().await?;
