@@ -105,6 +105,13 @@ pub const RULES: &[Rule] = &[
         why: "Postgres does not run on the primary, and a healthy standby has every acknowledged commit",
     },
     Rule {
+        name: "primary_is_gone",
+        when: &[SoleSuccessor, Goal(Writer, SYNCHRONOUS), Gone(Writer)],
+        then: &[(Writer, DemoteTimeout), (Subject, PreparePromotion)],
+        why: "the processes of the primary are gone: its keeper's session ended, its port refuses connections and \
+              its standby receives nothing; and a healthy standby has every acknowledged commit",
+    },
+    Rule {
         name: "primary_is_lost",
         when: &[SoleSuccessor, Goal(Writer, SYNCHRONOUS), Lost(Writer)],
         then: &[(Writer, DemoteTimeout), (Subject, PreparePromotion)],
@@ -117,6 +124,14 @@ pub const RULES: &[Rule] = &[
         when: &[Goal(Subject, SYNCHRONOUS), Down(Subject), ElectionPossible],
         then: &[(Subject, Demoted), (Voters, ReportLsn)],
         why: "Postgres does not run on the primary, and enough standbys report to find every acknowledged commit",
+    },
+    Rule {
+        name: "election_after_end",
+        when: &[Goal(Subject, SYNCHRONOUS), Gone(Subject), ElectionPossible],
+        then: &[(Subject, DemoteTimeout), (Voters, ReportLsn)],
+        why: "the processes of the primary are gone: its keeper's session ended, its port refuses connections and \
+              too few standbys receive from it to acknowledge a commit; and enough of them report to find every \
+              acknowledged commit",
     },
     Rule {
         name: "election_after_loss",

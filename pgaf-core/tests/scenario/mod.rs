@@ -24,6 +24,7 @@
 //! silent 1 6                         its keeper has been silent for so many seconds, and its probes fail
 //! lost 1 6                           the same, and its standbys have received nothing for so long
 //! mute 1 6                           its keeper is silent, and its probes succeed
+//! ended 1 | refuses 1                its keeper's session has ended without a word; its port refuses connections
 //! restart                            the monitor was restarted: nobody has reported to it
 //! pass 6                             so many seconds pass, and everybody goes on as before
 //! tick | failover | promote 2 | remove 2 [force] | maintenance 2 on|off
@@ -106,6 +107,8 @@ impl World {
                 self.silence(node(1)?, number(words[2])?, true)?;
                 self.cut_standbys(number(words[2])?);
             }
+            "ended" => self.find(node(1)?)?.session_ended_for = Some(Duration::ZERO),
+            "refuses" => self.find(node(1)?)?.is_refusing = true,
             "row" => self.row(node(1)?, &words[2..])?,
             "uptime" => self.group.monitor_uptime = Duration::from_secs(number(words[1])?),
             "timeouts" => self.timeouts(&words[1..])?,

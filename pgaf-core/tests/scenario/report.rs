@@ -53,6 +53,8 @@ impl World {
         node.is_gated = false;
         node.silent_for = Duration::ZERO;
         node.has_reported = true;
+        node.session_ended_for = None;
+        node.is_refusing = false;
         node.health = Health::Good;
         node.upstream = None;
         node.shutdown_lsn = None;
