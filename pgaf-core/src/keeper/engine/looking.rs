@@ -70,6 +70,11 @@ impl Looking {
         self.next = self.next.min(now.after(WAITING_PERIOD));
     }
 
+    /// The next look is due.
+    fn look_now(&mut self, now: Moment) {
+        self.next = self.next.min(now);
+    }
+
     /// When the next look is due; `None` while one is under way.
     pub(super) const fn due(&self) -> Option<Moment> {
         if self.is_under_way { None } else { Some(self.next) }
@@ -93,6 +98,14 @@ impl Looking {
 }
 
 impl Engine {
+    /// The monitor has something new, or wants to know what there is now. A report does not wait for the look: if that has
+    /// news, another follows.
+    pub(super) fn on_notified(&mut self) {
+        let now = self.now();
+        self.looking.look_now(now);
+        self.reporting.make_due(now);
+    }
+
     pub(super) fn look_if_due(&mut self) {
         let is_due = self.looking.is_stale || self.looking.next <= self.now();
         if self.looking.is_under_way || !is_due {

@@ -70,7 +70,8 @@ impl World {
         let has_peer = source.sends() && source.walsenders[index].is_some();
         let is_part = self.archive.is_prefix(standby.end, source.end);
         let is_over = now - standby.heard_at >= RECEIVER_TIMEOUT_MS;
-        let closes = (flows && !is_frozen && !(has_peer && is_part)) || is_over;
+        let is_rejected = self.network.rejects(upstream) || self.network.rejects(index);
+        let closes = (is_rejected && !flows) || (flows && !is_frozen && !(has_peer && is_part)) || is_over;
         if closes {
             self.hosts[index].postgres.receiver = Receiver::Idle;
             return;
