@@ -107,7 +107,9 @@ impl Play {
             if line != format!("row {}", node.id) {
                 self.line(&line);
             }
-            for (_, word) in [(has_ended, "ended"), (refuses, "refuses")].into_iter().filter(|(is_so, _)| *is_so) {
+            for (_, word) in
+                [(has_ended, "ended"), (refuses, "refuses")].into_iter().filter(|(is_so, _)| *is_so)
+            {
                 self.line(&format!("{word} {}", node.id));
             }
         }

@@ -26,7 +26,7 @@ plans! {
                n.reportserverstart = pg_catalog.pg_postmaster_start_time(), n.sysidentifier IS NOT NULL, n.iscomplete,
                n.health, n.candidatepriority, n.replicationquorum,
                f.kind, f.dbname::text, f.opt_secondary, f.number_sync_standbys,
-               s.commitrules::text, s.rejectedtimelines::text, s.waitsfor, n.toldtowrite
+               s.commitrules::text, s.rejectedtimelines::text, s.waitsfor, n.toldtowrite, n.hangupclock, n.isrefusing
           FROM pgautofailover.formation AS f
      LEFT JOIN pgautofailover.group_status AS s ON s.formationid = $1 AND s.groupid = $2
      LEFT JOIN pgautofailover.node AS n ON n.formationid = $1 AND n.groupid = $2
@@ -85,6 +85,9 @@ fn node(row: &Row<'_>, clocks: Clocks) -> Result<Node, Error> {
         row.get::<String>(ordinal)?.parse().map_err(|error| damaged(row.what, error))
     };
     let reported_at = reported_at(row, clocks.now)?;
+    // Of a session with this run of the monitor, in which the node has reported since.
+    let hung_up_at = row.get_nullable::<i64>(30)?.filter(|_| reported_at.is_some());
+    let hung_up_at = hung_up_at.and_then(|clock| u64::try_from(clock).ok()).map(Duration::from_millis);
     let mut node = Node {
         name: row.get(2)?,
         host: row.get(3)?,
@@ -104,6 +107,8 @@ fn node(row: &Row<'_>, clocks: Clocks) -> Result<Node, Error> {
         is_complete: row.get(18)?,
         was_told_to_write: row.get(29)?,
         health: Health::from_i32(row.get(19)?),
+        session_ended_for: hung_up_at.map(|at| clocks.now.saturating_sub(at)),
+        is_refusing: row.get(31)?,
         candidate_priority: row.get(20)?,
         replication_quorum: row.get(21)?,
         ..Node::new(NodeId(row.get(1)?))

@@ -34,8 +34,18 @@ plans! {
         UPDATE pgautofailover.node SET health = -1 WHERE health <> -1";
     HEALTH(INT8OID, TEXTOID, INT4OID, INT4OID) = "
         UPDATE pgautofailover.node
-           SET health = $4, healthchecktime = pg_catalog.clock_timestamp()
-         WHERE nodeid = $1 AND nodehost = $2 AND nodeport = $3 AND health <> $4
+           SET health = $4, healthchecktime = pg_catalog.clock_timestamp(), isrefusing = isrefusing AND $4 <> 1
+         WHERE nodeid = $1 AND nodehost = $2 AND nodeport = $3 AND (health <> $4 OR isrefusing AND $4 = 1)
+     RETURNING nodeid";
+    HANG_UP(INT8OID, INT4OID, INT8OID) = "
+        UPDATE pgautofailover.node
+           SET hangupclock = $3, isrefusing = false
+         WHERE nodeid = $1 AND reportpid = $2 AND reportserverstart = pg_catalog.pg_postmaster_start_time()
+     RETURNING nodeid";
+    REFUSAL(INT8OID, TEXTOID, INT4OID) = "
+        UPDATE pgautofailover.node
+           SET isrefusing = true
+         WHERE nodeid = $1 AND nodehost = $2 AND nodeport = $3 AND hangupclock IS NOT NULL AND NOT isrefusing
      RETURNING nodeid";
 }
 
@@ -126,6 +136,60 @@ pub(super) fn write_health(known: &Known, health: Health) -> Result<bool, Error>
             step::decide(client, &group, &group, &Event::Tick)?;
         }
         Ok(true)
+    })
+}
+
+/// Whether something was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Written {
+    /// The group is locked: it has to be tried again.
+    NotYet,
+    /// It does not concern the node any more.
+    Nothing,
+    /// Decided upon.
+    Something,
+}
+
+/// Notes that the keeper of a node has hung up, and asks the others of its group what they see.
+pub(super) fn write_hang_up(known: &Known, pid: i32) -> Result<Written, Error> {
+    Spi::connect_mut(|client| {
+        if !lock::group(&known.formation, known.group, Wait::Never) {
+            return Ok(Written::NotYet);
+        }
+        let id = known.target.node;
+        let arguments = [id.0.into(), pid.into(), clock::now_ms().into()];
+        if HANG_UP.with(|plan| plan.run(client, &arguments))?.next().is_none() {
+            return Ok(Written::Nothing);
+        }
+        let group = load::group(client, &known.formation, known.group)?;
+        if let Some(node) = group.node(id) {
+            notify::log(client, &format!("The keeper of {} has hung up: its process is gone", node.label()))?;
+        }
+        for other in group.others(id) {
+            notify::keeper(client, other.id, other.goal_epoch)?;
+        }
+        step::decide(client, &group, &group, &Event::Tick)?;
+        Ok(Written::Something)
+    })
+}
+
+/// Notes that the port of a node refuses connections, and decides.
+pub(super) fn write_refusal(known: &Known) -> Result<Written, Error> {
+    Spi::connect_mut(|client| {
+        if !lock::group(&known.formation, known.group, Wait::Never) {
+            return Ok(Written::NotYet);
+        }
+        let target = &known.target;
+        let arguments = [target.node.0.into(), target.host.as_str().into(), i32::from(target.port).into()];
+        if REFUSAL.with(|plan| plan.run(client, &arguments))?.next().is_none() {
+            return Ok(Written::Nothing);
+        }
+        let group = load::group(client, &known.formation, known.group)?;
+        if let Some(node) = group.node(target.node) {
+            notify::log(client, &format!("Postgres of {} refuses connections", node.label()))?;
+        }
+        step::decide(client, &group, &group, &Event::Tick)?;
+        Ok(Written::Something)
     })
 }
 

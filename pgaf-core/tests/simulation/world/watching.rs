@@ -41,8 +41,7 @@ impl World {
     }
 
     fn monitor_decides(&mut self) {
-        let decision =
-            self.monitor.event(&monitor::Event::Tick, self.now).expect("a tick is never refused");
+        let decision = self.monitor.event(&monitor::Event::Tick, self.now).expect("a tick is never refused");
         self.note(&decision);
     }
 
