@@ -131,7 +131,7 @@ pub struct Timeouts {
 impl Default for Timeouts {
     fn default() -> Self {
         Self {
-            unhealthy_after: Duration::from_secs(5),
+            unhealthy_after: Duration::from_millis(2800),
             startup_grace: Duration::from_secs(10),
             enable_sync_lag_bytes: 16 << 20,
             promote_lag_bytes: 16 << 20,

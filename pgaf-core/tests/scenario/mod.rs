@@ -76,7 +76,9 @@ fn state(word: &str) -> Result<ReplicationState, String> {
 
 impl World {
     pub(crate) fn new() -> Self {
-        let group = Group::new("default", GroupId(0));
+        let mut group = Group::new("default", GroupId(0));
+        // Times in scenarios are whole seconds.
+        group.timeouts.unhealthy_after = Duration::from_secs(5);
         Self { group, backup: None, is_begun: false, last: None }
     }
 

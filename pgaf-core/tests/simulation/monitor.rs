@@ -6,7 +6,7 @@ use pgaf_core::monitor::{Decision, Event, Refusal, answer_for, decide};
 use pgaf_core::{Answer, FormationKind, Group, GroupId, Health, Node, NodeId, Report, Timeouts};
 
 /// Failed probes for this long make a node bad.
-const PROBES_FAIL_AFTER_MS: u64 = 3500;
+const PROBES_FAIL_AFTER_MS: u64 = 1600;
 /// A node whose session has ended is probed more often for so long.
 const QUICK_PROBES_FOR_MS: u64 = 3000;
 /// In records: nobody is behind for long.

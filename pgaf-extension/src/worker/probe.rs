@@ -31,6 +31,7 @@ pub(super) enum Echo {
 }
 
 /// Where to probe.
+#[derive(Clone)]
 pub(super) struct Address {
     host: String,
     port: u16,

@@ -9,7 +9,7 @@ use pgaf_core::{Health, NodeId};
 use tokio::net::unix::pipe::Receiver;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Notify, mpsc, watch};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::names::Names;
@@ -227,13 +227,19 @@ impl Watch {
     }
 }
 
-/// Good at the first answer, bad when no attempt has one.
+/// Good at the first answer, bad when no attempt has one. An attempt does not wait for the end of the one before: how long
+/// a silent host takes depends little on how many there are.
 async fn round(address: &Address, probing: Probing) -> Health {
-    for attempt in 0..=probing.max_retries {
-        if attempt > 0 {
-            sleep(probing.retry_delay).await;
-        }
-        if address.probe(probing.timeout).await == Echo::Answer {
+    let mut attempts = JoinSet::new();
+    for number in 0..=probing.max_retries {
+        let address = address.clone();
+        attempts.spawn(async move {
+            sleep(probing.retry_delay * number).await;
+            address.probe(probing.timeout).await
+        });
+    }
+    while let Some(echo) = attempts.join_next().await {
+        if matches!(echo, Ok(Echo::Answer)) {
             return Health::Good;
         }
     }

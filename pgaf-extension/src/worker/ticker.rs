@@ -8,7 +8,7 @@ use pgrx::bgworkers::{BackgroundWorker, SignalWakeFlags};
 use pgrx::prelude::*;
 use pgrx::{FromDatum, pg_sys};
 
-use super::groups::{self, Known, Overdue, Written};
+use super::groups::{self, Ages, Known, Overdue, Written};
 use super::prober::{Finding, Prober, Verdict};
 use super::retention::Retention;
 use super::session;
@@ -99,7 +99,12 @@ impl Worker {
                     self.rest(other);
                     continue;
                 }
-                Some(Look::At(overdue)) => self.step_overdue(overdue),
+                Some(Look::At(ages)) => {
+                    // A time-out is exact.
+                    let next = ages.next_in.map(|time| Instant::now() + time);
+                    self.look_at = next.map_or(self.look_at, |next| self.look_at.min(next));
+                    self.step_overdue(ages.overdue);
+                }
                 None => {}
             }
             if Instant::now() >= self.refresh_at {
@@ -153,7 +158,7 @@ impl Worker {
             if version.as_deref() != Some(version::OURS) {
                 return Ok(Look::NotInstalled(version));
             }
-            Ok(Look::At(groups::overdue()?))
+            Ok(Look::At(groups::overdue(TICK)?))
         })
     }
 
@@ -286,7 +291,8 @@ impl Worker {
                 known.is_some_and(|known| known != health)
             }
         };
-        let news = self.prober.run(TICK, is_news);
+        let limit = self.look_at.saturating_duration_since(Instant::now()).min(TICK);
+        let news = self.prober.run(limit, is_news);
         for verdict in news.verdicts {
             match verdict.finding {
                 Finding::Health(health) => drop(self.pending.insert(verdict.node, health)),
@@ -304,5 +310,5 @@ enum Look {
     /// There is no extension, or not that of this library.
     NotInstalled(Option<String>),
     /// The ages that have passed a time-out.
-    At(BTreeSet<Overdue>),
+    At(Ages),
 }

@@ -11,6 +11,9 @@ use super::running::{Answer, ReceiverRow, StandbyRow};
 /// A standby that streams replies every second.
 const FRESH: Duration = Duration::from_secs(2);
 
+/// Two clocks that differ by more in what they say has passed: one was set.
+const CLOCK_IS_SET: Duration = Duration::from_millis(100);
+
 /// A stream that has lasted for so long goes on.
 const STEADY: Duration = Duration::from_millis(1500);
 
@@ -18,7 +21,10 @@ const STEADY: Duration = Duration::from_millis(1500);
 #[derive(Clone, Debug)]
 struct Heard {
     what: String,
+    /// When the question was asked to which that was the answer.
     at: BootTime,
+    /// Since then, at the latest: the answer before did not have it.
+    not_before: BootTime,
 }
 
 /// Who was heard when.
@@ -26,7 +32,9 @@ struct Heard {
 pub(crate) struct Contacts {
     standbys: HashMap<i32, Heard>,
     quorum: Option<BootTime>,
-    upstream: Option<Heard>,
+    upstream: Option<(String, BootTime)>,
+    /// When the last question was asked, and what the wall clock said when it was answered.
+    last: Option<(BootTime, f64)>,
     streaming: Option<BootTime>,
     /// Nobody can have been heard before.
     since: BootTime,
@@ -38,6 +46,7 @@ impl Default for Contacts {
             standbys: HashMap::new(),
             quorum: None,
             upstream: None,
+            last: None,
             streaming: None,
             since: BootTime::now(),
         }
@@ -47,9 +56,10 @@ impl Default for Contacts {
 impl Contacts {
     /// Takes note of what was answered to a question that was asked then.
     ///
-    /// The answer may have waited for us: a process that was frozen reads it when it is thawed. So a standby counts as
-    /// heard when the question was asked, and an upstream now: both err on the side that promotes later and fences
-    /// earlier.
+    /// What is new was heard after the question before was asked. A standby counts as heard then: that errs on the side
+    /// that fences earlier. An upstream counts as heard as long ago as the server's clock says, but not before that
+    /// question; now, when the clock was set meanwhile. The answer itself may have waited for us: a process that was frozen
+    /// reads it when it is thawed.
     pub(crate) fn note(&mut self, answer: &Answer, asked: BootTime) {
         let now = BootTime::now();
         let rows = &answer.standbys;
@@ -64,10 +74,27 @@ impl Contacts {
             self.upstream = None;
             self.since = now;
         } else if let Some(what) = answer.receiver.as_ref().and_then(|row| row.heard.clone()) {
-            let is_new = self.upstream.as_ref().is_none_or(|heard| heard.what != what);
+            let is_new = self.upstream.as_ref().is_none_or(|(known, _)| *known != what);
             if is_new {
-                self.upstream = Some(Heard { what, at: now });
+                self.upstream = Some((what, self.upstream_heard_at(answer, asked, now)));
             }
+        }
+        self.last = Some((asked, answer.clock));
+    }
+
+    /// When the upstream was heard that was not heard before.
+    fn upstream_heard_at(&self, answer: &Answer, asked: BootTime, now: BootTime) -> BootTime {
+        let age = answer.receiver.as_ref().and_then(|row| row.heard_ago);
+        match (self.last, age) {
+            (Some((last_asked, last_clock)), Some(age)) => {
+                let passed = asked.since(last_asked);
+                let was_set =
+                    (answer.clock - last_clock - passed.as_secs_f64()).abs() > CLOCK_IS_SET.as_secs_f64();
+                // Of the moment at which the question was answered, which is no earlier than that at which it was asked.
+                let heard = Duration::try_from_secs_f64(age).map_or(now, |age| now.before(age));
+                if was_set { now } else { heard.max(last_asked).min(now) }
+            }
+            _ => now,
         }
     }
 
@@ -77,7 +104,9 @@ impl Contacts {
         };
         let known = self.standbys.get(&row.pid);
         if known.is_none_or(|heard| heard.what != what) {
-            self.standbys.insert(row.pid, Heard { what, at: asked });
+            // Of a connection that is new to us nothing else is known: it may have been made just now.
+            let before = known.and(self.last).map_or(asked, |(last, _)| last);
+            self.standbys.insert(row.pid, Heard { what, at: asked, not_before: before });
         }
     }
 
@@ -85,7 +114,7 @@ impl Contacts {
     fn note_quorum(&mut self, answer: &Answer) {
         let synchronous = answer.standbys.iter().filter(|row| row.is_synchronous());
         let mut heard: Vec<BootTime> =
-            synchronous.filter_map(|row| self.standbys.get(&row.pid)).map(|heard| heard.at).collect();
+            synchronous.filter_map(|row| self.standbys.get(&row.pid)).map(|heard| heard.not_before).collect();
         heard.sort_unstable();
         let acks = acks_of(&answer.synchronous_standby_names);
         let latest = heard.len().checked_sub(acks).and_then(|index| heard.get(index)).copied();
@@ -109,7 +138,7 @@ impl Contacts {
 
     /// How long the upstream has been silent.
     pub(crate) fn upstream_silence(&self) -> Duration {
-        self.upstream.as_ref().map_or(self.since, |heard| heard.at).elapsed()
+        self.upstream.as_ref().map_or(self.since, |(_, at)| *at).elapsed()
     }
 }
 

@@ -28,6 +28,11 @@ impl BootTime {
         self.0.saturating_sub(earlier.0)
     }
 
+    /// The moment so long before; not before the boot.
+    pub const fn before(self, time: Duration) -> Self {
+        Self(self.0.saturating_sub(time))
+    }
+
     /// How long after the boot that moment is.
     pub(super) const fn since_boot(self) -> Duration {
         self.0

@@ -14,6 +14,8 @@ use crate::state::ReplicationState;
 
 /// The local Postgres is looked at this often when nothing is awaited.
 const PERIOD: Duration = Duration::from_millis(500);
+/// This often by a primary to which the monitor's last word gets old: what it knows of its standbys must be fresh then.
+const DOUBTFUL_PERIOD: Duration = Duration::from_millis(100);
 /// And this often when the plan has begun to wait for something.
 const WAITING_PERIOD: Duration = Duration::from_millis(50);
 /// A Postgres that ended cleanly by itself is restarted without asking, unless it was so this recently.
@@ -111,11 +113,16 @@ impl Engine {
         if self.looking.is_under_way || !is_due {
             return;
         }
-        self.looking.next = self.now().after(PERIOD);
+        self.looking.next = self.now().after(self.look_period());
         self.looking.last.0 += 1;
         self.looking.is_under_way = true;
         let upstream = self.upstream_to_ask();
         self.order(Command::Observe { look: self.looking.last, upstream });
+    }
+
+    fn look_period(&self) -> Duration {
+        let is_heard = self.authority.is_fresh(self.fence_limit() / 3, self.now());
+        if self.is_synchronous_writer() && !is_heard { DOUBTFUL_PERIOD } else { PERIOD }
     }
 
     /// Whose history the local log is compared with. A secondary that runs has proved itself, and when its upstream

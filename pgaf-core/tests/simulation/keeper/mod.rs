@@ -16,7 +16,8 @@ use pgaf_core::{
 
 use super::postgres::Postgres;
 
-const FENCE_LIMIT: Duration = Duration::from_secs(4);
+/// The monitor says less.
+const FENCE_LIMIT: Duration = Duration::from_secs(20);
 /// A request that is not answered in this time has failed.
 const REPORT_DEADLINE_MS: u64 = 2000;
 

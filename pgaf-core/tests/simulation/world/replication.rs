@@ -8,7 +8,7 @@ use super::super::postgres::{Postgres, Walsender};
 use super::World;
 
 /// `wal_receiver_timeout`.
-const RECEIVER_TIMEOUT_MS: u64 = 3000;
+const RECEIVER_TIMEOUT_MS: u64 = 2000;
 /// What is in flight when the acknowledgements of packets stop to come.
 const WINDOW_MS: u64 = 500;
 

@@ -12,7 +12,7 @@ const PROBE_PERIOD_MS: u64 = 1000;
 /// One whose session has ended it probes so often.
 const QUICK_PROBE_PERIOD_MS: u64 = 200;
 /// It looks so often whether time has run out.
-const WATCH_PERIOD_MS: u64 = 500;
+const WATCH_PERIOD_MS: u64 = 200;
 
 /// What comes back from the port of a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
