@@ -9,7 +9,7 @@ use pgrx::Spi;
 
 use super::prober::Target;
 use crate::catalog::load::{self, Row};
-use crate::catalog::notify;
+use crate::catalog::{notify, store};
 use crate::clock;
 use crate::error::Error;
 use crate::gucs;
@@ -186,7 +186,8 @@ pub(super) fn write_hang_up(known: &Known, pid: i32) -> Result<Written, Error> {
         }
         let group = load::group(client, &known.formation, known.group)?;
         if let Some(node) = group.node(id) {
-            notify::log(client, &format!("The keeper of {} has hung up: its process is gone", node.label()))?;
+            let what = format!("The keeper of {} has hung up: its process is gone", node.label());
+            store::event(client, id, &what)?;
         }
         for other in group.others(id) {
             notify::keeper(client, other.id, other.goal_epoch)?;
@@ -209,7 +210,7 @@ pub(super) fn write_refusal(known: &Known) -> Result<Written, Error> {
         }
         let group = load::group(client, &known.formation, known.group)?;
         if let Some(node) = group.node(target.node) {
-            notify::log(client, &format!("Postgres of {} refuses connections", node.label()))?;
+            store::event(client, node.id, &format!("Postgres of {} refuses connections", node.label()))?;
         }
         step::decide(client, &group, &group, &Event::Tick)?;
         Ok(Written::Something)
