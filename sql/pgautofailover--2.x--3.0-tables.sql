@@ -44,7 +44,8 @@ ALTER TABLE pgautofailover.node
     ADD COLUMN toldtowrite       boolean NOT NULL DEFAULT false,
     ADD COLUMN reportpid         integer,
     ADD COLUMN hangupclock       bigint,
-    ADD COLUMN isrefusing        boolean NOT NULL DEFAULT false;
+    ADD COLUMN isrefusing        boolean NOT NULL DEFAULT false,
+    ADD COLUMN registration      uuid    NOT NULL DEFAULT pg_catalog.gen_random_uuid();
 
 ALTER TABLE pgautofailover.node
     SET (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.0, autovacuum_vacuum_threshold = 5000);

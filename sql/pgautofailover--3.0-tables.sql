@@ -99,6 +99,8 @@ CREATE TABLE pgautofailover.node (
     hangupclock         bigint,
     -- since its last report its port has refused connections, and accepted none
     isrefusing          boolean     NOT NULL DEFAULT false,
+    -- which registration this row is of: a monitor that was restored may give the number of a node to another one
+    registration        uuid        NOT NULL DEFAULT pg_catalog.gen_random_uuid(),
 
     PRIMARY KEY (nodeid),
     UNIQUE (formationid, nodename),
