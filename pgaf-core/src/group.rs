@@ -96,6 +96,8 @@ pub struct Node {
     pub is_gated: bool,
     /// Its Postgres runs and does not answer.
     pub is_hung: bool,
+    /// For how long at most it accepts writes without a word of anybody, as it last reported.
+    pub fence_after: Option<Duration>,
     /// Its keeper is of pg_auto_failover 2.x, which says less.
     pub is_older: bool,
     /// How long ago it reported; counted from the monitor's start when that is later.
@@ -238,6 +240,7 @@ impl Node {
             is_stopping: false,
             is_gated: false,
             is_hung: false,
+            fence_after: None,
             is_older: false,
             silent_for: Duration::ZERO,
             has_reported: false,

@@ -172,8 +172,9 @@ fn reply(client: &mut SpiClient<'_>, sender: &Sender<'_>, said: &Said<'_>) -> Re
         announce(client, &group, &new)?;
     }
     let step = step::decide(client, &told, &group, &Event::Reported(sender.node))?;
-    if is_new_state || is_new_epoch {
-        // SAFETY: sets a flag of this transaction. A confirmation is on disk before anybody relies on it.
+    let is_new_fence_time = old.fence_after != new.fence_after;
+    if is_new_state || is_new_epoch || is_new_fence_time {
+        // SAFETY: sets a flag of this transaction. What a keeper relies on once it is answered is on disk before.
         unsafe { pg_sys::ForceSyncCommit() };
     } else if !step.is_changed {
         commit_lazily();

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::fence_time::FenceTime;
 use super::{Engine, Moment, Outbox};
 use crate::keeper::engine::command::Command;
 
@@ -59,6 +60,7 @@ impl Engine {
         self.maintenance.rest(now);
         self.formation.rest(now);
         self.saving.rest();
+        self.fence_time = FenceTime::new(self.state.granted_fence_time());
         self.is_ready = true;
         self.outbox = Outbox { now, ..Outbox::default() };
     }
