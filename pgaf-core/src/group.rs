@@ -94,7 +94,7 @@ pub struct Node {
     pub is_stopping: bool,
     /// Its Postgres runs as a primary, and lets in only its keeper and standbys.
     pub is_gated: bool,
-    /// Its Postgres runs and does not answer.
+    /// Its Postgres runs and does not answer, or the disk under it does not.
     pub is_hung: bool,
     /// For how long at most it accepts writes without a word of anybody, as it last reported.
     pub fence_after: Option<Duration>,

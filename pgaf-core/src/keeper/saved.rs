@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{Epoch, GroupId, MonitorId, NodeId};
+use crate::id::{Epoch, GroupId, MonitorId, NodeId, RegistrationId};
 use crate::message::Assignment;
 use crate::state::ReplicationState;
 
@@ -36,6 +36,12 @@ pub struct KeeperState {
     /// heard.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub granted_fence_time_ms: Option<u64>,
+    /// As whom that monitor knows this node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registration: Option<RegistrationId>,
+    /// What answers in place of the monitor does not know this node: a person has to decide.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_unknown_to_monitor: bool,
 }
 
 /// No keeper reports less: settings that would lead to less are refused.
@@ -58,6 +64,8 @@ impl KeeperState {
             keeper_start: 0,
             monitor: None,
             granted_fence_time_ms: None,
+            registration: None,
+            is_unknown_to_monitor: false,
         }
     }
 
@@ -71,6 +79,8 @@ impl KeeperState {
         self.has_left_monitor = has_left_monitor;
         self.monitor = None;
         self.granted_fence_time_ms = None;
+        self.registration = None;
+        self.is_unknown_to_monitor = false;
         self.reported_epoch = Epoch(0);
         if let Some(assignment) = &mut self.assignment {
             assignment.epoch = Epoch(0);
