@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use pgaf_core::monitor::{self, Event, older_keeper};
 use pgaf_core::{
-    Answer, Epoch, Group, GroupId, Lsn, MonitorId, Node, NodeId, RegistrationId, ReplicationState,
-    ReportDetail, ReportNumber, Timeline, TimelineHistory,
+    Answer, Epoch, Group, GroupId, Lsn, Node, NodeId, ReplicationState, ReportDetail, ReportNumber, Timeline,
+    TimelineHistory,
 };
 use pgrx::datum::DatumWithOid;
 use pgrx::pg_sys;
