@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use pgaf_core::{DEFAULT_CLUSTER, GroupId};
 
+use super::members::Member;
 use super::paths::Paths;
 use super::values::{AuthMethod, CitusRole, HbaLevel, NodeKind};
 use crate::client::{ConnectionString, Secret, SslMode, SslOptions};
@@ -35,6 +36,8 @@ pub struct NodeConfig {
     pub timeout: TimeoutConfig,
     /// Citus.
     pub citus: CitusConfig,
+    /// It is the Postgres of one of several monitors, whose agents say what it shall be.
+    pub is_monitor: bool,
     /// Keys of 2.2 that change nothing here, by their names, as they are written.
     pub obsolete: BTreeMap<&'static str, String>,
     /// Where its files are.
@@ -50,8 +53,26 @@ pub struct MonitorConfig {
     pub postgres: PostgresConfig,
     /// TLS of its server.
     pub ssl: SslConfig,
+    /// The monitors of which it is one; absent when it is the only one.
+    pub monitors: Option<MonitorsConfig>,
     /// Where its files are.
     pub paths: Paths,
+}
+
+/// Several monitors.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MonitorsConfig {
+    /// Which of them this one is.
+    pub name: String,
+    /// All of them, by their numbers.
+    pub members: Vec<(u64, Member)>,
+}
+
+impl MonitorsConfig {
+    /// The number of this one, and where its agent listens.
+    pub fn own(&self) -> Option<&(u64, Member)> {
+        self.members.iter().find(|(_, member)| member.name == self.name)
+    }
 }
 
 /// A Postgres server.
@@ -203,6 +224,7 @@ impl NodeConfig {
             replication: ReplicationConfig { maximum_backup_rate: "100M".to_owned(), password: None },
             timeout: TimeoutConfig::default(),
             citus: CitusConfig::default(),
+            is_monitor: false,
             obsolete: BTreeMap::new(),
             paths,
         }
@@ -214,6 +236,21 @@ impl MonitorConfig {
     pub fn empty(paths: Paths) -> Self {
         let mut postgres = PostgresConfig::empty();
         postgres.dbname = "pg_auto_failover".to_owned();
-        Self { hostname: String::new(), postgres, ssl: SslConfig::inactive(), paths }
+        Self { hostname: String::new(), postgres, ssl: SslConfig::inactive(), monitors: None, paths }
+    }
+
+    /// The same, as that of a node that its agents look after.
+    pub fn as_node(&self) -> NodeConfig {
+        NodeConfig {
+            formation: "monitors".to_owned(),
+            group: Some(GroupId(0)),
+            name: self.monitors.as_ref().map(|monitors| monitors.name.clone()).unwrap_or_default(),
+            hostname: self.hostname.clone(),
+            postgres: self.postgres.clone(),
+            ssl: self.ssl.clone(),
+            replication: ReplicationConfig { maximum_backup_rate: String::new(), password: None },
+            is_monitor: true,
+            ..NodeConfig::empty(self.paths.clone())
+        }
     }
 }

@@ -381,8 +381,13 @@ const fn lsn_of(datum: i64) -> Lsn {
     Lsn(u64::from_ne_bytes(datum.to_ne_bytes()))
 }
 
-/// A report that changed nothing may be lost in a crash of the monitor: the next one comes in a second.
+/// A report that changed nothing may be lost in a crash of the monitor: the next one comes in a second. Not so where
+/// another monitor may take over: there, no node is answered before a standby has confirmed the commit, as a monitor that
+/// was replaced would otherwise go on telling primaries that they are.
 fn commit_lazily() {
+    if has_synchronous_standbys() {
+        return;
+    }
     // SAFETY: plain calls of the server's own functions, with constant strings. Inside a transaction block other
     // writes of the caller would be affected, so there it is not done.
     unsafe {
@@ -399,4 +404,11 @@ fn commit_lazily() {
             );
         }
     }
+}
+
+fn has_synchronous_standbys() -> bool {
+    // SAFETY: gives the text of a setting that the server has, or nothing.
+    let names = unsafe { pg_sys::GetConfigOption(c"synchronous_standby_names".as_ptr(), true, false) };
+    // SAFETY: a string of the server's, which is read at once.
+    !names.is_null() && !unsafe { std::ffi::CStr::from_ptr(names) }.is_empty()
 }

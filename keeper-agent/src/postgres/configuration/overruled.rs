@@ -3,7 +3,7 @@
 //! counts on it, costs data.
 
 use crate::postgres::server::{
-    InstanceConfig, LocalServer, PostgresError, ServerKind, Session, connection, files,
+    InstanceConfig, LocalServer, PostgresError, Session, connection, files,
 };
 
 use super::opt_outs;
@@ -15,7 +15,7 @@ fn found(
     config: &InstanceConfig,
     names: &[&'static str],
 ) -> Result<Vec<(&'static str, Entry)>, PostgresError> {
-    if config.kind != ServerKind::DataNode {
+    if !config.replicates() {
         return Ok(Vec::new());
     }
     let written = Written::read(&config.pgdata)?;

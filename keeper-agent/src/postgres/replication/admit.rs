@@ -5,7 +5,9 @@ use std::sync::Arc;
 use pgaf_core::message::{Peer, Position};
 
 use crate::postgres::configuration::{conninfo, hba};
-use crate::postgres::server::{LocalServer, LocalSession, PostgresError, connection, files};
+use crate::postgres::server::{
+    LocalServer, LocalSession, PostgresError, ServerKind, connection, files,
+};
 
 use super::{logical_slots, slots};
 
@@ -42,8 +44,9 @@ pub(crate) async fn maintain(
 
 /// Looks at pg_hba.conf again: a tool may have replaced it, and the name of a node may mean another address by now.
 async fn keep_entries(server: &LocalServer, peers: &[Peer]) -> Result<(), PostgresError> {
-    let is_access_new = server.write_hba(&[]).await?;
     let config = server.config();
+    // Whom else a monitor lets in is looked after elsewhere.
+    let is_access_new = config.kind == ServerKind::DataNode && server.write_hba(&[]).await?;
     let entries = hba::peer_entries(&config, peers).await;
     let write = move || hba::update(&config, |managed| entries.apply(managed));
     if files::blocking("writing pg_hba.conf", write).await? || is_access_new {
