@@ -6,9 +6,7 @@ use pgaf_core::NodeId;
 
 use crate::citus;
 use crate::client::SslOptions;
-use crate::config::{
-    Config, MonitorConfig, MonitorsConfig, NodeConfig, Paths, PostgresConfig, SslConfig,
-};
+use crate::config::{Config, MonitorConfig, MonitorsConfig, NodeConfig, Paths, PostgresConfig, SslConfig};
 use crate::postgres::{InstanceConfig, ServerKind, ServerSsl, SocketDir};
 
 impl NodeConfig {

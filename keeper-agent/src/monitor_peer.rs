@@ -28,7 +28,7 @@ const RETRY: Duration = Duration::from_millis(300);
 const REPEAT: Duration = Duration::from_secs(10);
 /// How long a new server may take until it accepts connections.
 const STARTED_WITHIN: Duration = Duration::from_secs(60);
-/// The database is there in full.
+/// Notes that this monitor's data directory is left to its engine from now on, which copies what is not there.
 const MADE: &str = "made";
 
 /// Why a monitor cannot be run.
@@ -119,10 +119,11 @@ pub async fn run(config: MonitorConfig) -> Result<Exit, MonitorPeerError> {
     }
     let instance = Instance::new(config.instance());
     let made = config.paths.monitors().join(MADE);
-    let has_data = config.postgres.pgdata.join("PG_VERSION").is_file();
-    if !has_data || !made.exists() {
+    if !made.exists() {
         let goal = join(&handle, &candidacy).await;
-        if goal == ReplicationState::Single {
+        // Whoever was the first has it made before it reports: as long as nobody has data, nobody has seen any.
+        let is_first = goal.is_writer() && !has_data(&handle);
+        if is_first {
             make(&instance, &config).await?;
         }
         let noted = atomic_file::write(&made, b"");
@@ -164,6 +165,13 @@ async fn join(handle: &Handle, candidacy: &Candidacy) -> ReplicationState {
         }
         sleep(RETRY).await;
     }
+}
+
+/// A monitor has reported that it has the database.
+fn has_data(handle: &Handle) -> bool {
+    let agreed = handle.agreed();
+    let monitors = agreed.borrow();
+    monitors.group.iter().flat_map(|group| &group.nodes).any(|node| node.has_data)
 }
 
 /// Makes the database, on the monitor that was the first to join. Whatever an interrupted attempt has left goes: nobody has

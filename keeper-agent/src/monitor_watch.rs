@@ -132,11 +132,7 @@ async fn keep_entries(instance: &Instance, entries: &[HbaEntry]) -> Result<(), P
     Ok(())
 }
 
-async fn trouble(
-    instance: &Instance,
-    dbname: &str,
-    place: Place,
-) -> Result<Option<Trouble>, PostgresError> {
+async fn trouble(instance: &Instance, dbname: &str, place: Place) -> Result<Option<Trouble>, PostgresError> {
     let session = instance.session(dbname).await?;
     let row = session
         .query_one(QUESTION, &[])

@@ -156,7 +156,9 @@ impl Monitors {
             }
             What::Tick => self.decide(&group, &Event::Tick, NodeId(0)),
             What::Switchover { to: None } => self.decide(&group, &Event::PerformFailover, NodeId(0)),
-            What::Switchover { to: Some(to) } => self.decide(&group, &Event::PerformPromotion(*to), NodeId(0)),
+            What::Switchover { to: Some(to) } => {
+                self.decide(&group, &Event::PerformPromotion(*to), NodeId(0))
+            }
         }
     }
 
@@ -185,8 +187,8 @@ impl Monitors {
     fn register(&mut self, mut group: Group, candidacy: &Candidacy) -> Reply {
         let node = candidacy.node;
         if let Some(known) = group.nodes.iter_mut().find(|known| known.id == node) {
-            let has_moved = (&known.name, &known.host, known.port)
-                != (&candidacy.name, &candidacy.host, candidacy.port);
+            let has_moved =
+                (&known.name, &known.host, known.port) != (&candidacy.name, &candidacy.host, candidacy.port);
             candidacy.name.clone_into(&mut known.name);
             candidacy.host.clone_into(&mut known.host);
             known.port = candidacy.port;

@@ -16,7 +16,10 @@ pub(super) enum Authority {
 
 impl Authority {
     /// The exchange, as a future that does not borrow this; `None` when there is nobody to report to.
-    pub(super) fn exchange(&self, report: Report) -> Option<std::pin::Pin<Box<dyn Future<Output = Exchange>>>> {
+    pub(super) fn exchange(
+        &self,
+        report: Report,
+    ) -> Option<std::pin::Pin<Box<dyn Future<Output = Exchange>>>> {
         match self {
             Self::Monitor(link) => Some(Box::pin(link.exchange(report)?)),
             Self::Monitors(council) => Some(Box::pin(council.exchange(report))),

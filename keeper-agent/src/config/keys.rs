@@ -480,13 +480,9 @@ fn members_of(config: &MonitorConfig) -> Option<String> {
 fn monitors_keys() -> Vec<Key<MonitorConfig>> {
     const SECTION: &str = "monitors";
     vec![
-        key!(
-            SECTION,
-            "name",
-            Fixed,
-            |c| c.monitors.as_ref().map(|monitors| monitors.name.clone()),
-            |text| c.monitors.get_or_insert_default().name = required(text)?,
-        ),
+        key!(SECTION, "name", Fixed, |c| c.monitors.as_ref().map(|monitors| monitors.name.clone()), |text| {
+            c.monitors.get_or_insert_default().name = required(text)?
+        },),
         Key {
             section: SECTION,
             name: "members",

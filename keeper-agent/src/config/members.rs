@@ -23,7 +23,11 @@ pub struct Member {
 impl fmt::Display for Member {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { name, host, port } = self;
-        if host.contains(':') { write!(f, "{name}=[{host}]:{port}") } else { write!(f, "{name}={host}:{port}") }
+        if host.contains(':') {
+            write!(f, "{name}=[{host}]:{port}")
+        } else {
+            write!(f, "{name}={host}:{port}")
+        }
     }
 }
 
@@ -33,7 +37,8 @@ impl fmt::Display for Member {
 /// # Errors
 /// What is no monitor, or is there twice.
 pub fn parse_members(text: &str) -> Result<Vec<(u64, Member)>, String> {
-    let mut members: Vec<Member> = text.split(',').map(|part| parse_member(part.trim())).collect::<Result<_, _>>()?;
+    let mut members: Vec<Member> =
+        text.split(',').map(|part| parse_member(part.trim())).collect::<Result<_, _>>()?;
     members.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     for pair in members.windows(2) {
         if let [first, second] = pair
@@ -91,7 +96,8 @@ mod tests {
 
     #[test]
     fn what_is_no_monitor_is_refused() {
-        for text in ["", "m1", "m1=", "=a", "m1=a:0", "m1=a:x", "m1=a,m1=b", "m1=a,m2=a", "m 1=a", "m1=[::1"] {
+        for text in ["", "m1", "m1=", "=a", "m1=a:0", "m1=a:x", "m1=a,m1=b", "m1=a,m2=a", "m 1=a", "m1=[::1"]
+        {
             assert!(parse_members(text).is_err(), "{text}");
         }
     }

@@ -23,7 +23,8 @@ mod values;
 pub use error::ConfigError;
 pub use members::{Member, parse_members};
 pub use node::{
-    CitusConfig, MonitorConfig, MonitorsConfig, NodeConfig, PostgresConfig, ReplicationConfig, SslConfig, TimeoutConfig,
+    CitusConfig, MonitorConfig, MonitorsConfig, NodeConfig, PostgresConfig, ReplicationConfig, SslConfig,
+    TimeoutConfig,
 };
 pub use paths::{KEPT_DIRECTORY, Paths, absolute};
 pub use values::{AuthMethod, CitusRole, HbaLevel, NodeKind, Role, parse_duration, print_duration};
@@ -173,7 +174,9 @@ impl NodeConfig {
             Config::Node(config) if !self.is_monitor => Ok(*config),
             Config::Monitor(config) if self.is_monitor => Ok(config.as_node()),
             Config::Node(_) => Err(ConfigError::Role { path: self.paths.config.clone(), role: Role::Keeper }),
-            Config::Monitor(_) => Err(ConfigError::Role { path: self.paths.config.clone(), role: Role::Monitor }),
+            Config::Monitor(_) => {
+                Err(ConfigError::Role { path: self.paths.config.clone(), role: Role::Monitor })
+            }
         }
     }
 

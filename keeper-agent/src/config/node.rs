@@ -9,7 +9,7 @@ use pgaf_core::{DEFAULT_CLUSTER, GroupId};
 use super::members::Member;
 use super::paths::Paths;
 use super::values::{AuthMethod, CitusRole, HbaLevel, NodeKind};
-use crate::client::{ConnectionString, Secret, SslMode, SslOptions};
+use crate::client::{ConnectionString, Host, Secret, SslMode, SslOptions};
 
 /// The configuration of a data node.
 #[derive(Clone, Debug)]
@@ -237,6 +237,21 @@ impl MonitorConfig {
         let mut postgres = PostgresConfig::empty();
         postgres.dbname = "pg_auto_failover".to_owned();
         Self { hostname: String::new(), postgres, ssl: SslConfig::inactive(), monitors: None, paths }
+    }
+
+    /// The connection string that nodes use for this monitor. Several monitors have their Postgres on the same port.
+    pub fn uri(&self) -> ConnectionString {
+        let mut uri = ConnectionString::new(&self.hostname, self.postgres.port);
+        uri.user = Some("autoctl_node".to_owned());
+        uri.dbname = Some(self.postgres.dbname.clone());
+        uri.ssl = self.ssl.client_options();
+        if let Some(monitors) = &self.monitors {
+            let host =
+                |member: &Member| Host { name: member.host.clone(), port: self.postgres.port, address: None };
+            uri.hosts = monitors.members.iter().map(|(_, member)| host(member)).collect();
+            uri.needs_writer = true;
+        }
+        uri
     }
 
     /// The same, as that of a node that its agents look after.

@@ -16,7 +16,10 @@ pub(super) const MAX_BYTES: usize = 4 << 20;
 pub(super) async fn read<T: DeserializeOwned>(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<T> {
     let length = usize::try_from(stream.read_u32().await?).unwrap_or(usize::MAX);
     if length > MAX_BYTES {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("a message of {length} bytes is too long")));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("a message of {length} bytes is too long"),
+        ));
     }
     // What was announced is not taken before it has come.
     let mut content = Vec::new();
@@ -31,11 +34,18 @@ pub(super) async fn read<T: DeserializeOwned>(stream: &mut (impl AsyncRead + Unp
 ///
 /// # Errors
 /// The connection's, or a message that is too long.
-pub(super) async fn write<T: Serialize>(stream: &mut (impl AsyncWrite + Unpin), message: &T) -> io::Result<()> {
+pub(super) async fn write<T: Serialize>(
+    stream: &mut (impl AsyncWrite + Unpin),
+    message: &T,
+) -> io::Result<()> {
     let content = serde_json::to_vec(message)?;
-    let length = u32::try_from(content.len()).ok().filter(|_| content.len() <= MAX_BYTES).ok_or_else(|| {
-        io::Error::new(io::ErrorKind::InvalidData, format!("a message of {} bytes is too long", content.len()))
-    })?;
+    let length =
+        u32::try_from(content.len()).ok().filter(|_| content.len() <= MAX_BYTES).ok_or_else(|| {
+            io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("a message of {} bytes is too long", content.len()),
+            )
+        })?;
     let mut bytes = length.to_be_bytes().to_vec();
     bytes.extend(content);
     stream.write_all(&bytes).await?;

@@ -46,7 +46,10 @@ impl Token {
             openssl::rand::rand_bytes(&mut random).map_err(|error| failed(&error))?;
             let text: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
             atomic_file::write(path, format!("{text}\n").as_bytes()).map_err(|error| failed(&error))?;
-            tracing::info!("made a join token in \"{}\": the other monitors need a copy of this file", path.display());
+            tracing::info!(
+                "made a join token in \"{}\": the other monitors need a copy of this file",
+                path.display()
+            );
         }
         let text = fs::read_to_string(path).map_err(|error| failed(&error))?;
         Self::parse(text.trim())
@@ -58,7 +61,9 @@ impl Token {
     /// It is too short.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         if text.len() < LEAST_TOKEN_BYTES {
-            return Err(format!("a join token has at least {LEAST_TOKEN_BYTES} characters, which nobody can guess"));
+            return Err(format!(
+                "a join token has at least {LEAST_TOKEN_BYTES} characters, which nobody can guess"
+            ));
         }
         Ok(Self(Secret::new(text.to_owned())))
     }
@@ -115,7 +120,8 @@ impl Identity {
             .map_err(|error| format!("\"{}\": {error}", self.directory.display()))?;
         for (name, content) in files {
             let path = self.file(name);
-            atomic_file::write(&path, &content).map_err(|error| format!("\"{}\": {error}", path.display()))?;
+            atomic_file::write(&path, &content)
+                .map_err(|error| format!("\"{}\": {error}", path.display()))?;
         }
         Ok(())
     }

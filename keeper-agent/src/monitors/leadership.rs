@@ -107,7 +107,8 @@ mod tests {
         leadership.probed(3, NodeId(2), false);
         leadership.probed(2, NodeId(1), false);
         let ages = leadership.ages();
-        let of = |ages: &Ages, node| ages.nodes.iter().find(|of| of.node == NodeId(node)).copied().expect("known");
+        let of =
+            |ages: &Ages, node| ages.nodes.iter().find(|of| of.node == NodeId(node)).copied().expect("known");
         assert!(of(&ages, 1).silent_for.is_some());
         assert_eq!((of(&ages, 2).silent_for, of(&ages, 2).health), (None, Health::Bad));
         leadership.lead(3, None);

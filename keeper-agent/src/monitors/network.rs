@@ -4,11 +4,13 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use openraft::error::{InstallSnapshotError, NetworkError, RPCError, RaftError, RemoteError, Timeout, Unreachable};
+use openraft::error::{
+    InstallSnapshotError, NetworkError, RPCError, RaftError, RemoteError, Timeout, Unreachable,
+};
 use openraft::network::{Backoff, RPCOption, RaftNetwork, RaftNetworkFactory};
 use openraft::raft::{
-    AppendEntriesRequest, AppendEntriesResponse, InstallSnapshotRequest, InstallSnapshotResponse, VoteRequest,
-    VoteResponse,
+    AppendEntriesRequest, AppendEntriesResponse, InstallSnapshotRequest, InstallSnapshotResponse,
+    VoteRequest, VoteResponse,
 };
 use openssl::ssl::SslContext;
 use tokio::net::TcpStream;
@@ -109,9 +111,7 @@ impl Client {
         };
         let senseless = || io::Error::new(io::ErrorKind::InvalidData, "the answer is to another call");
         match take(response) {
-            Some(result) => {
-                result.map_err(|error| RPCError::RemoteError(RemoteError::new(self.id, error)))
-            }
+            Some(result) => result.map_err(|error| RPCError::RemoteError(RemoteError::new(self.id, error))),
             None => Err(RPCError::Network(NetworkError::new(&senseless()))),
         }
     }

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use openraft::error::{InitializeError, RaftError};
 use openraft::{Config, Raft, ServerState, SnapshotPolicy};
-use pgaf_core::monitors::{Entry, Monitors, Reply, What};
 use pgaf_core::Group;
+use pgaf_core::monitors::{Entry, Monitors, Reply, What};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
@@ -120,7 +120,10 @@ impl Peer {
                 // What has made it end may pass: a full disk for example.
                 loop {
                     let Err(reason) = self.take_part(&mut asked, &agreed).await else { return };
-                    error!("this monitor takes no part in elections: {reason}; retrying in {} s", START_RETRY.as_secs());
+                    error!(
+                        "this monitor takes no part in elections: {reason}; retrying in {} s",
+                        START_RETRY.as_secs()
+                    );
                     sleep(START_RETRY).await;
                 }
             });
@@ -139,7 +142,8 @@ impl Peer {
         let network = Network::new(context.clone());
         let failed = |error: &dyn std::fmt::Display| PeerError::Raft(error.to_string());
         let config = Arc::new(config().validate().map_err(|error| failed(&error))?);
-        let raft = Raft::new(self.id, config, network.clone(), log, state).await.map_err(|error| failed(&error))?;
+        let raft =
+            Raft::new(self.id, config, network.clone(), log, state).await.map_err(|error| failed(&error))?;
         let listener = listen(self.port).await;
         let part = Arc::new(Part {
             id: self.id,
@@ -332,7 +336,9 @@ impl Part {
         };
         let written = timeout(PROPOSAL_DEADLINE, self.raft.client_write(Entry { what, ages })).await;
         let response = written
-            .map_err(|_| format!("no majority of the monitors has agreed within {} ms", PROPOSAL_DEADLINE.as_millis()))?
+            .map_err(|_| {
+                format!("no majority of the monitors has agreed within {} ms", PROPOSAL_DEADLINE.as_millis())
+            })?
             .map_err(|error| error.to_string())?;
         response.data.ok_or_else(|| "the entry was another one".to_owned())
     }
@@ -347,7 +353,10 @@ impl Part {
             Ok(Ok(Response::Submit(result))) => result,
             Ok(Ok(_)) => Err("the answer is to another call".to_owned()),
             Ok(Err(error)) => Err(format!("the leading monitor cannot be reached: {error}")),
-            Err(_) => Err(format!("the leading monitor has not answered within {} ms", PROPOSAL_DEADLINE.as_millis())),
+            Err(_) => Err(format!(
+                "the leading monitor has not answered within {} ms",
+                PROPOSAL_DEADLINE.as_millis()
+            )),
         }
     }
 
@@ -398,7 +407,9 @@ impl Majority {
             }
         } else if self.heard_at.elapsed() >= MAJORITY_LOST_AFTER && !self.is_lost {
             self.is_lost = true;
-            warn!("this monitor does not hear a majority of the monitors: there will be no failover until it does");
+            warn!(
+                "this monitor does not hear a majority of the monitors: there will be no failover until it does"
+            );
         }
     }
 }

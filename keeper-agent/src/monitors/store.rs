@@ -118,7 +118,10 @@ pub(crate) fn open(path: &Path) -> Result<(LogStore, StateStore), StoreError> {
 
 impl LogStore {
     /// Changes the store; it is synced when this returns.
-    fn change(&self, work: impl FnOnce(&redb::WriteTransaction) -> Result<(), redb::Error>) -> Result<(), redb::Error> {
+    fn change(
+        &self,
+        work: impl FnOnce(&redb::WriteTransaction) -> Result<(), redb::Error>,
+    ) -> Result<(), redb::Error> {
         change(&self.database, Durability::Immediate, work)
     }
 }
@@ -207,7 +210,8 @@ impl RaftLogStorage<Types> for LogStore {
 
     async fn save_committed(&mut self, committed: Option<LogId<u64>>) -> Stored<()> {
         // A hint: losing it costs an entry of the log that is applied later.
-        let saved = change(&self.database, Durability::None, |transaction| put(transaction, COMMITTED, &committed));
+        let saved =
+            change(&self.database, Durability::None, |transaction| put(transaction, COMMITTED, &committed));
         saved.map_err(|error| StorageIOError::write(&error).into())
     }
 
@@ -292,7 +296,8 @@ impl RaftSnapshotBuilder<Types> for SnapshotBuilder {
     async fn build_snapshot(&mut self) -> Stored<Snapshot<Types>> {
         let stored = StateStore::snapshot_of(&self.applied);
         let signature = stored.meta.signature();
-        let saved = change(&self.database, Durability::Immediate, |transaction| put(transaction, SNAPSHOT, &stored));
+        let saved =
+            change(&self.database, Durability::Immediate, |transaction| put(transaction, SNAPSHOT, &stored));
         let built = saved.and_then(|()| loaded(stored));
         built.map_err(|error| StorageIOError::write_snapshot(Some(signature), &error).into())
     }
@@ -354,8 +359,8 @@ impl RaftStateMachine<Types> for StateStore {
             })?;
             Ok(stored.data)
         };
-        let applied = install()
-            .map_err(|error| StorageIOError::write_snapshot(Some(meta.signature()), &error))?;
+        let applied =
+            install().map_err(|error| StorageIOError::write_snapshot(Some(meta.signature()), &error))?;
         self.applied.send_replace(applied);
         Ok(())
     }
@@ -377,7 +382,8 @@ mod tests {
 
     impl StoreBuilder<Types, LogStore, StateStore, tempfile::TempDir> for Builder {
         async fn build(&self) -> Stored<(tempfile::TempDir, LogStore, StateStore)> {
-            let failed = |error: &dyn std::error::Error| StorageIOError::write(&io::Error::other(error.to_string()));
+            let failed =
+                |error: &dyn std::error::Error| StorageIOError::write(&io::Error::other(error.to_string()));
             let directory = tempfile::tempdir().map_err(|error| failed(&error))?;
             let path = directory.path().join("store");
             create(&path).map_err(|error| failed(&error))?;

@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use pgaf_core::monitors::{Candidacy, Reply, What};
-use pgaf_core::{NodeId, Report, ReportDetail, ReplicationState, Lsn, Timeline};
+use pgaf_core::{Lsn, NodeId, ReplicationState, Report, ReportDetail, Timeline};
 use tokio::time::sleep;
 
 use super::wire::{self, Call, Response};
@@ -15,9 +15,12 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Members on ports that were free a moment ago.
 fn members() -> Vec<(u64, Member)> {
-    let sockets: Vec<TcpListener> = (0..3).map(|_| TcpListener::bind("127.0.0.1:0").expect("a port")).collect();
+    let sockets: Vec<TcpListener> =
+        (0..3).map(|_| TcpListener::bind("127.0.0.1:0").expect("a port")).collect();
     let ports = sockets.iter().map(|socket| socket.local_addr().expect("bound").port());
-    (1..).zip(ports.map(|port| Member { name: format!("m{port}"), host: "127.0.0.1".to_owned(), port })).collect()
+    (1..)
+        .zip(ports.map(|port| Member { name: format!("m{port}"), host: "127.0.0.1".to_owned(), port }))
+        .collect()
 }
 
 fn token() -> Token {
@@ -30,7 +33,9 @@ fn start(directory: &std::path::Path, members: &[(u64, Member)], index: usize) -
     identity.create(&token(), &member.name).expect("a certificate");
     let path = directory.join(&member.name).join("store");
     store::create(&path).expect("a store");
-    Peer { id: *id, members: members.to_vec(), port: member.port, store: path, identity }.start().expect("started")
+    Peer { id: *id, members: members.to_vec(), port: member.port, store: path, identity }
+        .start()
+        .expect("started")
 }
 
 async fn agreed(handle: &Handle, what: &What) -> Reply {
@@ -83,7 +88,11 @@ async fn three_agents_agree_on_one_group() {
     assert_eq!(goal(agreed(&handles[1], &report).await), ReplicationState::WaitPrimary);
     let mut last = handles[2].agreed();
     let is_there = |monitors: &pgaf_core::monitors::Monitors| {
-        monitors.group.as_ref().and_then(|group| group.node(NodeId(2))).is_some_and(|node| node.lsn == Lsn(0x100))
+        monitors
+            .group
+            .as_ref()
+            .and_then(|group| group.node(NodeId(2)))
+            .is_some_and(|node| node.lsn == Lsn(0x100))
     };
     let waited = tokio::time::timeout(PATIENCE, last.wait_for(is_there)).await;
     assert!(waited.is_ok_and(|found| found.is_ok()), "the third has not heard of the report");

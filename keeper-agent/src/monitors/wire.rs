@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use openraft::error::{InstallSnapshotError, RaftError};
 use openraft::raft::{
-    AppendEntriesRequest, AppendEntriesResponse, InstallSnapshotRequest, InstallSnapshotResponse, VoteRequest,
-    VoteResponse,
+    AppendEntriesRequest, AppendEntriesResponse, InstallSnapshotRequest, InstallSnapshotResponse,
+    VoteRequest, VoteResponse,
 };
 use openssl::ssl::{Ssl, SslContext};
 use pgaf_core::monitors::{Reply, What};
@@ -88,7 +88,11 @@ pub(super) async fn connect(context: &SslContext, member: &Member) -> io::Result
     timeout(CONNECT_DEADLINE, attempt).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
-async fn handshake(context: &SslContext, stream: TcpStream, member: &Member) -> io::Result<SslStream<TcpStream>> {
+async fn handshake(
+    context: &SslContext,
+    stream: TcpStream,
+    member: &Member,
+) -> io::Result<SslStream<TcpStream>> {
     stream.set_nodelay(true)?;
     let mut stream = SslStream::new(Ssl::new(context).map_err(failed)?, stream)?;
     Pin::new(&mut stream).connect().await.map_err(failed)?;

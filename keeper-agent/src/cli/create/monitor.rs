@@ -6,16 +6,15 @@ use super::super::checks;
 use super::super::commands::NewMonitor;
 use super::super::error::{CliError, CliResult};
 use super::super::run::{claim, run_monitor};
-use super::super::show::uri_of;
 use super::super::ssl::make_certificate;
 use super::adopt::Adoption;
-use super::several;
 use super::server::{Earlier, Plan, earlier, failed, make_cluster, take_back, while_running};
+use super::several;
 use crate::config::init_file::{self, Before, Progress};
 use crate::config::{Config, MonitorConfig, Paths};
 use crate::exit::Exit;
-use crate::{monitor_database, monitor_server};
 use crate::postgres::Instance;
+use crate::{monitor_database, monitor_server};
 
 /// Runs it.
 pub(super) async fn run(new: &NewMonitor) -> CliResult<Exit> {
@@ -34,8 +33,7 @@ pub(super) async fn run(new: &NewMonitor) -> CliResult<Exit> {
     if let (Some(_), None) = (&new.peers, &present) {
         return several::run(new, paths, claim).await;
     }
-    let is_one_of_several =
-        matches!(&present, Some(Config::Monitor(config)) if config.monitors.is_some());
+    let is_one_of_several = matches!(&present, Some(Config::Monitor(config)) if config.monitors.is_some());
     let is_complete = present.is_some() && (is_one_of_several || pgdata.join("PG_VERSION").is_file());
     let progress = match (earlier(&paths, is_complete)?, present) {
         (Earlier::Complete, Some(Config::Monitor(config))) => {
@@ -73,7 +71,7 @@ pub(super) async fn run(new: &NewMonitor) -> CliResult<Exit> {
         take_back(&config.paths, &pgdata, plan.before);
         return Err(error);
     }
-    tracing::info!("the monitor is made, nodes reach it at {}", uri_of(&config));
+    tracing::info!("the monitor is made, nodes reach it at {}", config.uri());
     if options.run {
         return run_monitor(&instance, config, claim).await;
     }

@@ -22,7 +22,8 @@ pub(super) async fn run(new: &NewMonitor, paths: Paths, claim: PidFile) -> CliRe
     let options = &new.server;
     let pgdata = options.pgdata.required()?;
     let monitors = monitors_of(new)?;
-    let token = new.join_token_file.as_deref().ok_or_else(|| CliError::bad_arguments("give --join-token-file"))?;
+    let token =
+        new.join_token_file.as_deref().ok_or_else(|| CliError::bad_arguments("give --join-token-file"))?;
     let token = Token::of_file(token).map_err(CliError::bad_arguments)?;
     if !options.initdb_options.is_empty() {
         return Err(CliError::bad_arguments("--initdb-options cannot be given for one of several monitors"));
@@ -36,10 +37,11 @@ pub(super) async fn run(new: &NewMonitor, paths: Paths, claim: PidFile) -> CliRe
     }
     let mut config = MonitorConfig::empty(paths);
     plan.fill(&mut config.postgres, &pgdata);
-    config.hostname = match (&plan.hostname, monitors.own()) {
-        (None, Some((_, member))) => checks::hostname(Some(&member.host), None)?,
-        _ => plan.address(None)?,
-    };
+    if options.hostname.is_some() {
+        return Err(CliError::bad_arguments("--peers says where this monitor is: leave --hostname out"));
+    }
+    let host = monitors.own().map(|(_, member)| member.host.as_str());
+    config.hostname = checks::hostname(host, None)?;
     config.ssl = plan.ssl.clone();
     config.monitors = Some(monitors);
     if let Err(error) = make(&mut config, &token).await {

@@ -2,9 +2,7 @@
 //! taken back, and the log says so: a standby that follows nobody, or a commit that waits for nobody although the monitor
 //! counts on it, costs data.
 
-use crate::postgres::server::{
-    InstanceConfig, LocalServer, PostgresError, Session, connection, files,
-};
+use crate::postgres::server::{InstanceConfig, LocalServer, PostgresError, Session, connection, files};
 
 use super::opt_outs;
 use super::settings::LAST_WORDS;

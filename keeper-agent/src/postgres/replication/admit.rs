@@ -5,9 +5,7 @@ use std::sync::Arc;
 use pgaf_core::message::{Peer, Position};
 
 use crate::postgres::configuration::{conninfo, hba};
-use crate::postgres::server::{
-    LocalServer, LocalSession, PostgresError, ServerKind, connection, files,
-};
+use crate::postgres::server::{LocalServer, LocalSession, PostgresError, ServerKind, connection, files};
 
 use super::{logical_slots, slots};
 

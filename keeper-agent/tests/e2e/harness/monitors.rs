@@ -56,7 +56,8 @@ impl Cluster {
             std::fs::write(&token, TOKEN)?;
             super::host::give_to_postgres(&token)?;
             let token = token.display().to_string();
-            let mut args = strings(&["create", "monitor", "--pgport", "5432", "--name", name, "--peers", &peers]);
+            let mut args =
+                strings(&["create", "monitor", "--pgport", "5432", "--name", name, "--peers", &peers]);
             args.extend(strings(&["--join-token-file", &token]));
             args.extend(self.setup.security.options(&host.directory.join("tls")));
             args.push("--run".to_owned());
