@@ -13,6 +13,7 @@ pub mod monitor_peer;
 pub mod monitor_server;
 mod monitor_watch;
 mod monitors;
+mod own_address;
 pub mod postgres;
 pub mod supervisor;
 pub mod upgrade;

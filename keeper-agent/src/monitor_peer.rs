@@ -131,16 +131,20 @@ pub async fn run(config: MonitorConfig) -> Result<Exit, MonitorPeerError> {
     }
     let entries = hba_entries(&config);
     let mut watch = Watch::of_one_of_several();
-    let dbname = config.postgres.dbname.clone();
     let keeper = agent::run_monitor(config.as_node(), handle.clone());
     let joins = async {
         // Its address may be another one than before.
         join(&handle, &candidacy).await;
         std::future::pending::<()>().await;
     };
+    let looks_after = async {
+        // The address of one of several is what the others were told: it never follows the network.
+        watch.look_after(&instance, &config, &entries).await;
+        std::future::pending::<()>().await;
+    };
     tokio::select! {
         exit = keeper => Ok(exit?),
-        never = watch.look_after(&instance, &dbname, &entries) => match never {},
+        () = looks_after => Ok(Exit::Quit),
         () = joins => Ok(Exit::Quit),
     }
 }

@@ -20,14 +20,17 @@ pub struct Member {
     pub port: u16,
 }
 
+impl Member {
+    /// Its host and port.
+    pub fn address(&self) -> String {
+        let Self { host, port, .. } = self;
+        if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+    }
+}
+
 impl fmt::Display for Member {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, host, port } = self;
-        if host.contains(':') {
-            write!(f, "{name}=[{host}]:{port}")
-        } else {
-            write!(f, "{name}={host}:{port}")
-        }
+        write!(f, "{}={}", self.name, self.address())
     }
 }
 

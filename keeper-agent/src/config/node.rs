@@ -24,6 +24,8 @@ pub struct NodeConfig {
     pub name: String,
     /// The address under which the other nodes reach it.
     pub hostname: String,
+    /// That was found out, and is again when it does not lead here any more.
+    pub hostname_follows_network: bool,
     /// What it is in its formation.
     pub kind: NodeKind,
     /// Its Postgres.
@@ -49,6 +51,8 @@ pub struct NodeConfig {
 pub struct MonitorConfig {
     /// The address under which the nodes reach it.
     pub hostname: String,
+    /// That was found out, and is again when it does not lead here any more.
+    pub hostname_follows_network: bool,
     /// Its Postgres.
     pub postgres: PostgresConfig,
     /// TLS of its server.
@@ -218,6 +222,7 @@ impl NodeConfig {
             group: None,
             name: String::new(),
             hostname: String::new(),
+            hostname_follows_network: false,
             kind: NodeKind::Standalone,
             postgres: PostgresConfig::empty(),
             ssl: SslConfig::inactive(),
@@ -236,7 +241,14 @@ impl MonitorConfig {
     pub fn empty(paths: Paths) -> Self {
         let mut postgres = PostgresConfig::empty();
         postgres.dbname = "pg_auto_failover".to_owned();
-        Self { hostname: String::new(), postgres, ssl: SslConfig::inactive(), monitors: None, paths }
+        Self {
+            hostname: String::new(),
+            hostname_follows_network: false,
+            postgres,
+            ssl: SslConfig::inactive(),
+            monitors: None,
+            paths,
+        }
     }
 
     /// The connection string that nodes use for this monitor. Several monitors have their Postgres on the same port.

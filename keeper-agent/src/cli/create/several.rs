@@ -40,8 +40,9 @@ pub(super) async fn run(new: &NewMonitor, paths: Paths, claim: PidFile) -> CliRe
     if options.hostname.is_some() {
         return Err(CliError::bad_arguments("--peers says where this monitor is: leave --hostname out"));
     }
-    let host = monitors.own().map(|(_, member)| member.host.as_str());
-    config.hostname = checks::hostname(host, None)?;
+    if let Some((_, member)) = monitors.own() {
+        config.hostname = checks::given_hostname(&member.host)?;
+    }
     config.ssl = plan.ssl.clone();
     config.monitors = Some(monitors);
     if let Err(error) = make(&mut config, &token).await {

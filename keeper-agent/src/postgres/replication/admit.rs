@@ -44,7 +44,13 @@ pub(crate) async fn maintain(
 async fn keep_entries(server: &LocalServer, peers: &[Peer]) -> Result<(), PostgresError> {
     let config = server.config();
     // Whom else a monitor lets in is looked after elsewhere.
-    let is_access_new = config.kind == ServerKind::DataNode && server.write_hba(&[]).await?;
+    let is_data_node = config.kind == ServerKind::DataNode;
+    // Without a network there is no address of it; the other nodes may be reached all the same.
+    let is_access_new = is_data_node
+        && server.write_hba(&[]).await.unwrap_or_else(|error| {
+            tracing::warn!("{error}");
+            false
+        });
     let entries = hba::peer_entries(&config, peers).await;
     let write = move || hba::update(&config, |managed| entries.apply(managed));
     if files::blocking("writing pg_hba.conf", write).await? || is_access_new {
