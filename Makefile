@@ -19,7 +19,7 @@ built := $(CARGO_TARGET_DIR)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 # Each major version has a library of its own; cargo has one name for all.
 library := $(built)/pg$(pg_major)/libpgautofailover.so
 
-.PHONY: build install test simulate model mutants bench demo fmt lint build-extension install-extension regress fuzz-sql servers e2e chaos deb docker tutorial upgrade docs
+.PHONY: build install test simulate model mutants bench demo fmt lint build-extension install-extension regress fuzz-sql servers e2e chaos false-alarms deb docker tutorial upgrade docs
 
 build: build-extension
 	cargo build --locked --profile $(PROFILE) -p keeper-agent
@@ -73,6 +73,13 @@ chaos:
 	.ci/packages test
 	$(MAKE) --no-print-directory build-extension PROFILE=dev
 	cargo test --locked -p keeper-agent --test e2e -- chaos
+
+# Disturbances that must not cause a failover, each for DURATION seconds (600) in groups of NODES (2,3), and the limit.
+# FALSE_ALARMS="stall latency" chooses those with that in their names.
+false-alarms:
+	.ci/packages test
+	$(MAKE) --no-print-directory build-extension PROFILE=dev
+	cargo test --locked -p keeper-agent --test e2e -- false-alarms
 
 # A running pg_auto_failover 2.x becomes this build: Debian's 2.0, or what is below FROM, a directory with usr.
 upgrade:
