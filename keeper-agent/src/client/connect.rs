@@ -178,7 +178,9 @@ async fn connect_to_writer(
             None => {}
         }
         let patience = if waiting.len() == 0 { deadline } else { NEXT_HOST_AFTER };
-        let Ok((index, result)) = tokio::time::timeout(patience, first_of(&mut attempts)).await else { continue };
+        let Ok((index, result)) = tokio::time::timeout(patience, first_of(&mut attempts)).await else {
+            continue;
+        };
         drop(attempts.swap_remove(index));
         match result {
             Ok(session) => return Ok(session),
