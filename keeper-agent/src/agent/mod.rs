@@ -61,6 +61,7 @@ impl AgentError {
 /// # Errors
 /// Only what makes it impossible to begin; afterwards errors are logged and what failed is tried again.
 pub async fn run(config: NodeConfig) -> Result<Exit, AgentError> {
+<<<<<<< HEAD
     keeper::Keeper::new(config, None)?.live().await
 }
 
@@ -70,4 +71,7 @@ pub async fn run(config: NodeConfig) -> Result<Exit, AgentError> {
 /// As `run`.
 pub(crate) async fn run_monitor(config: NodeConfig, monitors: Handle) -> Result<Exit, AgentError> {
     keeper::Keeper::new(config, Some(monitors))?.live().await
+=======
+    keeper::Keeper::new(config).await?.live().await
+>>>>>>> main
 }

@@ -21,6 +21,11 @@ use crate::postgres::Instance;
 pub(super) async fn run(new: &NewMonitor, paths: Paths, claim: PidFile) -> CliResult<Exit> {
     let options = &new.server;
     let pgdata = options.pgdata.required()?;
+    if std::env::var_os("PG_AUTOCTL_DEBUG").is_none() {
+        return Err(CliError::bad_arguments(
+            "--peers is for trials only so far: a monitor that is lost for good cannot be replaced yet",
+        ));
+    }
     let monitors = monitors_of(new)?;
     let token =
         new.join_token_file.as_deref().ok_or_else(|| CliError::bad_arguments("give --join-token-file"))?;

@@ -43,6 +43,7 @@ impl Cluster {
 
     /// Makes three, and waits until two follow one.
     pub(super) fn start_monitors(&mut self) -> Result<()> {
+        self.monitor.environment.clone_from(&self.setup.environment);
         for number in [2, 3] {
             let host = self.make_host(&format!("m{number}"), number)?;
             self.other_monitors.push(host);
