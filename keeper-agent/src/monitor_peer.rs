@@ -14,8 +14,9 @@ use tokio::time::{Instant, sleep};
 
 use crate::agent::{self, AgentError};
 use crate::config::state::{self, StateError};
-use crate::config::{MonitorConfig, MonitorsConfig, atomic_file};
+use crate::config::{MonitorConfig, MonitorsConfig};
 use crate::exit::Exit;
+use crate::files::atomic;
 use crate::monitor_database::{self, DatabaseError};
 use crate::monitor_server::hba_entries;
 use crate::monitor_watch::Watch;
@@ -126,7 +127,7 @@ pub async fn run(config: MonitorConfig) -> Result<Exit, MonitorPeerError> {
         if is_first {
             make(&instance, &config).await?;
         }
-        let noted = atomic_file::write(&made, b"");
+        let noted = atomic::write(&made, b"");
         noted.map_err(|error| MonitorPeerError::File { path: made.display().to_string(), error })?;
     }
     let entries = hba_entries(&config);
@@ -183,7 +184,7 @@ fn has_data(handle: &Handle) -> bool {
 async fn make(instance: &Instance, config: &MonitorConfig) -> Result<(), MonitorPeerError> {
     let pgdata = &config.postgres.pgdata;
     tracing::info!("making the monitors' database in \"{}\"", pgdata.display());
-    if instance.is_postmaster_running() {
+    if instance.is_postmaster_running().await {
         instance.execute(&Step::StopPostgres(StopMode::Immediate)).await?;
     }
     remove(pgdata)?;
@@ -200,7 +201,7 @@ async fn make(instance: &Instance, config: &MonitorConfig) -> Result<(), Monitor
 async fn fill(instance: &Instance, config: &MonitorConfig) -> Result<(), MonitorPeerError> {
     let begin = Instant::now();
     while let Err(error) = instance.session("template1").await {
-        if begin.elapsed() >= STARTED_WITHIN || !instance.is_postmaster_running() {
+        if begin.elapsed() >= STARTED_WITHIN || !instance.is_postmaster_running().await {
             return Err(error.into());
         }
         sleep(RETRY).await;
@@ -210,6 +211,6 @@ async fn fill(instance: &Instance, config: &MonitorConfig) -> Result<(), Monitor
 }
 
 fn remove(pgdata: &Path) -> Result<(), MonitorPeerError> {
-    atomic_file::remove_tree(pgdata)
+    atomic::remove_tree(pgdata)
         .map_err(|error| MonitorPeerError::File { path: pgdata.display().to_string(), error })
 }

@@ -88,7 +88,7 @@ impl Watch {
                 return hostname;
             }
             sleep(PERIOD).await;
-            if self.place == Place::OneOfSeveral && !instance.is_postmaster_running() {
+            if self.place == Place::OneOfSeveral && !instance.is_postmaster_running().await {
                 continue;
             }
             if let Err(error) = keep_entries(instance, entries).await {

@@ -57,12 +57,8 @@ struct UnderWay {
 }
 
 impl Keeper {
-<<<<<<< HEAD
     /// With the monitors, for the Postgres of one of them; else its configuration has the monitor.
-    pub(super) fn new(config: NodeConfig, monitors: Option<Handle>) -> Result<Self, AgentError> {
-=======
-    pub(super) async fn new(config: NodeConfig) -> Result<Self, AgentError> {
->>>>>>> main
+    pub(super) async fn new(config: NodeConfig, monitors: Option<Handle>) -> Result<Self, AgentError> {
         let mut state = state::load(&config.paths.state)?.ok_or(AgentError::NotRegistered)?;
         state.keeper_start = state.keeper_start.saturating_add(1);
         if let Err(error) = state::store(&config.paths.state, &state) {

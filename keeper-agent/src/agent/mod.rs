@@ -61,8 +61,7 @@ impl AgentError {
 /// # Errors
 /// Only what makes it impossible to begin; afterwards errors are logged and what failed is tried again.
 pub async fn run(config: NodeConfig) -> Result<Exit, AgentError> {
-<<<<<<< HEAD
-    keeper::Keeper::new(config, None)?.live().await
+    keeper::Keeper::new(config, None).await?.live().await
 }
 
 /// Runs the keeper of the Postgres of one of several monitors, whose agents say together what it shall be.
@@ -70,8 +69,5 @@ pub async fn run(config: NodeConfig) -> Result<Exit, AgentError> {
 /// # Errors
 /// As `run`.
 pub(crate) async fn run_monitor(config: NodeConfig, monitors: Handle) -> Result<Exit, AgentError> {
-    keeper::Keeper::new(config, Some(monitors))?.live().await
-=======
-    keeper::Keeper::new(config).await?.live().await
->>>>>>> main
+    keeper::Keeper::new(config, Some(monitors)).await?.live().await
 }

@@ -48,16 +48,10 @@ impl Paths {
     /// The system's.
     pub fn remove_all(&self) -> io::Result<()> {
         let beside = |file: &Path| file.parent().map(Path::to_owned).unwrap_or_default();
-<<<<<<< HEAD
-        atomic_file::remove_files_in(&beside(&self.config))?;
-        atomic_file::remove(&self.state)?;
-        atomic_file::remove_tree(&beside(&self.state).join(KEPT_DIRECTORY))?;
-        atomic_file::remove_tree(&self.monitors())?;
-=======
         atomic::remove_files_in(&beside(&self.config))?;
         atomic::remove(&self.state)?;
         atomic::remove_tree(&beside(&self.state).join(KEPT_DIRECTORY))?;
->>>>>>> main
+        atomic::remove_tree(&self.monitors())?;
         // With the init file, which says what was there before: as long as it is there, another try is safe.
         atomic::remove_files_in(&beside(&self.state))
     }

@@ -19,7 +19,7 @@ use openssl::x509::store::X509StoreBuilder;
 use openssl::x509::{X509, X509Name, X509NameRef};
 
 use crate::client::Secret;
-use crate::config::atomic_file;
+use crate::files::atomic;
 
 /// As much as nobody guesses.
 const LEAST_TOKEN_BYTES: usize = 32;
@@ -45,7 +45,7 @@ impl Token {
             let mut random = [0; RANDOM_BYTES];
             openssl::rand::rand_bytes(&mut random).map_err(|error| failed(&error))?;
             let text: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
-            atomic_file::write(path, format!("{text}\n").as_bytes()).map_err(|error| failed(&error))?;
+            atomic::write(path, format!("{text}\n").as_bytes()).map_err(|error| failed(&error))?;
             tracing::info!(
                 "made a join token in \"{}\": the other monitors need a copy of this file",
                 path.display()
@@ -116,12 +116,11 @@ impl Identity {
             ])
         };
         let files = made().map_err(|error| format!("could not make a certificate: {error}"))?;
-        atomic_file::make_directory(&self.directory)
+        atomic::make_directory(&self.directory)
             .map_err(|error| format!("\"{}\": {error}", self.directory.display()))?;
         for (name, content) in files {
             let path = self.file(name);
-            atomic_file::write(&path, &content)
-                .map_err(|error| format!("\"{}\": {error}", path.display()))?;
+            atomic::write(&path, &content).map_err(|error| format!("\"{}\": {error}", path.display()))?;
         }
         Ok(())
     }

@@ -5,11 +5,7 @@ use std::sync::Arc;
 use pgaf_core::message::{Peer, Position};
 
 use crate::postgres::configuration::{conninfo, hba};
-<<<<<<< HEAD
-use crate::postgres::server::{LocalServer, LocalSession, PostgresError, ServerKind, connection, files};
-=======
-use crate::postgres::server::{LocalServer, LocalSession, PostgresError, connection};
->>>>>>> main
+use crate::postgres::server::{LocalServer, LocalSession, PostgresError, ServerKind, connection};
 
 use super::{logical_slots, slots};
 
