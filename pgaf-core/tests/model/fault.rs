@@ -60,6 +60,12 @@ impl World {
                 let host = &mut *self.hosts[index];
                 (host.sees_monitor, host.is_rejected) = (false, true);
             }
+            Action::Isolate(index) => {
+                let others = (0..self.hosts.len()).filter(|other| *other != index);
+                self.cuts = others.flat_map(|other| [(index, other), (other, index)]).collect();
+                self.cuts.sort_unstable();
+                self.hosts[index].sees_monitor = false;
+            }
             Action::MonitorDies if self.is_monitor_up => self.is_monitor_up = false,
             Action::BackUpRows if self.backup.is_none() => {
                 self.story.tell(|| Chapter::BackedUp);
