@@ -96,6 +96,10 @@ pub struct Node {
     pub is_gated: bool,
     /// Its Postgres runs and does not answer.
     pub is_hung: bool,
+    /// A hook of it is asked before it takes over as planned.
+    pub asks_before_promotion: bool,
+    /// That hook has refused.
+    pub refuses_promotion: bool,
     /// Its keeper is of pg_auto_failover 2.x, which says less.
     pub is_older: bool,
     /// How long ago it reported; counted from the monitor's start when that is later.
@@ -238,6 +242,8 @@ impl Node {
             is_stopping: false,
             is_gated: false,
             is_hung: false,
+            asks_before_promotion: false,
+            refuses_promotion: false,
             is_older: false,
             silent_for: Duration::ZERO,
             has_reported: false,

@@ -8,6 +8,7 @@ use tracing::{info, warn};
 
 use super::AgentError;
 use super::citus::Formation;
+use super::companions::Companions;
 use super::executor::Executor;
 use super::hold::Hold;
 use super::link::{Exchange, Link};
@@ -29,6 +30,7 @@ pub(super) struct Keeper {
     instance: Rc<Instance>,
     executor: Executor,
     formation: Formation,
+    companions: Rc<Companions>,
     link: Link,
     signals: Signals,
     state_writer: StateWriter,
@@ -48,6 +50,7 @@ struct UnderWay {
     save: Slot<(SaveId, Result<(), String>)>,
     reading: Slot<Option<Reading>>,
     settings: Slot<Result<(), PostgresError>>,
+    tending: Slot<()>,
 }
 
 impl Keeper {
@@ -59,6 +62,7 @@ impl Keeper {
         }
         let instance = Rc::new(Instance::new(config.instance(Some(state.node))));
         let formation = Formation::new(&config, &state, &instance);
+        let companions = Companions::new(&config);
         instance.set_up_switch()?;
         if instance.adopt()? {
             info!("adopted the Postgres that runs in {}", config.postgres.pgdata.display());
@@ -68,7 +72,13 @@ impl Keeper {
         let events = std::iter::once(Event::Started).chain(manual.map(Event::Assigned)).collect();
         let reads_formation = config.kind != crate::config::NodeKind::Standalone;
         Ok(Self {
-            executor: Executor::new(Rc::clone(&instance), formation.worker()),
+            executor: Executor::new(
+                Rc::clone(&instance),
+                formation.worker(),
+                Rc::clone(&companions),
+                (state.node, state.group),
+            ),
+            companions,
             link: Link::new(
                 config.monitor.clone(),
                 config.formation.clone(),
@@ -89,6 +99,7 @@ impl Keeper {
                 save: Slot::empty(),
                 reading: Slot::empty(),
                 settings: Slot::empty(),
+                tending: Slot::empty(),
             },
             events,
             wakes_at: None,
@@ -101,6 +112,8 @@ impl Keeper {
             while let Some(event) = self.events.pop_front() {
                 for command in self.engine.handle(event, BootTime::now().moment()) {
                     if let Some(exit) = self.carry_out(command) {
+                        // Postgres is stopped: its hooks may say so.
+                        self.companions.finish().await;
                         return Ok(exit);
                     }
                 }
@@ -139,6 +152,7 @@ impl Keeper {
             is_complete = self.formation.reconciled() => {
                 self.events.push_back(Event::Reconciled { is_complete });
             }
+            () = under_way.tending.done() => self.events.push_back(Event::PoolersTended),
             () = sleep_until(self.wakes_at) => {
                 self.wakes_at = None;
                 self.events.push_back(Event::Woken);
@@ -184,6 +198,11 @@ impl Keeper {
             Command::Reconcile { nodes, read_at } => {
                 self.formation.reconcile(&self.instance, &self.config, nodes, read_at);
             }
+            Command::RunHook(call) => self.companions.call(&call),
+            Command::TendPoolers => {
+                let companions = Rc::clone(&self.companions);
+                under_way.tending.start(async move { companions.tend_poolers().await });
+            }
             Command::Save { save, state } => under_way.save.start(self.state_writer.write(save, *state)),
             Command::ReadConfiguration => under_way.reading.start(reading::read_again(self.config.clone())),
             Command::ApplySettings => {
@@ -227,6 +246,7 @@ impl Keeper {
         }
         self.config = config;
         self.formation.reconfigure(&self.config, self.engine.state());
+        self.companions.reconfigure(&self.config);
         self.instance.reconfigure(self.instance_config());
         let settings = Box::new(reading::settings(&self.config));
         self.events.push_back(Event::Reconfigured { settings, has_other_monitor });

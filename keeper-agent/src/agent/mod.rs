@@ -5,6 +5,7 @@
 //! primary from fencing itself in time.
 
 mod citus;
+mod companions;
 mod executor;
 mod hold;
 mod keeper;

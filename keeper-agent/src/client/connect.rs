@@ -136,6 +136,32 @@ pub async fn within<T>(
 /// # Errors
 /// The last server's, when none is fit.
 pub async fn connect(target: &ConnectionString, deadline: Duration) -> Result<Session, ConnectError> {
+    connect_as(target, deadline, Peer::Postgres).await
+}
+
+/// The same with the admin console of a PgBouncer, which knows no settings of a session.
+///
+/// # Errors
+/// As `connect`.
+pub async fn connect_to_pooler(
+    target: &ConnectionString,
+    deadline: Duration,
+) -> Result<Session, ConnectError> {
+    connect_as(target, deadline, Peer::Pooler).await
+}
+
+/// Who is spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Peer {
+    Postgres,
+    Pooler,
+}
+
+async fn connect_as(
+    target: &ConnectionString,
+    deadline: Duration,
+    peer: Peer,
+) -> Result<Session, ConnectError> {
     let deadline = target.connect_timeout.unwrap_or(deadline);
     let mut last_error = ConnectError::Options("the connection string names no host".to_owned());
     let mut hosts: Vec<&Host> = target.hosts.iter().collect();
@@ -144,7 +170,7 @@ pub async fn connect(target: &ConnectionString, deadline: Duration) -> Result<Se
         hosts.rotate_left(begin);
     }
     for host in hosts {
-        match connect_to_host(target, host, deadline).await {
+        match connect_to_host(target, host, deadline, peer).await {
             Ok(session) => return Ok(session),
             Err(error) => last_error = error,
         }
@@ -163,6 +189,7 @@ async fn connect_to_host(
     target: &ConnectionString,
     host: &Host,
     deadline: Duration,
+    peer: Peer,
 ) -> Result<Session, ConnectError> {
     let begin = Instant::now();
     let addresses = addresses_of(host, deadline).await?;
@@ -174,7 +201,7 @@ async fn connect_to_host(
             Some(address) if addresses.len() > 1 => format!("connecting to {host} at {address}"),
             _ => format!("connecting to {host}"),
         };
-        match within(share, &what, connect_to(target, host, *address)).await {
+        match within(share, &what, connect_to(target, host, *address, peer)).await {
             Ok(Ok(session)) => {
                 address.inspect(|address| resolve::prefer(&host.name, *address));
                 return Ok(session);
@@ -203,6 +230,7 @@ async fn connect_to(
     target: &ConnectionString,
     host: &Host,
     address: Option<IpAddr>,
+    peer: Peer,
 ) -> Result<Session, ConnectError> {
     let attempts: &[WireSslMode] = match target.ssl.mode {
         SslMode::Disable => &[WireSslMode::Disable],
@@ -213,7 +241,7 @@ async fn connect_to(
     let attempts = if host.is_socket_directory() { &[WireSslMode::Disable] } else { attempts };
     let mut first_error = None;
     for mode in attempts {
-        let error = match open(target, host, address, *mode).await {
+        let error = match open(target, host, address, (*mode, peer)).await {
             Ok(session) => return Ok(session),
             Err(error) => error,
         };
@@ -269,9 +297,9 @@ async fn open(
     target: &ConnectionString,
     host: &Host,
     address: Option<IpAddr>,
-    mode: WireSslMode,
+    (mode, peer): (WireSslMode, Peer),
 ) -> Result<Session, OpenError> {
-    let mut config = configuration(target, host);
+    let mut config = configuration(target, host, peer);
     if let Some(address) = address {
         config.hostaddr(address);
     }
@@ -285,7 +313,7 @@ async fn open(
     Ok(Session { client, notifications })
 }
 
-fn configuration(target: &ConnectionString, host: &Host) -> Config {
+fn configuration(target: &ConnectionString, host: &Host, peer: Peer) -> Config {
     let mut config = Config::new();
     config
         .host(&host.name)
@@ -305,7 +333,9 @@ fn configuration(target: &ConnectionString, host: &Host) -> Config {
         config.dbname(dbname);
     }
     // What the connection string asks for comes last, and counts.
-    config.options(session_options::any_role() + target.options.as_deref().unwrap_or_default());
+    if peer == Peer::Postgres {
+        config.options(session_options::any_role() + target.options.as_deref().unwrap_or_default());
+    }
     if target.needs_writer {
         config.target_session_attrs(TargetSessionAttrs::ReadWrite);
     }

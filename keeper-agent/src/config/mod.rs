@@ -13,6 +13,7 @@ mod error;
 mod file;
 #[cfg(test)]
 mod fuzz;
+mod hook_command;
 mod keys;
 mod limits;
 mod node;
@@ -20,8 +21,10 @@ mod paths;
 mod values;
 
 pub use error::ConfigError;
+pub use hook_command::HookCommand;
 pub use node::{
-    CitusConfig, MonitorConfig, NodeConfig, PostgresConfig, ReplicationConfig, SslConfig, TimeoutConfig,
+    CitusConfig, MonitorConfig, NodeConfig, PoolerConfig, PostgresConfig, ReplicationConfig, SslConfig,
+    TimeoutConfig,
 };
 pub use paths::{KEPT_DIRECTORY, Paths, absolute};
 pub use values::{AuthMethod, CitusRole, HbaLevel, NodeKind, Role, parse_duration, print_duration};

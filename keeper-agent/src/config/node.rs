@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use pgaf_core::keeper::HookKind;
 use pgaf_core::{DEFAULT_CLUSTER, GroupId};
 
+use super::hook_command::HookCommand;
 use super::paths::Paths;
 use super::values::{AuthMethod, CitusRole, HbaLevel, NodeKind};
 use crate::client::{ConnectionString, Secret, SslMode, SslOptions};
@@ -35,6 +37,10 @@ pub struct NodeConfig {
     pub timeout: TimeoutConfig,
     /// Citus.
     pub citus: CitusConfig,
+    /// Programs that are called.
+    pub hooks: BTreeMap<HookKind, HookCommand>,
+    /// The poolers that clients connect through.
+    pub pooler: PoolerConfig,
     /// Keys of 2.2 that change nothing here, by their names, as they are written.
     pub obsolete: BTreeMap<&'static str, String>,
     /// Where its files are.
@@ -50,6 +56,8 @@ pub struct MonitorConfig {
     pub postgres: PostgresConfig,
     /// TLS of its server.
     pub ssl: SslConfig,
+    /// Programs that are called.
+    pub hooks: BTreeMap<HookKind, HookCommand>,
     /// Where its files are.
     pub paths: Paths,
 }
@@ -156,6 +164,17 @@ impl Default for TimeoutConfig {
     }
 }
 
+/// Poolers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PoolerConfig {
+    /// Their admin consoles.
+    pub admin: Vec<ConnectionString>,
+    /// The configuration file, on the host of each pooler, that sends clients to this node.
+    pub conffile: Option<String>,
+    /// The databases of theirs that are paused; all when there are none.
+    pub databases: Vec<String>,
+}
+
 /// Citus.
 #[derive(Clone, Debug)]
 pub struct CitusConfig {
@@ -203,6 +222,8 @@ impl NodeConfig {
             replication: ReplicationConfig { maximum_backup_rate: "100M".to_owned(), password: None },
             timeout: TimeoutConfig::default(),
             citus: CitusConfig::default(),
+            hooks: BTreeMap::new(),
+            pooler: PoolerConfig::default(),
             obsolete: BTreeMap::new(),
             paths,
         }
@@ -214,6 +235,6 @@ impl MonitorConfig {
     pub fn empty(paths: Paths) -> Self {
         let mut postgres = PostgresConfig::empty();
         postgres.dbname = "pg_auto_failover".to_owned();
-        Self { hostname: String::new(), postgres, ssl: SslConfig::inactive(), paths }
+        Self { hostname: String::new(), postgres, ssl: SslConfig::inactive(), hooks: BTreeMap::new(), paths }
     }
 }

@@ -11,12 +11,15 @@ mod denial;
 mod harness;
 #[allow(dead_code, reason = "the words that cases are written with")]
 mod node;
+mod pgbouncer;
 mod port;
 
 mod adopted;
 mod fresh;
+mod hooks;
 mod kernel;
 mod libraries;
+mod pooler;
 mod refused;
 mod sessions;
 mod settings;
@@ -58,8 +61,10 @@ fn cases() -> Vec<Case> {
     [
         adopted::cases(),
         fresh::cases(),
+        hooks::cases(),
         kernel::cases(),
         libraries::cases(),
+        pooler::cases(),
         refused::cases(),
         sessions::cases(),
         settings::cases(),

@@ -7,12 +7,14 @@
 mod authority;
 mod claim;
 mod engine;
+mod hook;
 mod isolated;
 mod manual;
 mod memory;
 mod moment;
 mod numbering;
 pub mod observed;
+mod pooling;
 mod recipe;
 mod routing;
 mod saved;
@@ -24,6 +26,7 @@ pub use engine::{
     CitusRole, Command, Ending, Engine, Event, LookId, Notice, Observation, Outcome, PostgresExit, Progress,
     SaveId, Settings, Severity, Signal, StepId,
 };
+pub use hook::{Consent, HookCall, HookKind, Role};
 pub use isolated::{Silence, plan_isolated, plan_unmonitored};
 pub use manual::{GroupMember, ManualAssignment};
 pub use memory::Memory;
@@ -32,6 +35,7 @@ pub use numbering::Numbering;
 pub use observed::{
     Cluster, DataDirectory, Following, Observed, Receiver, Running, Server, StreamingStandby,
 };
+pub use pooling::Poolers;
 pub use routing::{Hold, Route, Routing};
 pub use saved::KeeperState;
 pub use step::{Plan, Step, StopMode};

@@ -57,7 +57,8 @@ impl Draft {
     }
 
     /// The writer gives up for a standby: the named one, or the one that is preferred. One that is far behind, or was
-    /// when it last reported, catches up first; one whose writes can be held has that done first.
+    /// when it last reported, catches up first; one whose writes can be held has that done first, and one that has a hook
+    /// to ask asks it first.
     fn hand_over(
         &mut self,
         wanted: Option<NodeId>,
@@ -88,7 +89,8 @@ impl Draft {
             None => format!("an operator asked for it{}", self.passed_over(candidate)),
         };
         let is_near = group.is_near(candidate);
-        let may_begin = is_near && !(group.holds_writes() && retire_to == Draining);
+        let prepares = group.holds_writes() || candidate.asks_before_promotion;
+        let may_begin = is_near && !(prepares && retire_to == Draining);
         if !is_near && retire_to != Draining {
             return Err(Refusal::NotPromotable { node: candidate_id, reason: self.why_not(candidate) });
         }

@@ -67,6 +67,8 @@ pub enum Fact {
     OnForeignBranch,
     /// Clients write to the group through a coordinator, where a candidate can have their writes held.
     HoldsWrites,
+    /// Its hook refuses that it takes over as planned.
+    Refuses,
     /// It takes part in elections.
     Voter,
     /// It would take over from the writer on command.
@@ -165,6 +167,7 @@ impl Fact {
                 group.is_silent(subject) || is_behind.iter().any(|fact| fact.holds(group, subject))
             }
             HoldsWrites => group.holds_writes(),
+            Refuses => subject.refuses_promotion,
             Forked => group.has_forked(subject),
             OnForeignBranch => group.is_on_foreign_branch(subject),
             Voter => group.is_voter(subject),

@@ -99,6 +99,12 @@ pub const RULES: &[Rule] = &[
         why: "the standby that shall take over has caught up",
     },
     Rule {
+        name: "hand_over_is_refused",
+        when: &[Goal(Subject, &[PreparePromotion]), Refuses, Goal(Writer, WRITER)],
+        then: &[(Subject, Secondary)],
+        why: "its hook before_promote refuses that it takes over",
+    },
+    Rule {
         name: "primary_is_down",
         when: &[SoleSuccessor, Goal(Writer, SYNCHRONOUS), Down(Writer)],
         then: &[(Writer, Demoted), (Subject, PreparePromotion)],

@@ -125,6 +125,8 @@ pub(crate) fn detailed(node: &mut Node, detail: &ReportDetail) {
     node.is_stopping = detail.is_stopping;
     node.is_gated = detail.is_gated;
     node.is_hung = detail.is_hung;
+    node.asks_before_promotion = detail.asks_before_promotion;
+    node.refuses_promotion = detail.refuses_promotion;
     node.is_older = false;
     node.shutdown_lsn = detail.shutdown_lsn;
 }
@@ -138,6 +140,8 @@ pub(crate) fn undetailed(node: &mut Node) {
     node.is_stopping = false;
     node.is_gated = false;
     node.is_hung = false;
+    node.asks_before_promotion = false;
+    node.refuses_promotion = false;
     node.is_older = true;
     node.shutdown_lsn = None;
 }

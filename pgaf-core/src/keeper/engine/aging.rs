@@ -47,6 +47,7 @@ impl Engine {
         self.reporting.age(by);
         self.maintenance.age(by);
         self.formation.age(by);
+        self.tending.age(by);
     }
 
     /// The same with nothing under way, a look and a report due, and everything forgotten that a look and an answer bring
@@ -58,6 +59,7 @@ impl Engine {
         self.reporting.rest(now);
         self.maintenance.rest(now);
         self.formation.rest(now);
+        self.tending.rest(now);
         self.saving.rest();
         self.is_ready = true;
         self.outbox = Outbox { now, ..Outbox::default() };

@@ -7,6 +7,7 @@ use super::event::Observation;
 use super::{Engine, Moment, Server};
 use crate::id::ReportNumber;
 use crate::keeper::claim::epoch_to_report;
+use crate::keeper::hook::Consent;
 use crate::keeper::numbering::Numbering;
 use crate::keeper::observed::DataDirectory;
 use crate::lsn::{Lsn, Timeline};
@@ -176,6 +177,8 @@ impl Engine {
                 progress: self.progress_to_report(seen),
                 number: None,
                 monitor: self.state.monitor.clone(),
+                asks_before_promotion: self.settings.has_before_promote,
+                refuses_promotion: self.memory.consent == Consent::Refused,
             },
         }
     }
@@ -203,6 +206,7 @@ impl Engine {
             || last.sync_state != seen.sync_state
             || last.detail.is_stopping != self.shutdown.is_wanted()
             || last.detail.is_hung != (observed.server == Server::Unresponsive)
+            || last.detail.refuses_promotion != (self.memory.consent == Consent::Refused)
             || last.detail.shutdown_lsn != seen.shutdown_lsn
             || last.detail.history != seen.history
             || streams(last.detail.upstream) != streams(seen.upstream)
