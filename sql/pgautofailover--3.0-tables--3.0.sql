@@ -610,8 +610,9 @@ AS $$
     ORDER BY eventid
 $$;
 
+-- Planned for its arguments each time: what is rare in the table must not be looked for from its end.
 CREATE FUNCTION pgautofailover.last_events(formation_id text DEFAULT 'default', count integer DEFAULT 10)
-RETURNS SETOF pgautofailover.event LANGUAGE plpgsql STABLE STRICT
+RETURNS SETOF pgautofailover.event LANGUAGE plpgsql STABLE STRICT SET plan_cache_mode = force_custom_plan
 AS $$
 BEGIN
     RETURN QUERY
@@ -626,7 +627,7 @@ END
 $$;
 
 CREATE FUNCTION pgautofailover.last_events(formation_id text, group_id integer, count integer DEFAULT 10)
-RETURNS SETOF pgautofailover.event LANGUAGE plpgsql STABLE STRICT
+RETURNS SETOF pgautofailover.event LANGUAGE plpgsql STABLE STRICT SET plan_cache_mode = force_custom_plan
 AS $$
 BEGIN
     RETURN QUERY
