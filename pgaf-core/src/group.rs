@@ -174,6 +174,8 @@ pub struct Group {
     pub dbname: String,
     /// Standbys may be promoted at all (`opt_secondary`).
     pub has_secondary: bool,
+    /// A person has paused automatic failover: nobody takes over until a person says so.
+    pub is_failover_paused: bool,
     /// How many acknowledgements a commit never goes without.
     pub number_sync_standbys: u32,
     /// How many standbys are in the smallest quorum of the formation's other groups; read when a node registers, and
@@ -204,6 +206,7 @@ impl Group {
             id,
             dbname: "postgres".to_owned(),
             has_secondary: true,
+            is_failover_paused: false,
             number_sync_standbys: 0,
             fewest_standbys_elsewhere: None,
             commit_rules: Vec::new(),

@@ -69,6 +69,8 @@ pub enum Fact {
     HoldsWrites,
     /// Its hook refuses that it takes over as planned.
     Refuses,
+    /// Nobody has paused automatic failover.
+    Automatic,
     /// It takes part in elections.
     Voter,
     /// It would take over from the writer on command.
@@ -167,6 +169,7 @@ impl Fact {
                 group.is_silent(subject) || is_behind.iter().any(|fact| fact.holds(group, subject))
             }
             HoldsWrites => group.holds_writes(),
+            Automatic => !group.is_failover_paused,
             Refuses => subject.refuses_promotion,
             Forked => group.has_forked(subject),
             OnForeignBranch => group.is_on_foreign_branch(subject),
