@@ -215,7 +215,7 @@ fn a_pooler_that_hangs_holds_up_nothing(bed: &mut Bed) -> Result<()> {
     bed.verify("n2", &[ledger])?;
     let said = bed.node("n1").said()?;
     ensure!(
-        said.contains("did not finish within 900 ms") || said.contains("got no answer within 900 ms"),
+        said.contains("did not finish within") || said.contains("got no answer within"),
         "{said}"
     );
     // Once it goes on, it is told.
