@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use pgaf_core::{GroupId, Health, NodeId, ReplicationState};
 
+use super::arrange;
 use super::commands::{Perform, PerformFailover};
 use super::error::{CliError, CliResult};
 use super::follow::{Display, Follower, Progress, on_its_way};
@@ -34,6 +35,12 @@ async fn failover(options: &PerformFailover) -> CliResult {
     let formation = target.formation(&options.group.formation);
     let (monitor, notifications) = target.connect_and_listen().await?;
     let group = target.group(&options.group, &monitor).await?;
+    if options.cancel {
+        return arrange::cancel(&monitor, &formation, group).await;
+    }
+    if let Some(time) = &options.at {
+        return arrange::schedule(&monitor, &formation, group, time).await;
+    }
     let display = display(options.json);
     let follower = Follower::begin(&monitor, notifications, &formation, group, display).await?;
     let last_event = last_event(&monitor, &formation, group).await?;

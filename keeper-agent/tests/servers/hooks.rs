@@ -6,11 +6,10 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use nix::sys::signal::Signal;
 
 use crate::bed::{Bed, WITHIN};
 use crate::case::cases;
-use crate::harness::{give_to_postgres, signal, wait_for};
+use crate::harness::{give_to_postgres, wait_for};
 use crate::node::Node;
 
 /// A writer does not notice a hook.
@@ -212,15 +211,11 @@ fn hooks_that_go_wrong_hold_up_nothing(bed: &mut Bed) -> Result<()> {
 fn a_fence_is_told_to_the_hook(bed: &mut Bed) -> Result<()> {
     set_recorder(bed)?;
     // Nobody is left to confirm it.
-    let monitor = bed.monitor.postmaster_pid()?;
     bed.node_mut("n2").kill_both()?;
-    bed.monitor.freeze_keeper(true)?;
-    signal(monitor, Signal::SIGSTOP)?;
-    let told = wait_told(bed.node("n1"), "on_fence primary none n1 default 0 1")
-        .and_then(|()| wait_told(bed.node("n1"), "on_role_change primary none n1"));
-    signal(monitor, Signal::SIGCONT)?;
-    bed.monitor.freeze_keeper(false)?;
-    told
+    bed.monitor.kill_both()?;
+    wait_told(bed.node("n1"), "on_fence primary none n1 default 0 1")?;
+    wait_told(bed.node("n1"), "on_stop primary none n1")?;
+    wait_told(bed.node("n1"), "on_role_change primary none n1")
 }
 
 fn a_webhook_is_told_of_events(bed: &mut Bed) -> Result<()> {

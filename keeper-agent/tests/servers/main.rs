@@ -15,6 +15,7 @@ mod pgbouncer;
 mod port;
 
 mod adopted;
+mod arranged;
 mod fresh;
 mod hooks;
 mod kernel;
@@ -60,6 +61,7 @@ fn main() -> ExitCode {
 fn cases() -> Vec<Case> {
     [
         adopted::cases(),
+        arranged::cases(),
         fresh::cases(),
         hooks::cases(),
         kernel::cases(),

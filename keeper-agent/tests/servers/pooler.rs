@@ -214,10 +214,7 @@ fn a_pooler_that_hangs_holds_up_nothing(bed: &mut Bed) -> Result<()> {
     ensure!(pause < HUNG_POOLER, "clients waited for {pause:?}");
     bed.verify("n2", &[ledger])?;
     let said = bed.node("n1").said()?;
-    ensure!(
-        said.contains("did not finish within") || said.contains("got no answer within"),
-        "{said}"
-    );
+    ensure!(said.contains("did not finish within") || said.contains("got no answer within"), "{said}");
     // Once it goes on, it is told.
     pooler.freeze(false)?;
     pooler.wait_target(bed, "n2")?;

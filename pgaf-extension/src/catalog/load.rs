@@ -26,9 +26,11 @@ plans! {
                n.reportserverstart = pg_catalog.pg_postmaster_start_time(), n.sysidentifier IS NOT NULL, n.iscomplete,
                n.health, n.candidatepriority, n.replicationquorum,
                f.kind, f.dbname::text, f.opt_secondary, f.number_sync_standbys,
-               s.commitrules::text, s.rejectedtimelines::text, s.waitsfor, n.toldtowrite
+               s.commitrules::text, s.rejectedtimelines::text, s.waitsfor, n.toldtowrite,
+               p.formationid IS NOT NULL AND coalesce(p.endtime > pg_catalog.clock_timestamp(), true)
           FROM pgautofailover.formation AS f
      LEFT JOIN pgautofailover.group_status AS s ON s.formationid = $1 AND s.groupid = $2
+     LEFT JOIN pgautofailover.failover_pause AS p ON p.formationid = $1
      LEFT JOIN pgautofailover.node AS n ON n.formationid = $1 AND n.groupid = $2
          WHERE f.formationid = $1";
     GROUPS(TEXTOID) = "
@@ -50,6 +52,7 @@ pub(crate) fn group(client: &mut SpiClient<'_>, formation: &str, id: GroupId) ->
         id,
         dbname: first.get(23)?,
         has_secondary: first.get(24)?,
+        is_failover_paused: first.get(30)?,
         number_sync_standbys: first.get::<i32>(25)?.unsigned_abs(),
         fewest_standbys_elsewhere: None,
         commit_rules: first.get_json(26)?.unwrap_or_default(),
