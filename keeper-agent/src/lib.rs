@@ -12,6 +12,7 @@ pub mod monitor;
 mod monitor_events;
 pub mod monitor_server;
 mod monitor_watch;
+mod own_address;
 pub mod pooler;
 pub mod postgres;
 pub mod supervisor;

@@ -75,6 +75,7 @@ enum Wake {
     Exited,
     Retry,
     Reload,
+    Moved(String),
     Stop(StopMode),
     Unusable(ExtensionError),
 }
@@ -114,7 +115,7 @@ pub async fn run(instance: &Instance, mut config: MonitorConfig) -> Result<Exit,
                         tracing::warn!("Postgres has ended ({exit:?}), it is started again");
                         Wake::Exited
                     }
-                    never = watch.look_after(instance, dbname, &entries) => match never {},
+                    hostname = watch.look_after(instance, &config, &entries) => Wake::Moved(hostname),
                     never = events.follow(instance, dbname, hook, &hooks) => match never {},
                 }
             } else {
@@ -133,6 +134,7 @@ pub async fn run(instance: &Instance, mut config: MonitorConfig) -> Result<Exit,
         match wake {
             Wake::Exited | Wake::Retry => {}
             Wake::Reload => config = reload(instance, &pgdata).await.unwrap_or(config),
+            Wake::Moved(hostname) => move_to(instance, &mut config, hostname).await,
             Wake::Stop(mode) => {
                 supervisor::stopping();
                 tracing::info!("stopping Postgres");
@@ -213,6 +215,19 @@ async fn start(instance: &Instance) -> bool {
             tracing::error!("{error}; it is tried again");
             false
         }
+    }
+}
+
+/// Follows another name of this machine. Keepers have the name in the URI that they were given, which people keep right.
+async fn move_to(instance: &Instance, config: &mut MonitorConfig, hostname: String) {
+    tracing::info!("this machine is called \"{hostname}\" now (was \"{}\")", config.hostname);
+    config.hostname = hostname;
+    if let Err(error) = config.store() {
+        tracing::warn!("the new host name could not be written down: {error}");
+    }
+    instance.reconfigure(config.instance());
+    if let Err(error) = apply(instance, config).await {
+        tracing::warn!("{error}");
     }
 }
 

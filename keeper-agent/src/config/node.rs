@@ -25,6 +25,8 @@ pub struct NodeConfig {
     pub name: String,
     /// The address under which the other nodes reach it.
     pub hostname: String,
+    /// That was found out, and is again when it does not lead here any more.
+    pub hostname_follows_network: bool,
     /// What it is in its formation.
     pub kind: NodeKind,
     /// Its Postgres.
@@ -52,6 +54,8 @@ pub struct NodeConfig {
 pub struct MonitorConfig {
     /// The address under which the nodes reach it.
     pub hostname: String,
+    /// That was found out, and is again when it does not lead here any more.
+    pub hostname_follows_network: bool,
     /// Its Postgres.
     pub postgres: PostgresConfig,
     /// TLS of its server.
@@ -216,6 +220,7 @@ impl NodeConfig {
             group: None,
             name: String::new(),
             hostname: String::new(),
+            hostname_follows_network: false,
             kind: NodeKind::Standalone,
             postgres: PostgresConfig::empty(),
             ssl: SslConfig::inactive(),
@@ -235,6 +240,13 @@ impl MonitorConfig {
     pub fn empty(paths: Paths) -> Self {
         let mut postgres = PostgresConfig::empty();
         postgres.dbname = "pg_auto_failover".to_owned();
-        Self { hostname: String::new(), postgres, ssl: SslConfig::inactive(), hooks: BTreeMap::new(), paths }
+        Self {
+            hostname: String::new(),
+            hostname_follows_network: false,
+            postgres,
+            ssl: SslConfig::inactive(),
+            hooks: BTreeMap::new(),
+            paths,
+        }
     }
 }

@@ -55,7 +55,7 @@ pub fn decide(group: &Group, event: &Event) -> Result<Decision, Refusal> {
     }
     // A person may have asked for one failover in spite of the pause.
     draft.group.is_failover_paused = group.is_failover_paused;
-    draft.group.waits_for = draft.group.why_no_primary();
+    draft.group.waits_for = draft.group.why_no_primary().or_else(|| draft.group.why_commits_wait());
     Ok(Decision { group: draft.group, changes: draft.changes, removed: draft.removed })
 }
 

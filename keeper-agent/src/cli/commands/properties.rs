@@ -150,7 +150,7 @@ pub(in crate::cli) struct Pause {
     #[command(flatten)]
     pub(in crate::cli) formation: Formation,
     /// For how long, like 90s, 30min, 2h or 1d; until it is resumed unless given
-    #[arg(long = "for", value_name = "TIME", value_parser = crate::cli::arrange::duration)]
+    #[arg(long = "for", value_name = "TIME", value_parser = crate::cli::options::duration)]
     pub(in crate::cli) during: Option<std::time::Duration>,
 }
 
