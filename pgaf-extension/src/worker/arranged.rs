@@ -1,7 +1,7 @@
 //! What persons have arranged for a time: switchovers that are due, and pauses that end.
 
 use pgaf_core::GroupId;
-use pgaf_core::monitor::Event;
+use pgaf_core::monitor::{self, Event};
 use pgrx::Spi;
 use pgrx::spi::SpiClient;
 
@@ -67,16 +67,21 @@ pub(super) fn switch_over(formation: &str, id: GroupId) -> Result<bool, Error> {
         let (time, who): (String, String) = (row.get(1)?, row.get(2)?);
         let is_expired: bool = row.get(3)?;
         let group = load::group(client, formation, id)?;
-        let outcome = step::decide(client, &group, &group, &Event::PerformFailover);
-        match outcome {
+        if is_expired {
+            // Also when the monitor did not run in time: nobody expects it any more.
+            let reason = match monitor::decide(&group, &Event::PerformFailover) {
+                Err(refusal) => refusal.to_string(),
+                Ok(_) => "the monitor did not come to it in time".to_owned(),
+            };
+            forget(client, formation, id)?;
+            let what = format!("the switchover that {who} scheduled for {time} has expired: {reason}");
+            store::group_event(client, &group, &what)?;
+            return Ok(true);
+        }
+        match step::decide(client, &group, &group, &Event::PerformFailover) {
             Ok(_) => {
+                forget(client, formation, id)?;
                 let what = format!("carrying out the switchover that {who} scheduled for {time}");
-                forget(client, formation, id)?;
-                store::group_event(client, &group, &what)?;
-            }
-            Err(Error::Refused(reason)) if is_expired => {
-                let what = format!("the switchover that {who} scheduled for {time} has expired: {reason}");
-                forget(client, formation, id)?;
                 store::group_event(client, &group, &what)?;
             }
             Err(Error::Refused(_)) => {}
