@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{Epoch, GroupId, MonitorId, NodeId, ReportNumber};
+use crate::id::{Epoch, GroupId, MonitorId, NodeId, RegistrationId, ReportNumber};
 use crate::lsn::{Lsn, Timeline, TimelineHistory};
 use crate::state::ReplicationState;
 
@@ -53,7 +53,7 @@ pub struct ReportDetail {
     /// That hook has refused.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub refuses_promotion: bool,
-    /// Postgres runs and does not answer.
+    /// Postgres runs and does not answer, or the disk under it does not.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub is_hung: bool,
     /// Where the log of a primary ends that was shut down cleanly: its last record begins here. Absent when Postgres
@@ -69,6 +69,9 @@ pub struct ReportDetail {
     /// Whom the report is for, once the node knows its monitor: no other takes it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub monitor: Option<MonitorId>,
+    /// Which registration it is of, once the node knows: it is not taken for that of another node with the same id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub registration: Option<RegistrationId>,
 }
 
 /// What a standby knows of the node it receives WAL from.
@@ -131,6 +134,9 @@ pub struct Answer {
     /// Who answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub monitor: Option<MonitorId>,
+    /// As whom the node is known there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registration: Option<RegistrationId>,
 }
 
 /// How far a node is.

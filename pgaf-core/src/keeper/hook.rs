@@ -1,12 +1,12 @@
 //! Programs of the user that are told what becomes of a node: when, and with what.
 //!
 //! The engine decides when one is called, the agent runs it. Nothing waits for it, with one exception: a candidate asks
-//! its [`Step::BeforePromote`](super::Step::BeforePromote) hook before a planned hand-over, while the old primary still
+//! its `before_promote` hook before a planned hand-over, while the old primary still
 //! serves. Refused then, the old primary goes on.
 
 use std::fmt;
 
-use super::observed::Server;
+use super::server::Server;
 use crate::id::{GroupId, NodeId};
 use crate::lsn::Timeline;
 

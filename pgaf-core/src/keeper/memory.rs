@@ -1,9 +1,9 @@
 //! What the keeper remembers of this life of the local Postgres, for the next plan.
 
 use super::hook::Consent;
-use super::observed::{Running, Server};
 use super::pooling::Poolers;
 use super::routing::{Route, Routing};
+use super::server::{Running, Server};
 use super::step::Step;
 use crate::lsn::Lsn;
 use crate::message::{Assignment, CommitRule, Peer};

@@ -4,11 +4,12 @@ use crate::lsn::{Lineage, Lsn};
 use crate::message::{Assignment, Peer};
 use crate::state::ReplicationState as State;
 
+use super::holding;
 use super::hook::Consent;
 use super::memory::is_planned_candidate;
-use super::observed::{Cluster, DataDirectory, Observed, Receiver, Running, Server};
+use super::observed::Observed;
 use super::pooling::Poolers;
-use super::routing;
+use super::server::{Cluster, DataDirectory, Receiver, Running, Server};
 use super::step::{Plan, Step, StopMode};
 
 const STOP_FAST: Step = Step::StopPostgres(StopMode::Fast);
@@ -163,7 +164,7 @@ pub(super) fn candidate(assignment: &Assignment, observed: &Observed) -> Plan {
             if let Some(plan) = consent(assignment, observed, running) {
                 return plan;
             }
-            routing::candidate(assignment, &observed.memory)
+            holding::candidate(assignment, &observed.memory)
         }
         _ => in_recovery(observed),
     }

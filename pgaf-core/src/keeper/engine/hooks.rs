@@ -3,7 +3,7 @@
 use super::Engine;
 use super::command::Command;
 use crate::keeper::hook::{HookCall, HookKind, Role};
-use crate::keeper::observed::DataDirectory;
+use crate::keeper::server::{DataDirectory, Server};
 use crate::lsn::Timeline;
 
 impl Engine {
@@ -47,7 +47,7 @@ impl Engine {
     fn timeline(&self) -> Option<Timeline> {
         let observed = &self.looking.newest()?.observed;
         match (&observed.server, &observed.data) {
-            (super::Server::Running(running), _) => Some(running.timeline),
+            (Server::Running(running), _) => Some(running.timeline),
             (_, DataDirectory::Present(cluster)) => Some(cluster.timeline),
             _ => None,
         }

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use super::Engine;
 use super::command::Command;
-use super::{Engine, Moment};
+use crate::keeper::moment::Moment;
 use crate::keeper::pooling::Poolers;
 
 /// The poolers are looked at this often.
