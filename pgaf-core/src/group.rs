@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::id::{Epoch, GroupId, NodeId, ReportNumber};
 use crate::lsn::{Lsn, Timeline, TimelineHistory};
 use crate::message::{CommitRule, ReportDetail, Upstream};
 use crate::state::ReplicationState;
 
 /// What the last probes of a node said.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Health {
     /// Not probed yet: neither good nor bad.
     #[default]
@@ -49,7 +51,7 @@ impl Health {
 }
 
 /// A node's row, with every time as an age on the monitor's boot-time clock.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Node {
     /// Its id.
     pub id: NodeId,
@@ -115,7 +117,7 @@ pub struct Node {
 }
 
 /// The timeouts and thresholds a decision depends on; settings of the monitor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Timeouts {
     /// Silence, together with failed probes, after which a node counts as lost.
     pub unhealthy_after: Duration,
@@ -142,7 +144,7 @@ impl Default for Timeouts {
 pub const DEFAULT_CLUSTER: &str = "default";
 
 /// What `pgautofailover.formation.kind` says.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum FormationKind {
     /// Groups of plain Postgres.
     #[default]
@@ -162,7 +164,7 @@ impl FormationKind {
 }
 
 /// Everything a decision may depend on, read once under the group's lock.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Group {
     /// Which formation.
     pub formation: String,
