@@ -173,7 +173,7 @@ async fn connect_as(
         let begin = anywhere_below(hosts.len());
         hosts.rotate_left(begin);
     }
-    if target.needs_writer && hosts.len() > 1 {
+    if peer == Peer::Postgres && target.needs_writer && hosts.len() > 1 {
         return connect_to_writer(target, hosts, deadline).await;
     }
     for host in hosts {
@@ -199,7 +199,7 @@ async fn connect_to_writer(
     let mut attempts: Vec<Attempt<'_>> = Vec::new();
     loop {
         match waiting.next() {
-            Some(host) => attempts.push(Box::pin(connect_to_host(target, host, deadline))),
+            Some(host) => attempts.push(Box::pin(connect_to_host(target, host, deadline, Peer::Postgres))),
             None if attempts.is_empty() => return Err(last_error),
             None => {}
         }
