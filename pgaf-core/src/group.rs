@@ -102,6 +102,8 @@ pub struct Node {
     pub asks_before_promotion: bool,
     /// That hook has refused.
     pub refuses_promotion: bool,
+    /// For how long at most it accepts writes without a word of anybody, as it last reported.
+    pub fence_after: Option<Duration>,
     /// Its keeper is of pg_auto_failover 2.x, which says less.
     pub is_older: bool,
     /// How long ago it reported; counted from the monitor's start when that is later.
@@ -249,6 +251,7 @@ impl Node {
             is_hung: false,
             asks_before_promotion: false,
             refuses_promotion: false,
+            fence_after: None,
             is_older: false,
             silent_for: Duration::ZERO,
             has_reported: false,

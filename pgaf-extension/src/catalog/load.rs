@@ -154,6 +154,7 @@ pub(crate) fn detailed(node: &mut Node, detail: &ReportDetail) {
     node.is_hung = detail.is_hung;
     node.asks_before_promotion = detail.asks_before_promotion;
     node.refuses_promotion = detail.refuses_promotion;
+    node.fence_after = detail.fence_after_ms.map(Duration::from_millis);
     node.is_older = false;
     node.shutdown_lsn = detail.shutdown_lsn;
 }
@@ -169,6 +170,7 @@ pub(crate) fn undetailed(node: &mut Node) {
     node.is_hung = false;
     node.asks_before_promotion = false;
     node.refuses_promotion = false;
+    node.fence_after = None;
     node.is_older = true;
     node.shutdown_lsn = None;
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use pgaf_core::monitor::{self, Event, older_keeper};
 use pgaf_core::{
-    Answer, Epoch, Group, GroupId, Lsn, MonitorId, Node, NodeId, RegistrationId, ReplicationState,
-    ReportDetail, ReportNumber, Timeline, TimelineHistory,
+    Answer, Epoch, Group, GroupId, Lsn, Node, NodeId, ReplicationState, ReportDetail, ReportNumber, Timeline,
+    TimelineHistory,
 };
 use pgrx::datum::DatumWithOid;
 use pgrx::pg_sys;
@@ -178,8 +178,9 @@ fn reply(client: &mut SpiClient<'_>, sender: &Sender<'_>, said: &Said<'_>) -> Re
         announce(client, &group, &new)?;
     }
     let step = step::decide(client, &told, &group, &Event::Reported(sender.node))?;
-    if is_new_state || is_new_epoch {
-        // SAFETY: sets a flag of this transaction. A confirmation is on disk before anybody relies on it.
+    let is_new_fence_time = old.fence_after != new.fence_after;
+    if is_new_state || is_new_epoch || is_new_fence_time {
+        // SAFETY: sets a flag of this transaction. What a keeper relies on once it is answered is on disk before.
         unsafe { pg_sys::ForceSyncCommit() };
     } else if !step.is_changed {
         commit_lazily();
