@@ -104,6 +104,13 @@ fn parse(conninfo: &str) -> Vec<(String, String)> {
     pairs
 }
 
+/// The same upstream, reached as the configuration says now; `None` when that is not for us to say.
+pub(crate) fn renewed(config: &InstanceConfig, primary_conninfo: &str, major: Option<u32>) -> Option<String> {
+    let node = config.node?;
+    let Following { host, port } = following(primary_conninfo)?;
+    Some(primary(config, &Peer { node, name: String::new(), host, port }, major))
+}
+
 /// Writes the file that libpq takes the replication password from; removes it when there is no password.
 pub(crate) fn write_passfile(config: &InstanceConfig) -> Result<(), PostgresError> {
     let path = config.passfile();
