@@ -158,6 +158,19 @@ mod tests {
     }
 
     #[test]
+    fn an_upstream_is_reached_as_the_configuration_says_now() {
+        let mut config = crate::postgres::server::testing::config("/data".as_ref());
+        config.node = Some(pgaf_core::NodeId(1));
+        let upstream =
+            Peer { node: pgaf_core::NodeId(2), name: "b".to_owned(), host: "hostb".to_owned(), port: 5433 };
+        let before = primary(&config, &upstream, None);
+        assert_eq!(renewed(&config, &before, None).as_ref(), Some(&before));
+        config.client_ssl.mode = SslMode::VerifyCa;
+        assert_eq!(renewed(&config, &before, None), Some(primary(&config, &upstream, None)));
+        assert_eq!(renewed(&config, "", None), None);
+    }
+
+    #[test]
     fn a_foreign_upstream_is_none_of_ours() {
         assert_eq!(following(""), None);
         assert_eq!(following("host=a port=5432 user=me"), None);
