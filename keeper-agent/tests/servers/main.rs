@@ -11,12 +11,16 @@ mod denial;
 mod harness;
 #[allow(dead_code, reason = "the words that cases are written with")]
 mod node;
+mod pgbouncer;
 mod port;
 
 mod adopted;
+mod arranged;
 mod fresh;
+mod hooks;
 mod kernel;
 mod libraries;
+mod pooler;
 mod refused;
 mod sessions;
 mod settings;
@@ -57,9 +61,12 @@ fn main() -> ExitCode {
 fn cases() -> Vec<Case> {
     [
         adopted::cases(),
+        arranged::cases(),
         fresh::cases(),
+        hooks::cases(),
         kernel::cases(),
         libraries::cases(),
+        pooler::cases(),
         refused::cases(),
         sessions::cases(),
         settings::cases(),

@@ -25,7 +25,8 @@
 //! silent 1 6                         its keeper has been silent for so many seconds, and its probes fail
 //! lost 1 6                           the same, and its standbys have received nothing for so long
 //! mute 1 6                           its keeper is silent, and its probes succeed
-//! ended 1 | refuses 1                its keeper's session has ended without a word; its port refuses connections
+//! ended 1 [SECONDS] | refuses 1 [no] its keeper's session has ended without a word, so long ago; its port refuses
+//!                                    connections
 //! restart                            the monitor was restarted: nobody has reported to it
 //! pass 6                             so many seconds pass, and everybody goes on as before
 //! tick | failover | promote 2 | remove 2 [force] | maintenance 2 on|off
@@ -110,8 +111,11 @@ impl World {
                 self.silence(node(1)?, number(words[2])?, true)?;
                 self.cut_standbys(number(words[2])?);
             }
-            "ended" => self.find(node(1)?)?.session_ended_for = Some(Duration::ZERO),
-            "refuses" => self.find(node(1)?)?.is_refusing = true,
+            "ended" => {
+                let seconds = words.get(2).map_or(Ok(0), |word| number(word))?;
+                self.find(node(1)?)?.session_ended_for = Some(Duration::from_secs(seconds));
+            }
+            "refuses" => self.find(node(1)?)?.is_refusing = words.get(2) != Some(&"no"),
             "row" => self.row(node(1)?, &words[2..])?,
             "uptime" => self.group.monitor_uptime = Duration::from_secs(number(words[1])?),
             "timeouts" => self.timeouts(&words[1..])?,
@@ -138,6 +142,10 @@ impl World {
                 timeline: Timeline(number(words[1])?),
                 who: words[2].to_owned(),
             }),
+            "paused" => {
+                self.group.is_failover_paused = words[1] == "on";
+                self.event(Event::Tick);
+            }
             "secondaries" => self.group.has_secondary = words[1] == "on",
             "pass" => self.pass(Duration::from_secs(number(words[1])?)),
             "moved" => self.event(Event::NodeMoved(node(1)?)),
@@ -253,6 +261,7 @@ impl World {
         for node in &mut self.group.nodes {
             node.silent_for = Duration::ZERO;
             node.has_reported = false;
+            node.session_ended_for = None;
         }
     }
 
