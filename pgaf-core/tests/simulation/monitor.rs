@@ -178,6 +178,8 @@ impl Monitor {
         node.is_gated = detail.is_gated;
         node.is_hung = detail.is_hung;
         node.is_refusing = false;
+        node.asks_before_promotion = detail.asks_before_promotion;
+        node.refuses_promotion = detail.refuses_promotion;
         node.fence_after = detail.fence_after_ms.map(Duration::from_millis);
         node.shutdown_lsn = detail.shutdown_lsn;
         if detail.history.is_some() {
@@ -234,11 +236,10 @@ impl Monitor {
             let since = *times.failing_since.get_or_insert(now);
             (now - since >= PROBES_FAIL_AFTER_MS).then_some(Health::Bad)
         };
-        let node = self.group.nodes.iter_mut().find(|node| node.id == id);
-        let node = node.map(|node| {
-            node.is_refusing &= !is_answered;
-            node
-        });
+        let mut node = self.group.nodes.iter_mut().find(|node| node.id == id);
+        if let Some(node) = node.as_mut().filter(|_| is_answered) {
+            node.is_refusing = false;
+        }
         match (node, health) {
             (Some(node), Some(health)) => std::mem::replace(&mut node.health, health) != health,
             _ => false,
