@@ -12,6 +12,7 @@ use super::executor::Executor;
 use super::hold::Hold;
 use super::link::{Exchange, Link};
 use super::log::log;
+use super::publisher::Publisher;
 use super::reading::{self, Reading};
 use super::signals::Signals;
 use super::slot::Slot;
@@ -32,6 +33,7 @@ pub(super) struct Keeper {
     link: Link,
     signals: Signals,
     state_writer: StateWriter,
+    publisher: Publisher,
     under_way: UnderWay,
     /// What has happened, and the engine does not know yet.
     events: VecDeque<Event>,
@@ -77,6 +79,7 @@ impl Keeper {
             ),
             signals: Signals::install()?,
             state_writer: StateWriter::new(config.paths.state.clone()),
+            publisher: Publisher::new(&config, &state),
             engine: Engine::new(reading::settings(&config), state, BootTime::now().moment()),
             formation,
             config,
@@ -99,12 +102,15 @@ impl Keeper {
     pub(super) async fn live(mut self) -> Result<Exit, AgentError> {
         loop {
             while let Some(event) = self.events.pop_front() {
-                for command in self.engine.handle(event, BootTime::now().moment()) {
+                let now = BootTime::now().moment();
+                self.publisher.happened(&event, now);
+                for command in self.engine.handle(event, now) {
                     if let Some(exit) = self.carry_out(command) {
                         return Ok(exit);
                     }
                 }
             }
+            self.publisher.publish(&self.engine, &self.instance);
             self.await_event().await;
             self.hold.wait();
         }
@@ -151,6 +157,7 @@ impl Keeper {
         let under_way = &mut self.under_way;
         match command {
             Command::Observe { look, upstream } => {
+                self.publisher.ordered(look);
                 let instance = Rc::clone(&self.instance);
                 let observe = async move { (look, instance.observe(upstream.as_ref()).await) };
                 under_way.look.start(observe);
@@ -194,7 +201,10 @@ impl Keeper {
             Command::WakeAt(moment) => self.wakes_at = Some(BootTime::from(moment)),
             Command::TellReady => supervisor::ready(),
             Command::TellStopping => supervisor::stopping(),
-            Command::Log(notice) => log(&notice),
+            Command::Log(notice) => {
+                self.publisher.note(&notice);
+                log(&notice);
+            }
             Command::Exit(Ending::Stopped) => return Some(Exit::Quit),
             Command::Exit(Ending::Dropped) => return Some(Exit::Dropped),
         }
@@ -205,6 +215,7 @@ impl Keeper {
     fn take_exchange(&mut self, mut exchange: Exchange) {
         self.link.settle(&mut exchange);
         let Exchange { number: report, sent, result, nodes, .. } = exchange;
+        self.publisher.counters().note_report(result.is_ok().then(|| sent.elapsed()));
         self.events.push_back(match result {
             Ok(answer) => {
                 let (sent, answer) = (sent.moment(), Box::new(answer));
@@ -227,6 +238,7 @@ impl Keeper {
         }
         self.config = config;
         self.formation.reconfigure(&self.config, self.engine.state());
+        self.publisher.reconfigure(&self.config, self.engine.state());
         self.instance.reconfigure(self.instance_config());
         let settings = Box::new(reading::settings(&self.config));
         self.events.push_back(Event::Reconfigured { settings, has_other_monitor });

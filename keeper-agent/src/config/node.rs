@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use pgaf_core::{DEFAULT_CLUSTER, GroupId};
 
+use super::http::HttpConfig;
 use super::paths::Paths;
 use super::values::{AuthMethod, CitusRole, HbaLevel, NodeKind};
 use crate::client::{ConnectionString, Secret, SslMode, SslOptions};
@@ -29,6 +30,8 @@ pub struct NodeConfig {
     pub postgres: PostgresConfig,
     /// TLS of its server, and towards the other nodes.
     pub ssl: SslConfig,
+    /// What is served over HTTP.
+    pub http: HttpConfig,
     /// Replication.
     pub replication: ReplicationConfig,
     /// How long things may take.
@@ -50,6 +53,8 @@ pub struct MonitorConfig {
     pub postgres: PostgresConfig,
     /// TLS of its server.
     pub ssl: SslConfig,
+    /// What is served over HTTP.
+    pub http: HttpConfig,
     /// Where its files are.
     pub paths: Paths,
 }
@@ -200,6 +205,7 @@ impl NodeConfig {
             kind: NodeKind::Standalone,
             postgres: PostgresConfig::empty(),
             ssl: SslConfig::inactive(),
+            http: HttpConfig::default(),
             replication: ReplicationConfig { maximum_backup_rate: "100M".to_owned(), password: None },
             timeout: TimeoutConfig::default(),
             citus: CitusConfig::default(),
@@ -214,6 +220,7 @@ impl MonitorConfig {
     pub fn empty(paths: Paths) -> Self {
         let mut postgres = PostgresConfig::empty();
         postgres.dbname = "pg_auto_failover".to_owned();
-        Self { hostname: String::new(), postgres, ssl: SslConfig::inactive(), paths }
+        let (ssl, http) = (SslConfig::inactive(), HttpConfig::default());
+        Self { hostname: String::new(), postgres, ssl, http, paths }
     }
 }

@@ -36,6 +36,11 @@ impl Paths {
         self.state.with_extension("orders")
     }
 
+    /// What clients of the HTTP server have to show, unless the configuration names another file; beside the configuration.
+    pub fn http_secret(&self) -> PathBuf {
+        self.config.with_extension("http")
+    }
+
     /// Removes all of them but the claim to run the node, and what else is kept beside the state.
     ///
     /// # Errors

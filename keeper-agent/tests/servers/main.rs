@@ -15,6 +15,7 @@ mod port;
 
 mod adopted;
 mod fresh;
+mod http;
 mod kernel;
 mod libraries;
 mod refused;
@@ -58,6 +59,7 @@ fn cases() -> Vec<Case> {
     [
         adopted::cases(),
         fresh::cases(),
+        http::cases(),
         kernel::cases(),
         libraries::cases(),
         refused::cases(),

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::super::checks;
 use super::super::error::{CliError, CliResult};
+use super::super::http;
 use super::super::options::NewServer;
 use super::super::run::{claim, run_monitor};
 use super::super::show::uri_of;
@@ -63,6 +64,8 @@ pub(super) async fn run(options: &NewServer) -> CliResult<Exit> {
         adoption = Some(found);
     }
     config.ssl = plan.ssl.clone();
+    http::take(&options.http, &mut config.http);
+    http::check(&config.clone().into())?;
     init_file::store(&config.paths.init, &Progress { pgdata: plan.before, is_registering: false })?;
     instance.reconfigure(config.instance());
     if let Err(error) = make(&instance, &mut config, &plan, adoption.as_ref(), options.run).await {
@@ -90,6 +93,7 @@ async fn make(
 ) -> CliResult {
     make_certificate(instance, &mut config.ssl).await.map_err(failed)?;
     config.store()?;
+    http::prepare(&config.clone().into())?;
     instance.reconfigure(config.instance());
     if let Some(adoption) = adoption {
         adoption.bring_in(instance).await?;

@@ -135,6 +135,7 @@ impl Observer {
             Reply::Nothing => return (Server::Unresponsive, None),
         };
         self.contacts.note(&answer, asked);
+        instance.memory().measured = answer.measured();
         if !answer.is_gated {
             instance.reserve().fill(config, postmaster.pid()).await;
         }

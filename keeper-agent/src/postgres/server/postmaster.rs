@@ -214,17 +214,21 @@ impl Postmaster {
         }
     }
 
-    /// Whose child it is gets its status; what we can see is that a postmaster that was killed leaves its pid file.
-    fn look(&self) -> Option<PostgresExit> {
-        let has_ended = match &self.watch {
+    /// It has ended, whether or not anybody has waited for it. Takes no lock, and waits for nothing.
+    pub(crate) fn has_ended(&self) -> bool {
+        match &self.watch {
             // A process file descriptor becomes readable when the process ends.
             Watch::Descriptor(fd) => {
                 let mut fds = [PollFd::new(fd, PollFlags::IN)];
                 poll(&mut fds, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
             }
             Watch::Looking { .. } => !self.is_there(),
-        };
-        if !has_ended {
+        }
+    }
+
+    /// Whose child it is gets its status; what we can see is that a postmaster that was killed leaves its pid file.
+    fn look(&self) -> Option<PostgresExit> {
+        if !self.has_ended() {
             return None;
         }
         let is_left = self.pgdata.join("postmaster.pid").exists();

@@ -19,6 +19,7 @@ mod command;
 mod event;
 mod fencing;
 mod formation;
+mod insight;
 mod looking;
 mod maintenance;
 mod notice;

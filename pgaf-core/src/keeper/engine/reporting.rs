@@ -181,7 +181,7 @@ impl Engine {
     }
 
     /// What an operator has to see comes before what is being done.
-    fn progress_to_report(&self, seen: &Observation) -> Option<String> {
+    pub(super) fn progress_to_report(&self, seen: &Observation) -> Option<String> {
         match (&seen.notice, self.planning.describe(seen.copied_percent)) {
             (Some(notice), Some(doing)) => Some(format!("{notice}; {doing}")),
             (notice, doing) => notice.clone().or(doing),
