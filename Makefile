@@ -19,7 +19,7 @@ built := $(CARGO_TARGET_DIR)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 # Each major version has a library of its own; cargo has one name for all.
 library := $(built)/pg$(pg_major)/libpgautofailover.so
 
-.PHONY: build install test simulate model mutants bench demo fmt lint build-extension install-extension regress fuzz-sql servers e2e chaos deb docker tutorial upgrade
+.PHONY: build install test simulate model mutants bench demo fmt lint build-extension install-extension regress fuzz-sql servers e2e chaos false-alarms deb docker tutorial upgrade docs
 
 build: build-extension
 	cargo build --locked --profile $(PROFILE) -p keeper-agent
@@ -74,6 +74,13 @@ chaos:
 	$(MAKE) --no-print-directory build-extension PROFILE=dev
 	cargo test --locked -p keeper-agent --test e2e -- chaos
 
+# Disturbances that must not cause a failover, each for DURATION seconds (600) in groups of NODES (2,3), and the limit.
+# FALSE_ALARMS="stall latency" chooses those with that in their names.
+false-alarms:
+	.ci/packages test
+	$(MAKE) --no-print-directory build-extension PROFILE=dev
+	cargo test --locked -p keeper-agent --test e2e -- false-alarms
+
 # A running pg_auto_failover 2.x becomes this build: Debian's 2.0, or what is below FROM, a directory with usr.
 upgrade:
 	.ci/packages test
@@ -84,8 +91,8 @@ upgrade:
 deb:
 	PROFILE=$(PROFILE) PG_CONFIG=$(PG_CONFIG) .ci/deb $(DEB_DIR)
 
-# The image pg_auto_failover:citus. DOCKER_FROM=packages takes what `make deb` has built, source builds inside;
-# DOCKER_ARGS="--build-arg CITUS=none" and other arguments: see docker/Dockerfile.
+# The image pg_auto_failover:citus, as `docker compose build` in docker/ makes it. DOCKER_FROM=packages takes what `make deb`
+# has built, source builds inside; DOCKER_ARGS="--build-arg CITUS=none" and other arguments: see docker/Dockerfile.
 DOCKER_FROM ?= source
 docker:
 	$(if $(filter packages,$(DOCKER_FROM)),$(MAKE) --no-print-directory deb DEB_DIR=target/deb)
@@ -99,12 +106,17 @@ tutorial:
 	TUTORIAL_PACKAGES=$(abspath $(CARGO_TARGET_DIR))/tutorial/deb \
 		cargo test --locked -p keeper-agent --test e2e -- tutorial
 
+# The documentation as a site with search, in target/docs.
+docs:
+	.ci/docs
+
 fmt:
 	cargo fmt --all
 
-# Format, clippy, and how files import each other.
+# Format, clippy, how files import each other, and links between pages.
 lint:
 	.ci/rooms
+	.ci/docs links
 	cargo fmt --all -- --check
 	cargo clippy --locked --all-targets -p pgaf-core -p keeper-agent -- -D warnings
 	cargo clippy --locked -p keeper-agent --test e2e --test servers -- -D warnings

@@ -48,6 +48,13 @@ ALTER TABLE pgautofailover.node
 
 CREATE INDEX node_formationid_groupid_nodeid_idx ON pgautofailover.node (formationid, groupid, nodeid);
 
+ALTER TABLE pgautofailover.event
+    SET (autovacuum_vacuum_scale_factor = 0.0, autovacuum_vacuum_threshold = 10000);
+
+CREATE INDEX event_formationid_eventid_idx ON pgautofailover.event (formationid, eventid);
+CREATE INDEX event_formationid_groupid_eventid_idx ON pgautofailover.event (formationid, groupid, eventid);
+CREATE INDEX event_eventtime_idx ON pgautofailover.event (eventtime);
+
 CREATE TABLE pgautofailover.group_status (
     formationid       text    NOT NULL REFERENCES pgautofailover.formation (formationid),
     groupid           integer NOT NULL,

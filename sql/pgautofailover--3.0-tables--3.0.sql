@@ -602,16 +602,24 @@ BEGIN
 END
 $$;
 
+-- Planned for its arguments each time: what is rare in the table must not be looked for from its end, and a plan for any
+-- number of events would be compiled first.
 CREATE FUNCTION pgautofailover.last_events(count integer DEFAULT 10)
-RETURNS SETOF pgautofailover.event LANGUAGE sql STABLE STRICT
+RETURNS SETOF pgautofailover.event LANGUAGE plpgsql STABLE STRICT SET plan_cache_mode = force_custom_plan
 AS $$
+BEGIN
+    RETURN QUERY
       SELECT *
-        FROM (SELECT * FROM pgautofailover.event ORDER BY eventid DESC LIMIT greatest(count, 0)) AS newest
-    ORDER BY eventid
+        FROM (SELECT *
+                FROM pgautofailover.event AS e
+            ORDER BY e.eventid DESC
+               LIMIT greatest($1, 0)) AS newest
+    ORDER BY newest.eventid;
+END
 $$;
 
 CREATE FUNCTION pgautofailover.last_events(formation_id text DEFAULT 'default', count integer DEFAULT 10)
-RETURNS SETOF pgautofailover.event LANGUAGE plpgsql STABLE STRICT
+RETURNS SETOF pgautofailover.event LANGUAGE plpgsql STABLE STRICT SET plan_cache_mode = force_custom_plan
 AS $$
 BEGIN
     RETURN QUERY
@@ -626,7 +634,7 @@ END
 $$;
 
 CREATE FUNCTION pgautofailover.last_events(formation_id text, group_id integer, count integer DEFAULT 10)
-RETURNS SETOF pgautofailover.event LANGUAGE plpgsql STABLE STRICT
+RETURNS SETOF pgautofailover.event LANGUAGE plpgsql STABLE STRICT SET plan_cache_mode = force_custom_plan
 AS $$
 BEGIN
     RETURN QUERY

@@ -158,7 +158,13 @@ CREATE TABLE pgautofailover.event (
     description       text,
 
     PRIMARY KEY (eventid)
-);
+)
+WITH (autovacuum_vacuum_scale_factor = 0.0, autovacuum_vacuum_threshold = 10000);
+
+-- The last ones of a formation and of a group, however many others there are; and the oldest, which go first.
+CREATE INDEX event_formationid_eventid_idx ON pgautofailover.event (formationid, eventid);
+CREATE INDEX event_formationid_groupid_eventid_idx ON pgautofailover.event (formationid, groupid, eventid);
+CREATE INDEX event_eventtime_idx ON pgautofailover.event (eventtime);
 
 -- Which monitor this is. Nodes keep it, and other monitors do not. A restored dump brings the row of the monitor that was
 -- dumped, which is older than the row that this script makes: the oldest counts.

@@ -11,6 +11,7 @@ mod instance_config;
 pub mod monitor;
 pub mod monitor_server;
 mod monitor_watch;
+mod own_address;
 pub mod postgres;
 pub mod supervisor;
 pub mod upgrade;

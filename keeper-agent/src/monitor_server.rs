@@ -76,6 +76,7 @@ enum Wake {
     Exited,
     Retry,
     Reload,
+    Moved(String),
     Stop(StopMode),
     Unusable(ExtensionError),
 }
@@ -115,7 +116,7 @@ pub async fn run(instance: &Instance, mut config: MonitorConfig) -> Result<Exit,
                         tracing::warn!("Postgres has ended ({exit:?}), it is started again");
                         Wake::Exited
                     }
-                    never = watch.look_after(instance, &config.postgres.dbname, &entries) => match never {},
+                    hostname = watch.look_after(instance, &config, &entries) => Wake::Moved(hostname),
                 }
             } else {
                 tokio::time::sleep(START_RETRY).await;
@@ -137,6 +138,7 @@ pub async fn run(instance: &Instance, mut config: MonitorConfig) -> Result<Exit,
                 config = reload(instance, &pgdata).await.unwrap_or(config);
                 page.reconfigure(&config);
             }
+            Wake::Moved(hostname) => move_to(instance, &mut config, hostname).await,
             Wake::Stop(mode) => {
                 supervisor::stopping();
                 tracing::info!("stopping Postgres");
@@ -254,6 +256,19 @@ async fn start(instance: &Instance) -> bool {
             tracing::error!("{error}; it is tried again");
             false
         }
+    }
+}
+
+/// Follows another name of this machine. Keepers have the name in the URI that they were given, which people keep right.
+async fn move_to(instance: &Instance, config: &mut MonitorConfig, hostname: String) {
+    tracing::info!("this machine is called \"{hostname}\" now (was \"{}\")", config.hostname);
+    config.hostname = hostname;
+    if let Err(error) = config.store() {
+        tracing::warn!("the new host name could not be written down: {error}");
+    }
+    instance.reconfigure(config.instance());
+    if let Err(error) = apply(instance, config).await {
+        tracing::warn!("{error}");
     }
 }
 

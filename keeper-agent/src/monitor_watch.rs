@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
+use crate::config::MonitorConfig;
 use crate::exit::Exit;
 use crate::monitor::{EXTENSION_VERSION, LIBRARY};
+use crate::own_address;
 use crate::postgres::{HbaEntry, Instance, PostgresError};
 
 /// Between two looks; the worker needs a moment to start.
@@ -51,14 +53,18 @@ impl Watch {
         self.trouble.as_ref().map_or(Exit::Quit, |trouble| trouble.exit)
     }
 
-    /// Looks every few seconds, for ever.
+    /// Looks every few seconds, until this machine is called otherwise than the configuration says: gives that name.
     pub(crate) async fn look_after(
         &mut self,
         instance: &Instance,
-        dbname: &str,
+        config: &MonitorConfig,
         entries: &[HbaEntry],
-    ) -> std::convert::Infallible {
+    ) -> String {
+        let dbname = &config.postgres.dbname;
         loop {
+            if let Some(hostname) = new_hostname(config).await {
+                return hostname;
+            }
             sleep(PERIOD).await;
             if let Err(error) = keep_entries(instance, entries).await {
                 tracing::warn!("could not look after pg_hba.conf: {error}");
@@ -98,10 +104,19 @@ impl Watch {
     }
 }
 
-/// A tool may have replaced pg_hba.conf.
+async fn new_hostname(config: &MonitorConfig) -> Option<String> {
+    if !config.hostname_follows_network {
+        return None;
+    }
+    own_address::new_hostname(&config.hostname, None).await
+}
+
+/// A tool may have replaced pg_hba.conf, and the network may be another one.
 async fn keep_entries(instance: &Instance, entries: &[HbaEntry]) -> Result<(), PostgresError> {
     if instance.write_hba(entries).await? {
-        tracing::warn!("pg_hba.conf did not have the entries for keepers: they were written again");
+        tracing::warn!(
+            "pg_hba.conf did not have the entries for keepers, or had those of another network: they were written again"
+        );
         instance.reload().await?;
     }
     Ok(())

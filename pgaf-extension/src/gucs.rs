@@ -1,10 +1,10 @@
 //! The monitor's settings: all can be changed with a reload.
 
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, c_void};
 use std::time::Duration;
 
 use pgaf_core::Timeouts;
-use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting};
+use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting, pg_guard, pg_sys};
 
 static HEALTH_CHECK_PERIOD: GucSetting<i32> = GucSetting::<i32>::new(1_000);
 static HEALTH_CHECK_TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(1_000);
@@ -16,6 +16,7 @@ static PRIMARY_DEMOTE_TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(30_000);
 static ENABLE_SYNC_WAL_LOG_THRESHOLD: GucSetting<i32> = GucSetting::<i32>::new(16 << 20);
 static PROMOTE_WAL_LOG_THRESHOLD: GucSetting<i32> = GucSetting::<i32>::new(16 << 20);
 static FAILOVER_WAIT_TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(10_000);
+static EVENT_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(90 * 24 * 3_600);
 static MONITOR_DATABASE: GucSetting<Option<CString>> =
     GucSetting::<Option<CString>>::new(Some(c"pg_auto_failover"));
 
@@ -57,6 +58,22 @@ pub(crate) fn define() {
         GucContext::Userset,
         GucFlags::UNIT_MS,
     );
+    // SAFETY: the hook is guarded.
+    unsafe {
+        GucRegistry::define_int_guc_with_hooks(
+            c"pgautofailover.event_retention",
+            c"Events older than this are deleted; 0 keeps them for ever.",
+            c"",
+            &EVENT_RETENTION,
+            0,
+            i32::MAX,
+            GucContext::Sighup,
+            GucFlags::UNIT_S,
+            Some(check_event_retention),
+            None,
+            None,
+        );
+    }
     GucRegistry::define_string_guc(
         c"pgautofailover.monitor_database",
         c"The database that has the extension, for the worker that probes the nodes.",
@@ -138,6 +155,34 @@ const INTEGERS: &[Integer] = &[
         GucFlags::empty(),
     ),
 ];
+
+/// With less, a failover could not be looked into on the next morning.
+const LEAST_EVENT_RETENTION_S: i32 = 24 * 3_600;
+
+/// Refuses what is between "for ever" and the least.
+#[pg_guard]
+unsafe extern "C-unwind" fn check_event_retention(
+    value: *mut i32,
+    _extra: *mut *mut c_void,
+    _source: pg_sys::GucSource::Type,
+) -> bool {
+    // SAFETY: Postgres gives a pointer to the value that is being set, and reads the detail at once when it refuses.
+    unsafe {
+        let is_valid = *value == 0 || *value >= LEAST_EVENT_RETENTION_S;
+        if !is_valid {
+            pg_sys::GUC_check_errdetail_string = pg_sys::pstrdup(
+                c"Valid values are 0, which keeps events for ever, and at least one day.".as_ptr(),
+            );
+        }
+        is_valid
+    }
+}
+
+/// How long events are kept; `None` for ever.
+pub(crate) fn event_retention() -> Option<Duration> {
+    let seconds = EVENT_RETENTION.get().unsigned_abs();
+    (seconds > 0).then(|| Duration::from_secs(seconds.into()))
+}
 
 /// What a decision depends on.
 pub(crate) fn timeouts() -> Timeouts {

@@ -17,6 +17,7 @@ use super::reading::{self, Reading};
 use super::signals::Signals;
 use super::slot::Slot;
 use super::state_writer::StateWriter;
+use super::whereabouts::{self, Look};
 use crate::config::{NodeConfig, state};
 use crate::exit::Exit;
 use crate::monitor::MonitorError;
@@ -50,6 +51,8 @@ struct UnderWay {
     save: Slot<(SaveId, Result<(), String>)>,
     reading: Slot<Option<Reading>>,
     settings: Slot<Result<(), PostgresError>>,
+    /// Another name for this machine.
+    whereabouts: Slot<String>,
 }
 
 impl Keeper {
@@ -92,6 +95,7 @@ impl Keeper {
                 save: Slot::empty(),
                 reading: Slot::empty(),
                 settings: Slot::empty(),
+                whereabouts: Slot::empty(),
             },
             events,
             wakes_at: None,
@@ -100,6 +104,7 @@ impl Keeper {
     }
 
     pub(super) async fn live(mut self) -> Result<Exit, AgentError> {
+        self.look_where_we_are(Look::Now);
         loop {
             while let Some(event) = self.events.pop_front() {
                 let now = BootTime::now().moment();
@@ -142,6 +147,7 @@ impl Keeper {
             (step, result) = under_way.maintenance.done() => {
                 self.events.push_back(Event::PeersMaintained { step, outcome: outcome(result) });
             }
+            hostname = under_way.whereabouts.done() => self.move_to(hostname),
             is_complete = self.formation.reconciled() => {
                 self.events.push_back(Event::Reconciled { is_complete });
             }
@@ -231,18 +237,31 @@ impl Keeper {
 
     /// Takes a changed configuration.
     fn take_reading(&mut self, reading: Option<Reading>) {
-        let Some(Reading { config, manual }) = reading else { return };
+        let Some(Reading { config, manual }) = reading else {
+            return self.look_where_we_are(Look::Later);
+        };
         let has_other_monitor = config.monitor != self.config.monitor;
         if has_other_monitor {
             self.link.retarget(config.monitor.clone());
         }
         self.config = config;
+        self.look_where_we_are(Look::Later);
         self.formation.reconfigure(&self.config, self.engine.state());
         self.publisher.reconfigure(&self.config, self.engine.state());
         self.instance.reconfigure(self.instance_config());
         let settings = Box::new(reading::settings(&self.config));
         self.events.push_back(Event::Reconfigured { settings, has_other_monitor });
         self.events.extend(manual.map(Event::Assigned));
+    }
+
+    fn look_where_we_are(&mut self, first: Look) {
+        let node = self.engine.state().node;
+        self.under_way.whereabouts.start(whereabouts::new_hostname(self.config.clone(), node, first));
+    }
+
+    /// Has another name for this machine written down, and follows it.
+    fn move_to(&mut self, hostname: String) {
+        self.under_way.reading.start(reading::store_hostname(self.config.clone(), hostname));
     }
 
     fn instance_config(&self) -> InstanceConfig {

@@ -15,6 +15,7 @@ mod reading;
 mod signals;
 mod slot;
 mod state_writer;
+mod whereabouts;
 
 use crate::config::state::StateError;
 use crate::config::{ConfigError, NodeConfig};

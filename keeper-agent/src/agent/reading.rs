@@ -33,8 +33,25 @@ pub(super) fn settings(config: &NodeConfig) -> Settings {
 
 /// Reads the files of this node again; `None` when they cannot be used, which is logged.
 pub(super) async fn read_again(config: NodeConfig) -> Option<Reading> {
+    read_with(config, |_| Ok(())).await
+}
+
+/// The same, with another host name, which is written down.
+pub(super) async fn store_hostname(config: NodeConfig, hostname: String) -> Option<Reading> {
+    read_with(config, move |config| {
+        config.hostname = hostname;
+        config.store()
+    })
+    .await
+}
+
+async fn read_with(
+    config: NodeConfig,
+    change: impl FnOnce(&mut NodeConfig) -> Result<(), ConfigError> + Send + 'static,
+) -> Option<Reading> {
     let reading = tokio::task::spawn_blocking(move || {
-        let config = config.reload()?;
+        let mut config = config.reload()?;
+        change(&mut config)?;
         let manual = manual_assignment(&config);
         Ok::<_, ConfigError>(Reading { config, manual })
     });

@@ -1,7 +1,7 @@
 //! What must be right on this machine before a node is made or run; nothing is changed here.
 
 use std::io;
-use std::net::{IpAddr, TcpListener, ToSocketAddrs, UdpSocket};
+use std::net::{IpAddr, TcpListener, ToSocketAddrs};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,6 +12,7 @@ use super::error::{CliError, CliResult};
 use crate::client::{self, ConnectionString};
 use crate::config::init_file::Before;
 use crate::exit::Exit;
+use crate::own_address;
 
 /// Postgres refuses to run as root, and so do we.
 pub(super) fn not_root(action: &str) -> CliResult {
@@ -164,47 +165,35 @@ fn newest_of_debian() -> Option<PathBuf> {
         .map(|(_, pg_ctl)| pg_ctl)
 }
 
-/// The address under which the other nodes reach this one: the given name, which must resolve, or the one that the way to the
-/// monitor begins with.
-pub(super) fn hostname(given: Option<&str>, monitor: Option<&ConnectionString>) -> CliResult<String> {
-    if let Some(given) = given {
-        if client::is_taken_for_an_address(given) {
-            return Err(CliError::new(
-                Exit::BadConfig,
-                format!(
-                    "the hostname \"{given}\" is taken for an address of the old form: give --hostname with the full name, as in \"{given}.example.org\", or an address"
-                ),
-            ));
-        }
-        return match resolve(given) {
-            Ok(_) => Ok(given.to_owned()),
-            Err(error) => Err(CliError::new(
-                Exit::BadConfig,
-                format!(
-                    "the hostname \"{given}\" does not resolve ({error}): give --hostname with a name or an address that other nodes can reach"
-                ),
-            )),
-        };
+/// The address that is given for this machine, which must resolve.
+pub(super) fn given_hostname(given: &str) -> CliResult<String> {
+    if client::is_taken_for_an_address(given) {
+        return Err(CliError::new(
+            Exit::BadConfig,
+            format!(
+                "the hostname \"{given}\" is taken for an address of the old form: give --hostname with the full name, as in \"{given}.example.org\", or an address"
+            ),
+        ));
     }
-    let towards = monitor.and_then(|monitor| monitor.hosts.first());
-    let address = match towards {
-        Some(host) if host.is_socket_directory() => Some(IpAddr::from([127, 0, 0, 1])),
-        Some(host) => local_address_towards(&host.name, host.port),
-        // An address that is never ours; nothing is sent.
-        None => local_address_towards("192.0.2.1", 9),
-    };
-    let address = address.ok_or_else(|| {
+    match resolve(given) {
+        Ok(_) => Ok(given.to_owned()),
+        Err(error) => Err(CliError::new(
+            Exit::BadConfig,
+            format!(
+                "the hostname \"{given}\" does not resolve ({error}): give --hostname with a name or an address that other nodes can reach"
+            ),
+        )),
+    }
+}
+
+/// The address under which the other nodes reach this machine, found by the way to the monitor.
+pub(super) async fn found_hostname(monitor: Option<&ConnectionString>) -> CliResult<String> {
+    own_address::hostname(monitor).await.ok_or_else(|| {
         CliError::new(
             Exit::BadConfig,
             "the address of this machine cannot be found out: give --hostname with a name or an address that other nodes can reach",
         )
-    })?;
-    Ok(own_name_for(address).unwrap_or_else(|| address.to_string()))
-}
-
-/// Our own address on the way to other networks; nothing is sent.
-pub(super) fn own_address() -> Option<IpAddr> {
-    local_address_towards("192.0.2.1", 9)
+    })
 }
 
 /// The name of an address, as the system's name service has it.
@@ -212,27 +201,6 @@ pub(super) fn name_of(address: IpAddr) -> Option<String> {
     let output = std::process::Command::new("getent").args(["hosts", &address.to_string()]).output().ok()?;
     let line = String::from_utf8(output.stdout).ok()?;
     line.split_whitespace().nth(1).map(str::to_owned)
-}
-
-/// Our own address on the way to somebody.
-fn local_address_towards(host: &str, port: u16) -> Option<IpAddr> {
-    let addresses = (host, port).to_socket_addrs().ok()?;
-    addresses.into_iter().find_map(|remote| {
-        let unspecified: IpAddr = if remote.is_ipv4() { [0, 0, 0, 0].into() } else { [0_u16; 8].into() };
-        let socket = UdpSocket::bind((unspecified, 0)).ok()?;
-        socket.connect(remote).ok()?;
-        Some(socket.local_addr().ok()?.ip())
-    })
-}
-
-/// This machine's name, when it resolves to this address.
-fn own_name_for(address: IpAddr) -> Option<String> {
-    if address.is_loopback() {
-        return Some("localhost".to_owned());
-    }
-    let name = nix::unistd::gethostname().ok()?.into_string().ok()?;
-    let addresses = resolve(&name).ok().filter(|_| !client::is_taken_for_an_address(&name))?;
-    addresses.contains(&address).then_some(name)
 }
 
 pub(super) fn resolve(name: &str) -> io::Result<Vec<IpAddr>> {
@@ -295,10 +263,8 @@ mod tests {
 
     #[test]
     fn a_hostname_must_resolve() {
-        assert_eq!(hostname(Some("127.0.0.1"), None).expect("an address"), "127.0.0.1");
-        let error = hostname(Some("no-such-host.invalid"), None).expect_err("unknown");
+        assert_eq!(given_hostname("127.0.0.1").expect("an address"), "127.0.0.1");
+        let error = given_hostname("no-such-host.invalid").expect_err("unknown");
         assert!(error.message.contains("does not resolve"), "{error}");
-        let monitor: ConnectionString = "postgres://localhost/db".parse().expect("valid");
-        assert_eq!(hostname(None, Some(&monitor)).expect("found"), "localhost");
     }
 }

@@ -69,6 +69,9 @@ async fn set(pgdata: &Path, name: &str, value: &str, as_json: bool) -> CliResult
             move_node(pgdata, None, None, Some(node.postgres.port)).await?.into()
         }
         _ => {
+            if let (Config::Monitor(monitor), "pg_autoctl.hostname") = (&mut config, name) {
+                monitor.hostname_follows_network = false;
+            }
             config.store()?;
             reload(&config, name)?;
             config

@@ -173,7 +173,8 @@ pub(super) async fn move_node(
         name.clone_into(&mut node.name);
     }
     if let Some(hostname) = hostname {
-        node.hostname = checks::hostname(Some(hostname), None)?;
+        node.hostname = checks::given_hostname(hostname)?;
+        node.hostname_follows_network = false;
     }
     if let Some(port) = port {
         node.postgres.port = port;

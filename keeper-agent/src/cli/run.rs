@@ -92,7 +92,8 @@ async fn monitor_as_asked(options: &Run, mut monitor: MonitorConfig, claim: PidF
         return Err(CliError::bad_arguments("a monitor has no name: leave --name out"));
     }
     if let Some(hostname) = &options.hostname {
-        monitor.hostname = checks::hostname(Some(hostname), None)?;
+        monitor.hostname = checks::given_hostname(hostname)?;
+        monitor.hostname_follows_network = false;
     }
     if let Some(port) = options.pgport {
         monitor.postgres.port = port;

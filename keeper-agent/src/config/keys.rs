@@ -254,6 +254,11 @@ fn flag(text: &str) -> Result<bool, String> {
     }
 }
 
+/// A flag that is written only when it is set.
+fn follows(is_set: bool) -> Option<String> {
+    is_set.then(|| "1".to_owned())
+}
+
 fn ssl_keys<C: Server>() -> Vec<Key<C>> {
     const SECTION: &str = "ssl";
     vec![
@@ -358,6 +363,13 @@ fn identity_keys() -> Vec<Key<NodeConfig>> {
         key!(SECTION, "name", Settable, |c| optional(&c.name), |text| text.clone_into(&mut c.name),),
         key!(SECTION, "hostname", Settable, |c| Some(c.hostname.clone()), |text| c.hostname =
             required(text)?,),
+        key!(
+            SECTION,
+            "hostname_follows_network",
+            Settable,
+            |c| follows(c.hostname_follows_network),
+            |text| c.hostname_follows_network = flag(text)?,
+        ),
         key!(SECTION, "nodekind", Fixed, |c| Some(c.kind.to_string()), |text| c.kind = parse(text)?,),
         key!(SECTION, "nodename", OLD_HOSTNAME, |c| not_written(c), |text| c.hostname = required(text)?,),
     ]
@@ -498,6 +510,13 @@ impl HasKeys for MonitorConfig {
             role_key(|_| Some(Role::Monitor.to_string())),
             key!(SECTION, "hostname", Settable, |c| Some(c.hostname.clone()), |text| c.hostname =
                 required(text)?,),
+            key!(
+                SECTION,
+                "hostname_follows_network",
+                Settable,
+                |c| follows(c.hostname_follows_network),
+                |text| c.hostname_follows_network = flag(text)?,
+            ),
             key!(SECTION, "nodename", OLD_HOSTNAME, |c| not_written(c), |text| c.hostname = required(text)?,),
         ];
         keys.extend(postgres_keys());

@@ -24,6 +24,8 @@ pub struct NodeConfig {
     pub name: String,
     /// The address under which the other nodes reach it.
     pub hostname: String,
+    /// That was found out, and is again when it does not lead here any more.
+    pub hostname_follows_network: bool,
     /// What it is in its formation.
     pub kind: NodeKind,
     /// Its Postgres.
@@ -49,6 +51,8 @@ pub struct NodeConfig {
 pub struct MonitorConfig {
     /// The address under which the nodes reach it.
     pub hostname: String,
+    /// That was found out, and is again when it does not lead here any more.
+    pub hostname_follows_network: bool,
     /// Its Postgres.
     pub postgres: PostgresConfig,
     /// TLS of its server.
@@ -202,6 +206,7 @@ impl NodeConfig {
             group: None,
             name: String::new(),
             hostname: String::new(),
+            hostname_follows_network: false,
             kind: NodeKind::Standalone,
             postgres: PostgresConfig::empty(),
             ssl: SslConfig::inactive(),
@@ -220,7 +225,13 @@ impl MonitorConfig {
     pub fn empty(paths: Paths) -> Self {
         let mut postgres = PostgresConfig::empty();
         postgres.dbname = "pg_auto_failover".to_owned();
-        let (ssl, http) = (SslConfig::inactive(), HttpConfig::default());
-        Self { hostname: String::new(), postgres, ssl, http, paths }
+        Self {
+            hostname: String::new(),
+            hostname_follows_network: false,
+            postgres,
+            ssl: SslConfig::inactive(),
+            http: HttpConfig::default(),
+            paths,
+        }
     }
 }

@@ -3,6 +3,7 @@
 
 mod bench;
 mod chaos;
+mod false_alarms;
 mod harness;
 mod scenario;
 mod tutorial;
@@ -34,6 +35,7 @@ fn run() -> Result<ExitCode> {
     let code = match std::env::args().nth(1).as_deref() {
         Some("bench") => bench::run(),
         Some("chaos") => chaos::run(),
+        Some("false-alarms") => false_alarms::run(),
         Some("tutorial") => tutorial::run(),
         _ => Ok(test()),
     };
@@ -57,7 +59,12 @@ fn test() -> ExitCode {
             }
         })
     });
-    let trials = chaos::trials().into_iter().chain(tutorial::trials()).chain(scenarios).collect();
+    let trials = chaos::trials()
+        .into_iter()
+        .chain(false_alarms::trials())
+        .chain(tutorial::trials())
+        .chain(scenarios)
+        .collect();
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 

@@ -1,4 +1,4 @@
-//! What a group without a primary waits for, in words for the operator.
+//! What a group waits for, in words for the operator: for a primary, or for a standby that commits need.
 
 use crate::group::{Group, Node};
 use crate::message::CommitRule;
@@ -34,6 +34,35 @@ impl Group {
         } else {
             format!("{group} has no primary and waits {}", ways.join(", or "))
         })
+    }
+
+    /// Why commits wait although there is a primary, and which nodes would change that: fewer standbys can acknowledge than
+    /// the newest commit rule asks for. `None` while commits go on.
+    pub fn why_commits_wait(&self) -> Option<String> {
+        let writer = self.writer().filter(|writer| writer.goal != ReplicationState::WaitPrimary)?;
+        let rule = self.commit_rules.last().filter(|rule| rule.is_synchronous())?;
+        let streams = |node: &Node| self.is_alive(node) && node.upstream.is_some_and(|it| it.is_streaming);
+        let acknowledges = |node: &Node| {
+            matches!(node.goal, ReplicationState::Secondary | ReplicationState::PreparePromotion)
+                || streams(node)
+        };
+        let members = || self.nodes.iter().filter(|node| rule.standbys.contains(&node.id));
+        let able = members().filter(|node| acknowledges(node)).count();
+        if usize::try_from(rule.acks).is_ok_and(|acks| able >= acks) {
+            return None;
+        }
+        let missing: Vec<String> = members().filter(|node| !acknowledges(node)).map(Node::label).collect();
+        let needed = if rule.acks == 1 { "a standby acknowledges" } else { "enough standbys acknowledge" };
+        let number = match self.number_sync_standbys {
+            0 => String::new(),
+            number => format!("number_sync_standbys is {number}, and "),
+        };
+        let are = if missing.len() == 1 { "is" } else { "are" };
+        Some(format!(
+            "commits on {} wait until {needed}: {number}{} {are} not streaming",
+            writer.label(),
+            missing.join(" and ")
+        ))
     }
 
     /// Standbys have moved here from another monitor, and no primary with them.

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use pgaf_core::{
-    Epoch, FormationKind, Group, GroupId, Health, Lsn, Node, NodeId, ReplicationState, ReportDetail,
-    Timeline, TimelineHistory, Upstream,
+    Epoch, FormationKind, Group, GroupId, Health, Lsn, MonitorId, Node, NodeId, ReplicationState,
+    ReportDetail, Timeline, TimelineHistory, Upstream,
 };
 use pgrx::datum::{FromDatum, IntoDatum, TimestampWithTimeZone};
 use pgrx::spi::{SpiClient, SpiHeapTupleData};
@@ -18,7 +18,8 @@ use crate::plan::plans;
 use crate::version;
 
 plans! {
-    // One row a node, and one row without a node for a group that has none.
+    // One row a node, and one row without a node for a group that has none. The group is compared as bigint because the
+    // index of the exclusion constraint cannot be used for that: it costs as much as all the rest.
     GROUP(TEXTOID, INT4OID) = "
         SELECT n.nodeid, n.nodename, n.nodehost, n.nodeport, n.goalstate::text, n.goalepoch, n.statechangetime,
                n.reportedstate::text, n.reportedepoch, n.reportedpgisrunning, n.reportedtli, n.reportedlsn::text,
@@ -26,10 +27,11 @@ plans! {
                n.reportserverstart = pg_catalog.pg_postmaster_start_time(), n.sysidentifier IS NOT NULL, n.iscomplete,
                n.health, n.candidatepriority, n.replicationquorum,
                f.kind, f.dbname::text, f.opt_secondary, f.number_sync_standbys,
-               s.commitrules::text, s.rejectedtimelines::text, s.waitsfor, n.toldtowrite
+               s.commitrules::text, s.rejectedtimelines::text, s.waitsfor, n.toldtowrite,
+               (SELECT identity::text FROM pgautofailover.monitor ORDER BY createtime, identity LIMIT 1)
           FROM pgautofailover.formation AS f
      LEFT JOIN pgautofailover.group_status AS s ON s.formationid = $1 AND s.groupid = $2
-     LEFT JOIN pgautofailover.node AS n ON n.formationid = $1 AND n.groupid = $2
+     LEFT JOIN pgautofailover.node AS n ON n.formationid = $1 AND n.groupid = $2::bigint
          WHERE f.formationid = $1";
     GROUPS(TEXTOID) = "
         SELECT DISTINCT groupid FROM pgautofailover.node WHERE formationid = $1 ORDER BY groupid";
@@ -37,6 +39,15 @@ plans! {
 
 /// Reads a group, which may have no nodes. The caller has locked it.
 pub(crate) fn group(client: &mut SpiClient<'_>, formation: &str, id: GroupId) -> Result<Group, Error> {
+    group_and_monitor(client, formation, id).map(|(group, _)| group)
+}
+
+/// The same, and which monitor this is, unless nobody knows.
+pub(crate) fn group_and_monitor(
+    client: &mut SpiClient<'_>,
+    formation: &str,
+    id: GroupId,
+) -> Result<(Group, Option<MonitorId>), Error> {
     let started = clock::started().ok_or(Error::NotPreloaded)?;
     version::check()?;
     let clocks = Clocks { now: clock::now(), started };
@@ -59,13 +70,14 @@ pub(crate) fn group(client: &mut SpiClient<'_>, formation: &str, id: GroupId) ->
         timeouts: gucs::timeouts(),
         monitor_uptime: clocks.now.saturating_sub(started),
     };
+    let monitor = first.get_nullable(30)?.map(MonitorId);
     for row in rows {
         if row.get_nullable::<i64>(1)?.is_some() {
             group.nodes.push(node(&row, clocks)?);
         }
     }
     group.nodes.sort_unstable_by_key(|node| node.id);
-    Ok(group)
+    Ok((group, monitor))
 }
 
 /// The groups of a formation that have nodes.

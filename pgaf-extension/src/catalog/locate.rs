@@ -38,10 +38,13 @@ pub(crate) fn by_id(client: &mut SpiClient<'_>, node: NodeId) -> Result<Place, E
 
 /// Which monitor this is.
 pub(crate) fn monitor(client: &mut SpiClient<'_>) -> Result<MonitorId, Error> {
-    let damaged =
-        || Error::Damaged { what: "the monitor".to_owned(), why: "table monitor is empty".to_owned() };
-    let row = IDENTITY.with(|plan| plan.run(client, &[]))?.next().ok_or_else(damaged)?;
+    let row = IDENTITY.with(|plan| plan.run(client, &[]))?.next().ok_or_else(no_monitor)?;
     Ok(MonitorId(Row { row, what: "the monitor" }.get(1)?))
+}
+
+/// There is no row that says so.
+pub(crate) fn no_monitor() -> Error {
+    Error::Damaged { what: "the monitor".to_owned(), why: "table monitor is empty".to_owned() }
 }
 
 /// A node that is not there was removed here, and not by somebody else.

@@ -40,7 +40,7 @@ plans! {
                walreporttime = CASE WHEN reportedlsn = $7::pg_catalog.pg_lsn THEN walreporttime
                                     ELSE pg_catalog.clock_timestamp()
                                END
-         WHERE nodeid = $1 AND formationid = $2 AND groupid = $3
+         WHERE nodeid = $1 AND formationid = $2 AND groupid = $3::bigint
            AND (coalesce(sysidentifier, $12) IS NOT NULL
                 OR $4 IN ('init', 'wait_standby', 'catchingup', 'dropped'))
            AND coalesce(sysidentifier = $12, true)
@@ -146,12 +146,15 @@ fn reply(client: &mut SpiClient<'_>, sender: &Sender<'_>, said: &Said<'_>) -> Re
             hint: "A keeper reports a state that its node is in.",
         });
     }
-    let monitor = check_monitor(client, sender, said)?;
     lock::group(sender.formation, sender.group, Wait::Blocking);
-    let told = match load::group(client, sender.formation, sender.group) {
-        Err(Error::UnknownFormation(_)) => return Err(why_not_here(client, sender)),
+    let (told, monitor) = match load::group_and_monitor(client, sender.formation, sender.group) {
+        Err(Error::UnknownFormation(_)) => {
+            check_monitor(sender, said, Some(locate::monitor(client)?))?;
+            return Err(why_not_here(client, sender));
+        }
         loaded => loaded?,
     };
+    let monitor = check_monitor(sender, said, monitor)?;
     let old = told.node(sender.node).ok_or_else(|| why_not_here(client, sender))?;
     let overtaker = said.detail.as_ref().and_then(|(detail, _)| old.overtaker_of(detail));
     if overtaker.is_some() {
@@ -184,12 +187,12 @@ fn reply(client: &mut SpiClient<'_>, sender: &Sender<'_>, said: &Said<'_>) -> Re
 /// A report for another monitor is about a node that has the same number there. `None` for a keeper of 2.2, which is
 /// told of no monitor.
 fn check_monitor(
-    client: &mut SpiClient<'_>,
     sender: &Sender<'_>,
     said: &Said<'_>,
+    ours: Option<MonitorId>,
 ) -> Result<Option<MonitorId>, Error> {
     let Some((detail, _)) = &said.detail else { return Ok(None) };
-    let ours = locate::monitor(client)?;
+    let ours = ours.ok_or_else(locate::no_monitor)?;
     match &detail.monitor {
         Some(theirs) if *theirs != ours => {
             Err(Error::OtherMonitor { node: sender.node, theirs: theirs.clone(), ours })

@@ -2,7 +2,8 @@
 //!
 //! A *launcher*, connected to no database, waits until the monitor's database is there and starts the *worker* in
 //! it, again whenever the worker has ended. The worker probes every node ([`probe`]), writes what changed, and
-//! steps the groups whose health changed or in which an age crossed a time-out ([`groups`]). It leaves its database
+//! steps the groups whose health changed or in which an age crossed a time-out ([`groups`]). Beside that it deletes old
+//! events ([`retention`]). It leaves its database
 //! as soon as somebody wants to drop it: a session of ours never stands in the way.
 
 mod groups;
@@ -10,6 +11,7 @@ mod launcher;
 mod names;
 mod probe;
 mod prober;
+mod retention;
 mod session;
 mod ticker;
 

@@ -10,6 +10,7 @@ use pgrx::{FromDatum, pg_sys};
 
 use super::groups::{self, Known, Overdue};
 use super::prober::{Prober, Verdict};
+use super::retention::Retention;
 use super::session;
 use crate::error::Error;
 use crate::{gucs, lock, server_log, version};
@@ -56,6 +57,7 @@ struct Worker {
     is_grace_over: bool,
     look_at: Instant,
     refresh_at: Instant,
+    retention: Retention,
     has_forgotten: bool,
     /// The version of an extension that is not this library's.
     rests_for: Option<String>,
@@ -75,6 +77,7 @@ impl Worker {
             is_grace_over: groups::is_grace_over(),
             look_at: Instant::now(),
             refresh_at: Instant::now(),
+            retention: Retention::new(),
             has_forgotten: false,
             rests_for: None,
         }
@@ -99,6 +102,7 @@ impl Worker {
                 self.refresh();
             }
             self.write_pending();
+            self.retention.apply_when_due();
             self.probe();
         }
     }

@@ -54,7 +54,8 @@ pub(super) async fn run(options: &NewServer) -> CliResult<Exit> {
     let plan = Plan::new(options, &pgdata, progress.map(|progress| progress.pgdata))?;
     let mut config = MonitorConfig::empty(paths);
     plan.fill(&mut config.postgres, &pgdata);
-    config.hostname = plan.address(None)?;
+    config.hostname = plan.address(None).await?;
+    config.hostname_follows_network = plan.finds_address();
     let instance = Instance::new(config.instance()).patient();
     let mut adoption = None;
     if plan.before == Before::Cluster {

@@ -110,7 +110,7 @@ async fn make(
     let patience = patience(options);
     let target = config.monitor.clone().unwrap_or_default();
     let connection = connect_patiently(&target, patience).await?;
-    config.hostname = plan.address(Some(&target))?;
+    config.hostname = plan.address(Some(&target)).await?;
     settle_addresses(&mut config, options, adoption.as_ref())?;
     instance.reconfigure(config.instance(None));
     let mut progress = progress.unwrap_or(Progress { pgdata: plan.before, is_registering: false });
@@ -162,7 +162,7 @@ async fn make_unmonitored(
         ));
     }
     let mut config = configuration(options, pgdata, paths, &plan, None)?;
-    config.hostname = plan.address(None)?;
+    config.hostname = plan.address(None).await?;
     config.group = Some(options.group.map(GroupId).unwrap_or_default());
     if config.name.is_empty() {
         config.name = format!("node_{id}");
@@ -235,6 +235,7 @@ fn configuration(
     config.kind = options.part.kind;
     config.citus = options.part.citus.clone();
     config.name = options.name.clone().unwrap_or_default();
+    config.hostname_follows_network = plan.finds_address();
     config.ssl = plan.ssl.clone();
     http::take(&options.server.http, &mut config.http);
     let postgres = &mut config.postgres;

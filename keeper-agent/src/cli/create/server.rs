@@ -72,7 +72,7 @@ impl Plan {
             checks::port_is_free(port)?;
         }
         let given = options.hostname.as_deref();
-        let hostname = given.map(|given| checks::hostname(Some(given), None)).transpose()?;
+        let hostname = given.map(checks::given_hostname).transpose()?;
         let auth_method = options.auth.unwrap_or(AuthMethod::Trust);
         let hba_level = if options.skip_pg_hba || auth_method == AuthMethod::Skip {
             HbaLevel::None
@@ -95,11 +95,16 @@ impl Plan {
     }
 
     /// The address of this machine, as nodes and the monitor reach it.
-    pub(super) fn address(&self, monitor: Option<&ConnectionString>) -> CliResult<String> {
+    pub(super) async fn address(&self, monitor: Option<&ConnectionString>) -> CliResult<String> {
         match &self.hostname {
             Some(hostname) => Ok(hostname.clone()),
-            None => checks::hostname(None, monitor),
+            None => checks::found_hostname(monitor).await,
         }
+    }
+
+    /// Nobody has said how this machine is reached.
+    pub(super) const fn finds_address(&self) -> bool {
+        self.hostname.is_none()
     }
 
     /// Fills in the part of the configuration that both kinds of server have.

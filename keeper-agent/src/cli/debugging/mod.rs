@@ -24,7 +24,7 @@ pub(super) async fn run(command: &Debugging) -> CliResult<Exit> {
         Debugging::Pgsetup(command) => return pgsetup::run(command).await,
         Debugging::Service(Service::Restart(Restart::Postgres(pgdata))) => return restart(pgdata).await,
         Debugging::Fsm(command) => fsm::run(command).await,
-        Debugging::Show(command) => network::run(command),
+        Debugging::Show(command) => network::run(command).await,
         Debugging::Demo(command) => demo::run(command).await,
         Debugging::Tmux(command) => tmux::run(command),
     };

@@ -7,21 +7,21 @@ use super::super::commands::ShowNetwork;
 use super::super::error::{CliError, CliResult};
 use super::super::print;
 use crate::exit::Exit;
-use crate::postgres::network_of;
+use crate::own_address;
 
 /// Runs one of them.
-pub(super) fn run(command: &ShowNetwork) -> CliResult {
+pub(super) async fn run(command: &ShowNetwork) -> CliResult {
     match command {
-        ShowNetwork::Ipaddr => print::line(&own_address()?.to_string()),
-        ShowNetwork::Cidr => print::line(&own_network()?),
-        ShowNetwork::Hostname => print::line(&checks::hostname(None, None)?),
+        ShowNetwork::Ipaddr => print::line(&own_address().await?.to_string()),
+        ShowNetwork::Cidr => print::line(&own_network().await?),
+        ShowNetwork::Hostname => print::line(&checks::found_hostname(None).await?),
         ShowNetwork::Lookup { name } => lookup(name),
         ShowNetwork::Reverse { address } => reverse(address),
     }
 }
 
-fn own_address() -> CliResult<IpAddr> {
-    checks::own_address().ok_or_else(|| {
+async fn own_address() -> CliResult<IpAddr> {
+    own_address::address().await.ok_or_else(|| {
         CliError::new(
             Exit::Internal,
             "the address of this machine cannot be found out: it has no route to others",
@@ -29,9 +29,9 @@ fn own_address() -> CliResult<IpAddr> {
     })
 }
 
-fn own_network() -> CliResult<String> {
-    let address = own_address()?;
-    network_of(address).ok_or_else(|| {
+async fn own_network() -> CliResult<String> {
+    let address = own_address().await?;
+    own_address::network_of(address).ok_or_else(|| {
         CliError::new(Exit::Internal, format!("no network interface has the address {address}"))
     })
 }

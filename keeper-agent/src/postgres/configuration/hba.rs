@@ -13,12 +13,12 @@ use pgaf_core::message::Peer;
 
 use crate::client;
 use crate::config::{AuthMethod, HbaLevel};
+use crate::own_address;
 use crate::postgres::server::{InstanceConfig, PostgresError, SocketDir, files};
 use crate::user;
 
 use super::conninfo::REPLICATION_ROLE;
 use super::ident;
-use super::network;
 use super::settings::Changing;
 use super::written::Written;
 
@@ -53,7 +53,7 @@ pub struct HbaEntry {
 pub enum HbaAddress {
     /// A host name, an address, or a network as `address/bits`.
     Host(String),
-    /// The network that this node's own address is in.
+    /// The network that this machine is in.
     Lan,
     /// Anywhere.
     Anywhere,
@@ -263,15 +263,13 @@ pub(crate) async fn access_entries(
 }
 
 async fn local_network(config: &InstanceConfig) -> Result<String, PostgresError> {
-    let own = resolve(&config.hostname).await;
-    own.iter()
-        .find_map(|address| network::network_of(*address))
-        .ok_or_else(|| {
-            PostgresError::Refused(format!(
-                "no network interface of this machine has the address of \"{}\": give --hostname an address of it, or write pg_hba.conf yourself with --skip-pg-hba",
-                config.hostname
-            ))
-        })
+    let found = own_address::local_network(&config.hostname, config.monitor_host.as_deref()).await;
+    found.ok_or_else(|| {
+        PostgresError::Refused(format!(
+            "could not find the local network for pg_hba.conf: no network interface has the address of \"{}\", and there is no route to other machines; give --hostname an address of this machine, or write pg_hba.conf yourself with --skip-pg-hba",
+            config.hostname
+        ))
+    })
 }
 
 fn host_line(

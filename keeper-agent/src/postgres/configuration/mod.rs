@@ -1,7 +1,6 @@
 //! What a server is told: settings, pg_hba.conf, certificates, roles, and how it connects to the other nodes.
 
 pub(super) mod conninfo;
-mod network;
 
 mod lines;
 
@@ -23,6 +22,5 @@ pub(super) mod reload;
 pub use conninfo::REPLICATION_ROLE;
 pub(crate) use hba::resolve;
 pub use hba::{HbaAddress, HbaEntry, MONITOR_ROLE};
-pub(crate) use network::network_of;
 pub use roles::RoleAttributes;
 pub use settings::{SETTINGS_FILE, STANDBY_FILE};

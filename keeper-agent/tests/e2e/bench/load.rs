@@ -12,14 +12,13 @@ use anyhow::{Context, Result, ensure};
 use crate::harness::{Cluster, run_to_end};
 
 const SCALE: &str = "20";
-const CLIENTS: &str = "8";
 const FILLED_WITHIN: Duration = Duration::from_secs(600);
 /// So much is dirty by then that a checkpoint has something to do.
 const WARM_AFTER: Duration = Duration::from_secs(10);
 const RETRY_PACE: Duration = Duration::from_millis(50);
 
 /// A load that runs until it is dropped.
-pub(super) struct Load {
+pub(crate) struct Load {
     stop: Arc<AtomicBool>,
     running: Arc<Mutex<Option<Child>>>,
     thread: Option<JoinHandle<()>>,
@@ -27,7 +26,7 @@ pub(super) struct Load {
 
 impl Load {
     /// Fills the tables, unless they are there, and starts; returns when it has run for a while.
-    pub(super) fn start(cluster: &Cluster) -> Result<Self> {
+    pub(crate) fn start(cluster: &Cluster, clients: u32) -> Result<Self> {
         let pgbench = cluster.monitor.tools.bin.join("pgbench");
         let hosts: Vec<String> = cluster.nodes.iter().map(|host| host.address().to_string()).collect();
         let server = format!(
@@ -39,15 +38,15 @@ impl Load {
             let mut fill = Command::new(&pgbench);
             run_to_end(fill.args(["-i", "-q", "-s", SCALE, &server]), FILLED_WITHIN)?.success()?;
         }
-        let load = Self::spawn(pgbench, server)?;
+        let load = Self::spawn(pgbench, server, clients)?;
         std::thread::sleep(WARM_AFTER);
         ensure!(load.is_running(), "pgbench does not run");
         Ok(load)
     }
 
-    fn spawn(pgbench: PathBuf, server: String) -> Result<Self> {
+    fn spawn(pgbench: PathBuf, server: String, clients: u32) -> Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
-        let running = Arc::new(Mutex::new(Some(start(&pgbench, &server)?)));
+        let running = Arc::new(Mutex::new(Some(start(&pgbench, &server, clients)?)));
         let (is_over, child) = (Arc::clone(&stop), Arc::clone(&running));
         let thread = std::thread::spawn(move || {
             // It ends when a connection is lost.
@@ -55,7 +54,7 @@ impl Load {
                 let mut child = child.lock().unwrap_or_else(PoisonError::into_inner);
                 let has_ended = child.as_mut().is_none_or(|child| matches!(child.try_wait(), Ok(Some(_))));
                 if has_ended {
-                    *child = start(&pgbench, &server).ok();
+                    *child = start(&pgbench, &server, clients).ok();
                 }
                 drop(child);
                 std::thread::sleep(RETRY_PACE);
@@ -85,9 +84,9 @@ impl Drop for Load {
     }
 }
 
-fn start(pgbench: &PathBuf, server: &str) -> Result<Child> {
+fn start(pgbench: &PathBuf, server: &str, clients: u32) -> Result<Child> {
     Command::new(pgbench)
-        .args(["-n", "-c", CLIENTS, "-j", "2", "-T", "86400", server])
+        .args(["-n", "-c", &clients.to_string(), "-j", "2", "-T", "86400", server])
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())

@@ -11,6 +11,8 @@ use crate::harness::{Clients, Cluster, Patience, Tools};
 /// The slowest system measured needs a minute.
 const TAKEOVER: Duration = Duration::from_secs(180);
 const WHOLE: Duration = Duration::from_secs(180);
+/// Of `pgbench`.
+const LOAD_CLIENTS: u32 = 8;
 const INTERRUPTED: Duration = Duration::from_secs(60);
 
 /// The pauses of one case.
@@ -121,7 +123,7 @@ struct Times {
 fn once(cluster: &mut Cluster, case: Case) -> Result<(Times, Ended)> {
     let loss = case.loss;
     let primary = cluster.primary_of(case.group.number())?;
-    let load = if case.is_under_load { Some(Load::start(cluster)?) } else { None };
+    let load = if case.is_under_load { Some(Load::start(cluster, LOAD_CLIENTS)?) } else { None };
     let clients = match case.group {
         Group::Alone(_) => Clients::from(cluster.writer()?),
         Group::Worker | Group::Coordinator if case.is_held() => cluster.clients(Patience::Long)?,

@@ -6,7 +6,7 @@
 
 mod case;
 mod footprint;
-mod load;
+pub(crate) mod load;
 mod measure;
 mod report;
 

@@ -13,6 +13,8 @@ use super::schedule::Fault;
 use crate::harness::{Cluster, Host, Session, new_runtime};
 
 const PROCESS_END: Duration = Duration::from_secs(10);
+/// Of all packets.
+const HALF: f64 = 0.5;
 const BALLAST: &str = "ballast";
 /// More WAL than a full disk has room for, and less than one that is not full.
 const BULK: &str =
@@ -48,7 +50,7 @@ impl Fault {
                 let from = cast.host(cluster, self.place)?.address();
                 self.other_host(cluster, cast)?.link.block_from(from)
             }
-            Kind::PacketLoss => cast.host(cluster, self.place)?.link.lose_half(),
+            Kind::PacketLoss => cast.host(cluster, self.place)?.link.lose(HALF),
             Kind::SlowLink => cast.host(cluster, self.place)?.link.slow_down(),
             Kind::DiskFull => self.fill_disk(cluster, cast),
             Kind::ClockStepped => cast.host(cluster, self.place)?.step_clock(self.amount),
@@ -88,7 +90,7 @@ impl Fault {
                 let from = cast.host(cluster, self.place)?.address();
                 self.other_host(cluster, cast)?.link.unblock_from(from)
             }
-            Kind::PacketLoss => cast.host(cluster, self.place)?.link.lose_nothing(),
+            Kind::PacketLoss => cast.host(cluster, self.place)?.link.lose_nothing(HALF),
             Kind::SlowLink => cast.host(cluster, self.place)?.link.speed_up(),
             Kind::DiskFull => {
                 let ballast = cast.host(cluster, self.place)?.directory.join(BALLAST);

@@ -43,7 +43,7 @@ pub(crate) fn unmount_below(directory: &Path) {
     }
 }
 
-fn unmount(directory: &Path) {
+pub(super) fn unmount(directory: &Path) {
     // Afterwards nobody can tell which segments its servers had.
     release_shared_memory(directory);
     if let Err(error) = run(Command::new("umount").arg("--lazy").arg(directory)) {

@@ -22,20 +22,20 @@ impl Link {
         self.iptables(&["-D", "INPUT", "-s", &other.to_string(), "-j", "DROP"])
     }
 
-    /// Loses half of all packets, in both directions.
-    pub(crate) fn lose_half(&self) -> Result<()> {
-        self.half("-A")
+    /// Loses that share of all packets, in both directions.
+    pub(crate) fn lose(&self, share: f64) -> Result<()> {
+        self.losses("-A", share)
     }
 
-    /// Undoes `lose_half`.
-    pub(crate) fn lose_nothing(&self) -> Result<()> {
-        self.half("-D")
+    /// Undoes `lose` with the same share.
+    pub(crate) fn lose_nothing(&self, share: f64) -> Result<()> {
+        self.losses("-D", share)
     }
 
-    fn half(&self, action: &str) -> Result<()> {
+    fn losses(&self, action: &str, share: f64) -> Result<()> {
         for (chain, side) in [("INPUT", "-i"), ("OUTPUT", "-o")] {
             let rule = [action, chain, side, "eth0", "-m", "statistic", "--mode", "random"];
-            self.iptables(&[rule.as_slice(), &["--probability", "0.5", "-j", "DROP"]].concat())?;
+            self.iptables(&[rule.as_slice(), &["--probability", &share.to_string(), "-j", "DROP"]].concat())?;
         }
         Ok(())
     }

@@ -5,6 +5,7 @@
 mod citus;
 mod clock;
 mod cluster;
+mod delay;
 mod disk;
 mod dump;
 mod event;
@@ -22,6 +23,7 @@ mod security;
 mod sql;
 mod standby_names;
 mod standin;
+mod stoppable_disk;
 mod sweep;
 mod tls;
 mod tools;
@@ -33,6 +35,7 @@ mod writer;
 pub(crate) use citus::{Clients, Formation, Patience, is_citus_required, lacks_citus, prepared_transactions};
 pub(crate) use clock::SteppedClock;
 pub(crate) use cluster::{Cluster, Setup};
+pub(crate) use delay::Delay;
 pub(crate) use disk::SmallDisk;
 pub(crate) use host::{Host, give_to_postgres};
 pub(crate) use ledger::{Ack, Ledger, check_one_writer};
@@ -45,6 +48,7 @@ pub(crate) use process::{
 };
 pub(crate) use security::{Auth, Security, Tls};
 pub(crate) use sql::{Row, Session, Sql, Target, new_runtime, sqlstate};
+pub(crate) use stoppable_disk::StoppableDisk;
 pub(crate) use sweep::{
     clean_up_on_signals, is_kept, remove_directory, run_directory, sweep, sweep_dead_runs,
 };

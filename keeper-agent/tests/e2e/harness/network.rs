@@ -17,10 +17,15 @@ use super::process::run;
 /// The first part of every namespace's name; the process id of the test follows.
 pub(crate) const NAME_PREFIX: &str = "pgaf-e2e-";
 
+/// The third number of addresses, where nothing else is asked for.
+const SUBNET: u8 = 7;
+
 /// The network of one cluster: a bridge and the hosts that were joined to it.
 pub(crate) struct Network {
     name: String,
     bridge: Namespace,
+    /// The third number of its addresses.
+    subnet: u8,
 }
 
 /// A network namespace, deleted on drop.
@@ -41,17 +46,22 @@ pub(crate) struct Link {
 impl Network {
     /// Makes the bridge. `serial` tells apart the networks of one process.
     pub(crate) fn new(serial: usize) -> Result<Self> {
+        Self::with_subnet(serial, SUBNET)
+    }
+
+    /// The same with addresses of another subnet.
+    pub(crate) fn with_subnet(serial: usize, subnet: u8) -> Result<Self> {
         let name = format!("{NAME_PREFIX}{}-{serial}", std::process::id());
         let bridge = Namespace::new(format!("{name}-bridge"))?;
         bridge.ip(&["link", "add", "br0", "type", "bridge", "forward_delay", "0"])?;
         bridge.ip(&["link", "set", "br0", "up"])?;
-        Ok(Self { name, bridge })
+        Ok(Self { name, bridge, subnet })
     }
 
     /// Adds a host with an address made of `number`.
     pub(crate) fn join(&self, host: &str, number: u8) -> Result<Link> {
         let namespace = Namespace::new(format!("{}-{host}", self.name))?;
-        let address = Ipv4Addr::new(10, 213, 7, number);
+        let address = Ipv4Addr::new(10, 213, self.subnet, number);
         let port = format!("port{number}");
         let cidr = format!("{address}/24");
         self.bridge.ip(&[
@@ -84,6 +94,15 @@ impl Link {
     /// Plugs it in again.
     pub(crate) fn restore(&self) -> Result<()> {
         ip(&["-n", &self.bridge, "link", "set", &self.port, "up"])
+    }
+
+    /// Gives the host another address; the old one is gone. What the host is connected with breaks.
+    pub(crate) fn readdress(&mut self, address: Ipv4Addr) -> Result<()> {
+        self.namespace.ip(&["address", "del", &format!("{}/24", self.address), "dev", "eth0"])?;
+        self.namespace.ip(&["address", "add", &format!("{address}/24"), "dev", "eth0"])?;
+        self.namespace.ip(&["route", "replace", "default", "dev", "eth0"])?;
+        self.address = address;
+        Ok(())
     }
 
     /// Drops every packet to and from one other address.

@@ -1,6 +1,7 @@
 //! What must happen, one file a subject. A scenario gets a cluster that is up, breaks it, and says what must hold
 //! afterwards; its name says what it is about.
 
+mod addresses;
 mod bad_input;
 mod branch;
 mod citus;
@@ -72,6 +73,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         monitor_lost::scenarios(),
         monitor_replaced::scenarios(),
         restart::scenarios(),
+        addresses::scenarios(),
         security::scenarios(),
         secrets::scenarios(),
         postgres_process::scenarios(),

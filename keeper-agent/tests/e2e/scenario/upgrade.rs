@@ -42,6 +42,9 @@ fn three_nodes_of_2x_are_upgraded_without_a_pause(cluster: &mut Cluster) -> Resu
 /// Packages, the monitor, then one keeper after the other: no server is restarted, nobody takes over, nothing is lost; and
 /// then the group loses its primary as one that was made by this build.
 fn is_upgraded_without_a_pause(cluster: &mut Cluster, order: &[&str]) -> Result<()> {
+    let from = cluster
+        .monitor
+        .psql("pg_auto_failover", "select extversion from pg_extension where extname = 'pgautofailover'")?;
     let primary = cluster.primary()?;
     let servers = postmasters(cluster)?;
     let events = count(cluster, "select count(*) from pgautofailover.event")?;
@@ -58,7 +61,7 @@ fn is_upgraded_without_a_pause(cluster: &mut Cluster, order: &[&str]) -> Result<
         cluster.wait_whole(WHOLE)?;
     }
     let pause = writer.pause_since(since, SOON)?;
-    eprintln!("upgrade of {} nodes: {:.2} s without a commit", order.len(), pause.as_secs_f64());
+    eprintln!("upgrade of {} nodes from {from}: {:.2} s without a commit", order.len(), pause.as_secs_f64());
     ensure!(postmasters(cluster)? == servers, "a server was restarted");
     ensure!(cluster.primary()? == primary, "another node is the primary");
     ensure!(pause < PAUSE, "{pause:?} without a commit");

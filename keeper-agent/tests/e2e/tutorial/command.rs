@@ -23,7 +23,7 @@ pub(super) enum Command {
 /// The services to start.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Up {
-    /// The compose file; filled in by the player.
+    /// The compose files, with a colon between them; filled in by the player.
     pub(super) file: String,
     /// `--scale SERVICE=COUNT`
     pub(super) scale: Vec<(String, usize)>,

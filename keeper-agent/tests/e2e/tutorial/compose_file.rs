@@ -29,6 +29,9 @@ pub(super) struct Service {
     healthcheck: Option<Healthcheck>,
     #[serde(default)]
     depends_on: BTreeMap<String, Dependency>,
+    /// `name:path` each.
+    #[serde(default)]
+    pub(super) volumes: Vec<String>,
     /// Containers of one network reach each other at every port.
     #[serde(rename = "expose")]
     _expose: Option<IgnoredAny>,
@@ -40,6 +43,11 @@ pub(super) struct Service {
 pub(super) struct Build {
     pub(super) context: String,
     pub(super) dockerfile: String,
+    /// How our own image is built; the stand-in has that already.
+    #[serde(rename = "target")]
+    _target: Option<IgnoredAny>,
+    #[serde(rename = "args")]
+    _args: Option<IgnoredAny>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -77,10 +85,21 @@ enum Scalar {
 }
 
 impl ComposeFile {
-    /// Reads a file.
-    pub(super) fn read(path: &Path) -> Result<Self> {
-        let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
-        Self::parse(&text).with_context(|| path.display().to_string())
+    /// Reads the files in a directory that COMPOSE_FILE names, with a colon between them: what a later one says of a
+    /// service is added, or takes the place of what an earlier one says.
+    pub(super) fn read(directory: &Path, files: &str) -> Result<Self> {
+        let mut whole = Self { services: BTreeMap::new() };
+        for file in files.split(':') {
+            let path = directory.join(file);
+            let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+            for (name, service) in Self::parse(&text).with_context(|| path.display().to_string())?.services {
+                match whole.services.get_mut(&name) {
+                    Some(earlier) => earlier.merge(service),
+                    None => drop(whole.services.insert(name, service)),
+                }
+            }
+        }
+        Ok(whole)
     }
 
     /// Reads the text of a file.
@@ -90,6 +109,30 @@ impl ComposeFile {
 }
 
 impl Service {
+    fn merge(&mut self, later: Self) {
+        let Self { image, build, hostname, environment, command, healthcheck, depends_on, volumes, _expose } =
+            later;
+        self.image = image.or_else(|| self.image.take());
+        self.build = build.or_else(|| self.build.take());
+        self.hostname = hostname.or_else(|| self.hostname.take());
+        self.command = command.or_else(|| self.command.take());
+        self.healthcheck = healthcheck.or_else(|| self.healthcheck.take());
+        self._expose = _expose.or_else(|| self._expose.take());
+        self.environment.extend(environment);
+        self.depends_on.extend(depends_on);
+        self.volumes.extend(volumes);
+    }
+
+    /// Its volumes and where they are.
+    pub(super) fn mounts(&self) -> Result<Vec<(String, String)>> {
+        let split = |volume: &String| {
+            let parts = volume.split_once(':').filter(|(_, path)| !path.contains(':'));
+            let (name, path) = parts.with_context(|| format!("a volume that is not NAME:PATH: {volume}"))?;
+            Ok((name.to_owned(), path.to_owned()))
+        };
+        self.volumes.iter().map(split).collect()
+    }
+
     /// The variables of its containers.
     pub(super) fn environment(&self) -> Vec<(String, String)> {
         self.environment.iter().map(|(name, value)| (name.clone(), value.to_string())).collect()

@@ -26,18 +26,21 @@ const STOP_DEADLINE: Duration = Duration::from_secs(10);
 /// The home directory of user postgres, on Debian.
 const HOME: &str = "/var/lib/postgresql";
 
-/// Makes the mounts and becomes the command. Arguments: overlay option, directory, host name, command.
+/// Makes the mounts and becomes the command. Arguments: overlay option, directory, host name, pairs
+/// of a volume and its place, command.
 const ENTER: &str = r#"
 mount -t overlay overlay -o "$1" /usr
 for file in hosts resolv.conf nsswitch.conf; do mount --bind "$2/etc/$file" "/etc/$file"; done
+mount -t overlay overlay -o "lowerdir=$2/lib:/var/lib" /var/lib
 mount --bind "$2/home" /var/lib/postgresql
+for pair in $4; do mount --bind "${pair%%:*}" "${pair#*:}"; done
 mount -t tmpfs -o mode=755 tmpfs /run
 install -d -o postgres -g postgres -m 2775 /run/postgresql
 mount -t tmpfs -o mode=1777 tmpfs /dev/shm
 hostname "$3"
 touch "$2/started"
 mount --bind "$2/tmp" /tmp
-shift 3
+shift 4
 cd /
 exec "$@"
 "#;
@@ -51,6 +54,8 @@ pub(super) struct Plan {
     pub(super) image: Image,
     pub(super) environment: Vec<(String, String)>,
     pub(super) command: Vec<String>,
+    /// Directories that outlive it, and where it has them.
+    pub(super) mounts: Vec<(PathBuf, String)>,
 }
 
 /// A container that was started; it is killed on drop.
@@ -65,12 +70,19 @@ pub(super) struct Container {
 impl Container {
     /// Makes its directories. `hosts` is what it finds in /etc/hosts.
     pub(super) fn new(plan: Plan, link: Link, directory: PathBuf, hosts: &str) -> Result<Self> {
-        for part in ["", "tmp", "home", "etc"] {
+        for part in ["", "tmp", "home", "etc", "lib"] {
             let path = directory.join(part);
             fs::create_dir_all(&path)?;
             fs::set_permissions(&path, Permissions::from_mode(if part == "tmp" { 0o1777 } else { 0o755 }))?;
         }
         give_to_postgres(&directory.join("home"))?;
+        for (volume, place) in &plan.mounts {
+            let in_lib =
+                place.strip_prefix("/var/lib/").with_context(|| format!("{place} is not in /var/lib"))?;
+            fs::create_dir_all(directory.join("lib").join(in_lib))?;
+            fs::create_dir_all(volume)?;
+            give_to_postgres(volume)?;
+        }
         fs::write(directory.join("etc/hosts"), hosts)?;
         // Nobody listens there: names that are not in the file are refused at once, as by Docker's own server.
         fs::write(directory.join("etc/resolv.conf"), "nameserver 127.0.0.1\n")?;
@@ -95,6 +107,8 @@ impl Container {
         ]);
         command.args(["sh", "-ec", ENTER, "sh"]);
         command.arg(self.plan.image.overlay()).arg(&self.directory).arg(&self.plan.hostname);
+        let pair = |(volume, place): &(PathBuf, String)| format!("{}:{place}", volume.display());
+        command.arg(self.plan.mounts.iter().map(pair).collect::<Vec<_>>().join(" "));
         command.args(self.as_user(&self.plan.command));
         let child =
             command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0).spawn()?;

@@ -22,8 +22,12 @@ pub(super) struct Docker {
     program: &'static [&'static str],
     /// Where the compose files are.
     directory: PathBuf,
-    /// The file of the services that are up, and the command that prints their logs.
+    /// The files of the services that are up, and the command that prints their logs.
     running: Option<(String, Child)>,
+    /// How often services were started: each time, files that ask for `SUBNET` get another one.
+    starts: u8,
+    /// The files that were used last, whose volumes go in the end.
+    used: Option<String>,
 }
 
 impl Docker {
@@ -38,7 +42,7 @@ impl Docker {
         }
         let programs: [&'static [&'static str]; 2] = [&["docker", "compose"], &["docker-compose"]];
         let program = programs.into_iter().find(|program| succeeds(&[program, &["version"][..]].concat()))?;
-        Some(Self { program, directory: directory.to_owned(), running: None })
+        Some(Self { program, directory: directory.to_owned(), running: None, starts: 0, used: None })
     }
 
     /// Fails when the image has not been built.
@@ -56,6 +60,7 @@ impl Docker {
     fn command(&self, file: &str) -> Command {
         let mut command = Command::new(self.program[0]);
         command.args(&self.program[1..]).current_dir(&self.directory).env("COMPOSE_FILE", file);
+        command.env("SUBNET", format!("10.214.{}.0/24", self.starts));
         command
     }
 
@@ -88,6 +93,8 @@ impl Compose for Docker {
         ensure!(self.running.is_none(), "services are up already");
         std::fs::create_dir_all(run_directory())?;
         let log = File::create(self.log())?;
+        self.starts += 1;
+        self.used = Some(up.file.clone());
         let mut command = self.command(&up.file);
         command.arg("up");
         for (service, count) in &up.scale {
@@ -130,6 +137,12 @@ impl Drop for Docker {
             && let Err(error) = self.down()
         {
             eprintln!("containers may be left: {error:#}");
+        }
+        if let Some(file) = self.used.take()
+            && let Err(error) =
+                run_to_end(self.command(&file).args(["down", "--volumes"]), LONG).and_then(Ended::success)
+        {
+            eprintln!("volumes may be left: {error:#}");
         }
     }
 }

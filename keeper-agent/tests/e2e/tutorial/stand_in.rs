@@ -49,18 +49,18 @@ impl StandIn {
     }
 
     fn image_of(&self, name: &str, service: &Service) -> Result<Image> {
+        if service.image.as_deref() == Some("pg_auto_failover:citus") {
+            return Ok(self.image.clone());
+        }
         let Some(build) = &service.build else {
-            return match service.image.as_deref() {
-                Some("pg_auto_failover:citus") => Ok(self.image.clone()),
-                other => bail!("service {name}: no image is called {other:?}"),
-            };
+            bail!("service {name}: no image is called {:?}", service.image);
         };
         let dockerfile = self.directory.join(&build.context).join(&build.dockerfile);
         self.image.with(&dockerfile, &self.files.join("image").join(name))
     }
 
     /// A plan for each container of the file.
-    fn plans(&self, file: &ComposeFile, up: &Up) -> Result<Vec<Plan>> {
+    fn plans(&self, serial: usize, file: &ComposeFile, up: &Up) -> Result<Vec<Plan>> {
         let mut plans = Vec::new();
         for (name, service) in &file.services {
             let count = up.scale.iter().find(|(scaled, _)| scaled == name).map_or(1, |(_, count)| *count);
@@ -69,20 +69,29 @@ impl StandIn {
                 plans.push(Plan {
                     service: name.clone(),
                     index,
-                    hostname: service.hostname.clone().unwrap_or_else(|| container_id(name, index)),
+                    hostname: service.hostname.clone().unwrap_or_else(|| container_id(serial, name, index)),
                     image: image.clone(),
                     environment: service.environment(),
                     command: service.command()?.unwrap_or_else(|| image.command.clone()),
+                    mounts: service
+                        .mounts()?
+                        .into_iter()
+                        .map(|(volume, path)| (self.volume(&volume), path))
+                        .collect(),
                 });
             }
         }
         Ok(plans)
     }
 
+    /// What outlives the containers.
+    fn volume(&self, name: &str) -> PathBuf {
+        self.files.join("volumes").join(name)
+    }
+
     /// Joins the containers to a network, without starting them.
-    fn make(&self, plans: Vec<Plan>) -> Result<Project> {
-        let serial = next_serial();
-        let network = Network::new(serial)?;
+    fn make(&self, serial: usize, plans: Vec<Plan>) -> Result<Project> {
+        let network = Network::with_subnet(serial, u8::try_from(serial % 256)?)?;
         let joined = (1..)
             .zip(plans)
             .map(|(number, plan)| {
@@ -120,8 +129,10 @@ impl Compose for StandIn {
     }
 
     fn up(&mut self, up: &Up) -> Result<()> {
-        let file = ComposeFile::read(&self.directory.join(&up.file))?;
-        let mut project = self.make(self.plans(&file, up)?)?;
+        let file = ComposeFile::read(&self.directory, &up.file)?;
+        // Another network, and other containers, each time.
+        let serial = next_serial();
+        let mut project = self.make(serial, self.plans(serial, &file, up)?)?;
         let started = project.start(&file);
         // Kept in any case, for its logs.
         self.project = Some(project);
@@ -213,9 +224,9 @@ fn names(plan: &Plan, link: &Link) -> String {
 }
 
 /// Twelve hexadecimal digits, as containers have that were given no host name.
-fn container_id(service: &str, index: usize) -> String {
-    // FNV-1a: the same name each time, and another for each container.
-    let text = format!("{service}-{index}");
+fn container_id(serial: usize, service: &str, index: usize) -> String {
+    // FNV-1a: another name for each container.
+    let text = format!("{serial}-{service}-{index}");
     let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     });

@@ -1,14 +1,16 @@
 //! Tests of the tutorial's own parts, in `make e2e`: that a difference is found, and that the stand-in can do what the
 //! tutorial needs of it, with a formation without Citus.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail, ensure};
 use libtest_mimic::{Completion, Failed, Trial};
 
+use super::backend::Compose;
 use super::command::{Command, Exec, Up};
 use super::compare::compare;
 use super::compose_file::{ComposeFile, Condition};
+use super::docker::Docker;
 use super::document::{Document, Strictness};
 use super::player::{self, Count};
 use super::stand_in::StandIn;
@@ -33,12 +35,16 @@ pub(crate) fn trials() -> Vec<Trial> {
     });
     let stand_in = Trial::ignorable_test("tutorial_stand_in_plays_two_nodes", || match unavailable() {
         Some(reason) => Ok(Completion::ignored_with(reason)),
-        None => match play_two_nodes() {
-            Ok(()) => Ok(Completion::Completed),
-            Err(error) => Err(Failed::from(format!("{error:#}"))),
+        None => completed(StandIn::new(&pair()).and_then(play_two_nodes)),
+    });
+    let docker = Trial::ignorable_test("tutorial_docker_plays_two_nodes", || match Docker::find(&pair()) {
+        None => Ok(Completion::ignored_with("no Docker daemon answers")),
+        Some(docker) => match docker.needs_image() {
+            Err(error) => Ok(Completion::ignored_with(format!("{error:#}"))),
+            Ok(()) => completed(play_two_nodes(docker)),
         },
     });
-    quick.chain([stand_in]).collect()
+    quick.chain([stand_in, docker]).collect()
 }
 
 const STATE: &str = "\
@@ -187,7 +193,7 @@ fn blocks() -> Result<()> {
 
 fn compose_files() -> Result<()> {
     let directory = super::repository().join("docker");
-    let named = ComposeFile::read(&directory.join("docker-compose.yml"))?;
+    let named = ComposeFile::read(&directory, "docker-compose.yml")?;
     let worker = &named.services["worker2a"];
     ensure!(worker.hostname.as_deref() == Some("worker2a"), "{worker:?}");
     ensure!(worker.depends_on().eq([("worker2b", Condition::ServiceHealthy)]), "{worker:?}");
@@ -211,7 +217,7 @@ fn document_is_playable() -> Result<()> {
             match &step.command {
                 Command::UseFile(named) => file.clone_from(named),
                 Command::Exec(exec) => {
-                    let services = ComposeFile::read(&directory.join(&file))?.services;
+                    let services = ComposeFile::read(&directory, &file)?.services;
                     ensure!(services.contains_key(&exec.service), "line {}: no such service", step.line);
                 }
                 Command::Up(_) | Command::Down => {}
@@ -224,10 +230,17 @@ fn document_is_playable() -> Result<()> {
     Ok(())
 }
 
-fn play_two_nodes() -> Result<()> {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/tutorial/pair");
-    let document = Document::read(&directory.join("pair.md"))?;
-    let mut compose = StandIn::new(&directory)?;
+fn completed(result: Result<()>) -> Result<Completion, Failed> {
+    result.map(|()| Completion::Completed).map_err(|error| Failed::from(format!("{error:#}")))
+}
+
+/// Where the formation without Citus is.
+fn pair() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/tutorial/pair")
+}
+
+fn play_two_nodes(mut compose: impl Compose) -> Result<()> {
+    let document = Document::read(&pair().join("pair.md"))?;
     let mut count = Count::default();
     for part in &document.parts {
         player::play(part, &mut compose, &mut count);

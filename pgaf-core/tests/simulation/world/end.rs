@@ -84,6 +84,6 @@ impl World {
         let is_blocked = check_plans(&self.hosts, self.now).is_err();
         let group = &self.monitor.group;
         let may_lack = self.has_lost_nodes || self.profile.restores_rows;
-        may_lack && (group.waits_for.is_some() || (is_blocked && !group.is_election_possible()))
+        may_lack && (group.why_no_primary().is_some() || (is_blocked && !group.is_election_possible()))
     }
 }
