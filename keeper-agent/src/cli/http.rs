@@ -50,6 +50,18 @@ pub(super) fn prepare(config: &Config) -> CliResult {
     }
 }
 
+/// Both, at the start of a node. What a person has just asked for and cannot be is refused; what a file says is told, and the
+/// node runs without.
+pub(super) fn ready(config: impl Into<Config>, is_given: bool) -> CliResult {
+    match check_and_prepare(config) {
+        Err(error) if !is_given => {
+            tracing::error!("{error}");
+            Ok(())
+        }
+        checked => checked,
+    }
+}
+
 /// Both, for a configuration that is going to be written.
 pub(super) fn check_and_prepare(config: impl Into<Config>) -> CliResult {
     let config = config.into();

@@ -80,8 +80,9 @@ async fn node_as_asked(options: &Run, pgdata: &Path, node: NodeConfig, claim: Pi
 
 /// With what the options say of HTTP, which stays.
 fn with_http(options: &Run, mut node: NodeConfig) -> CliResult<NodeConfig> {
-    if http::take(&options.http, &mut node.http) {
-        http::check_and_prepare(node.clone())?;
+    let is_given = http::take(&options.http, &mut node.http);
+    http::ready(node.clone(), is_given)?;
+    if is_given {
         node.store()?;
     }
     Ok(node)
@@ -98,8 +99,8 @@ async fn monitor_as_asked(options: &Run, mut monitor: MonitorConfig, claim: PidF
     if let Some(port) = options.pgport {
         monitor.postgres.port = port;
     }
-    http::take(&options.http, &mut monitor.http);
-    http::check_and_prepare(monitor.clone())?;
+    let is_given = http::take(&options.http, &mut monitor.http);
+    http::ready(monitor.clone(), is_given)?;
     if monitor.postgres.username == NODE_ROLE {
         // 2.x connects as the role of the keepers there.
         upgrade::keep_copy(&monitor.paths.config)?;

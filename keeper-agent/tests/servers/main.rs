@@ -43,7 +43,7 @@ fn main() -> ExitCode {
     arguments.test_threads.get_or_insert(CASES_AT_A_TIME);
     let reason = unavailable();
     let trial = |case: Case| {
-        let reason = reason.clone();
+        let reason = reason.clone().or_else(|| case.missing());
         Trial::ignorable_test(case.name, move || match reason {
             Some(reason) => Ok(Completion::ignored_with(reason)),
             None => case.play().map(|()| Completion::Completed),
