@@ -28,7 +28,7 @@ impl Request<'_> {
     /// The value of a parameter; the last one counts.
     pub(super) fn parameter(&self, name: &str) -> Option<String> {
         let pairs = self.query.split('&').filter_map(|pair| pair.split_once('='));
-        pairs.filter(|(key, _)| *key == name).map(|(_, value)| decoded(value)).last()
+        pairs.filter(|(key, _)| *key == name).map(|(_, value)| decoded(value)).next_back()
     }
 }
 

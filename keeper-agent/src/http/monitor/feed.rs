@@ -91,9 +91,8 @@ async fn follow(
         let rest = LEAST_INTERVAL.max(began.elapsed().saturating_mul(SHARE));
         let next = Instant::now() + LOOK_INTERVAL.max(rest);
         sleep(rest).await;
-        match timeout_at(next, notifications.recv()).await {
-            Ok(None) => return MonitorError::Lost("the server has closed it".to_owned()),
-            Ok(Some(_)) | Err(_) => {}
+        if let Ok(None) = timeout_at(next, notifications.recv()).await {
+            return MonitorError::Lost("the server has closed it".to_owned());
         }
     }
 }

@@ -53,7 +53,6 @@ fn clients_that_say_nothing_shut_nobody_out(bed: &mut Bed) -> Result<()> {
 }
 
 fn health_checks_over_tls(bed: &mut Bed) -> Result<()> {
-    bed.start_monitor(&[])?;
     let endpoint = Endpoint { port: port::free()?, is_tls: true };
     let listen = format!("127.0.0.1:{}", endpoint.port);
     bed.add("n1", &["--ssl-self-signed", "--http-listen", &listen])?;

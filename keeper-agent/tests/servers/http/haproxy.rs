@@ -86,7 +86,6 @@ impl Haproxy {
 }
 
 fn writes_and_reads_through_haproxy(bed: &mut Bed) -> Result<()> {
-    bed.start_monitor(&[])?;
     let mut endpoints = Vec::new();
     for name in ["n1", "n2", "n3"] {
         endpoints.push((name.to_owned(), add(bed, name, &[])?));

@@ -31,7 +31,6 @@ const SLOW_PERCENT: usize = 5;
 
 /// Two nodes that serve HTTP.
 pub(super) fn two_nodes(bed: &mut Bed, options: &[&str]) -> Result<[Endpoint; 2]> {
-    bed.start_monitor(&[])?;
     let mut endpoints = [Endpoint::plain(0); 2];
     for (endpoint, name) in endpoints.iter_mut().zip(["n1", "n2"]) {
         *endpoint = add(bed, name, options)?;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 
 use super::client::Endpoint;
-use super::page::start_monitor;
+use super::page::serve_page;
 use crate::bed::{Bed, WITHIN};
 use crate::case::Case;
 use crate::harness::{run_to_end, wait_for};
@@ -56,7 +56,7 @@ fn offered(text: &str) -> BTreeSet<String> {
 }
 
 fn metrics_of_rules_and_dashboard_exist(bed: &mut Bed) -> Result<()> {
-    let page = start_monitor(bed, &[])?;
+    let page = serve_page(bed, None)?;
     let endpoints = [add_both(bed)?.as_slice(), &[page]].concat();
     let mut all = BTreeSet::new();
     for endpoint in &endpoints {
@@ -115,7 +115,7 @@ fn prometheus_scrapes_nodes_and_monitor(bed: &mut Bed) -> Result<()> {
     let alerts = monitoring().join("alerts.yml");
     let mut check = Command::new("promtool");
     run_to_end(check.args(["check", "rules"]).arg(&alerts), Duration::from_secs(30))?.success()?;
-    let page = start_monitor(bed, &[])?;
+    let page = serve_page(bed, None)?;
     let [n1, n2] = add_both(bed)?;
     let targets = [n1, n2, page].map(|endpoint| format!("'127.0.0.1:{}'", endpoint.port)).join(", ");
     let directory = &bed.monitor.directory;
