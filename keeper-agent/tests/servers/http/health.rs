@@ -131,7 +131,7 @@ fn check_switching_off(bed: &Bed, n1: Endpoint) -> Result<()> {
 /// Asks both nodes again and again, and notes when which was primary.
 struct Watch {
     is_over: Arc<AtomicBool>,
-    observers: Vec<thread::JoinHandle<Result<Vec<(Instant, Instant)>>>>,
+    observers: Vec<thread::JoinHandle<Vec<(Instant, Instant)>>>,
 }
 
 impl Watch {
@@ -149,7 +149,7 @@ impl Watch {
                     }
                     thread::sleep(Duration::from_millis(2));
                 }
-                Ok(seen)
+                seen
             })
         };
         let observers = endpoints.iter().map(|endpoint| observe(*endpoint)).collect();
@@ -161,7 +161,7 @@ impl Watch {
         self.is_over.store(true, Ordering::Relaxed);
         let mut all = Vec::new();
         for (node, observer) in self.observers.into_iter().enumerate() {
-            let seen = observer.join().map_err(|_| anyhow!("an observer panicked"))??;
+            let seen = observer.join().map_err(|_| anyhow!("an observer panicked"))?;
             ensure!(!seen.is_empty(), "node {node} never was primary");
             all.extend(seen.into_iter().map(|(asked, told)| (asked, told, node)));
         }
