@@ -1,7 +1,11 @@
 # The commands of README.md. Variables that may be set: PG (a major version, 14 to 18) or PG_CONFIG, DESTDIR, PROFILE (dev or
 # release), CARGO_TARGET_DIR, DEB_DIR.
 
-ifdef PG
+ifneq ($(filter-out 0 1,$(words $(PG))),)
+ifneq ($(MAKECMDGOALS),deb)
+$(error only "make deb" takes several versions)
+endif
+else ifdef PG
 export PG_CONFIG := $(shell .ci/postgres $(PG))
 ifeq ($(PG_CONFIG),)
 $(error Postgres $(PG) cannot be had)
@@ -87,9 +91,9 @@ upgrade:
 	$(MAKE) --no-print-directory build-extension PROFILE=dev
 	$(if $(FROM),PGAF_UPGRADE_FROM=$(abspath $(FROM))) cargo test --locked -p keeper-agent --test e2e -- of_2x
 
-# Debian packages of the program and of the extension, in DEB_DIR.
+# Debian packages of the program and of the extension, in DEB_DIR; PG="14 15 16" makes one of the extension for each.
 deb:
-	PROFILE=$(PROFILE) PG_CONFIG=$(PG_CONFIG) .ci/deb $(DEB_DIR)
+	PROFILE=$(PROFILE) PG_CONFIG=$(PG_CONFIG) .ci/deb $(DEB_DIR) $(PG)
 
 # The image pg_auto_failover:citus, as `docker compose build` in docker/ makes it. DOCKER_FROM=packages takes what `make deb`
 # has built, source builds inside; DOCKER_ARGS="--build-arg CITUS=none" and other arguments: see docker/Dockerfile.

@@ -41,7 +41,8 @@ ALTER TABLE pgautofailover.node
     ADD COLUMN reportdetail      jsonb,
     ADD COLUMN reportedhistory   jsonb,
     ADD COLUMN iscomplete        boolean NOT NULL DEFAULT false,
-    ADD COLUMN toldtowrite       boolean NOT NULL DEFAULT false;
+    ADD COLUMN toldtowrite       boolean NOT NULL DEFAULT false,
+    ADD COLUMN registration      uuid    NOT NULL DEFAULT pg_catalog.gen_random_uuid();
 
 ALTER TABLE pgautofailover.node
     SET (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.0, autovacuum_vacuum_threshold = 5000);

@@ -93,6 +93,8 @@ CREATE TABLE pgautofailover.node (
     iscomplete          boolean     NOT NULL DEFAULT false,
     -- the answer to its last report was to accept writes
     toldtowrite         boolean     NOT NULL DEFAULT false,
+    -- which registration this row is of: a monitor that was restored may give the number of a node to another one
+    registration        uuid        NOT NULL DEFAULT pg_catalog.gen_random_uuid(),
 
     PRIMARY KEY (nodeid),
     UNIQUE (formationid, nodename),

@@ -6,6 +6,7 @@ pub mod cli;
 pub mod client;
 pub mod config;
 pub mod exit;
+pub mod files;
 pub mod http;
 mod instance_config;
 pub mod monitor;

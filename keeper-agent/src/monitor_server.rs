@@ -45,7 +45,7 @@ fn hba_entries(config: &MonitorConfig) -> Vec<HbaEntry> {
 pub async fn apply(instance: &Instance, config: &MonitorConfig) -> Result<(), PostgresError> {
     instance.write_settings().await?;
     instance.write_hba(&hba_entries(config)).await?;
-    if instance.is_postmaster_running() {
+    if instance.is_postmaster_running().await {
         instance.reload().await?;
     }
     Ok(())
@@ -202,7 +202,7 @@ impl Page {
 
 /// A server that was left running by 2.x has the library of 2.x, and has to start again.
 async fn replace_library(instance: &Instance) -> Result<(), PostgresError> {
-    if !instance.is_postmaster_running() {
+    if !instance.is_postmaster_running().await {
         return Ok(());
     }
     let Ok(session) = instance.session("template1").await else {
@@ -227,7 +227,7 @@ async fn replace_library(instance: &Instance) -> Result<(), PostgresError> {
 /// Brings the extension to the version of this program, once the server accepts connections or has ended.
 async fn update_extension(instance: &Instance, dbname: &str) -> Result<(), ExtensionError> {
     let mut is_told = false;
-    while instance.is_postmaster_running() {
+    while instance.is_postmaster_running().await {
         match instance.session(dbname).await {
             Ok(session) => return upgrade::bring_up_to_date(&session).await,
             Err(error) if error.sqlstate() == Some(&SqlState::INVALID_CATALOG_NAME) => return Ok(()),
@@ -244,7 +244,7 @@ async fn update_extension(instance: &Instance, dbname: &str) -> Result<(), Exten
 
 /// Starts Postgres unless it runs; false when that failed.
 async fn start(instance: &Instance) -> bool {
-    if instance.is_postmaster_running() {
+    if instance.is_postmaster_running().await {
         return true;
     }
     match instance.execute(&Step::StartPostgres).await {

@@ -94,7 +94,7 @@ pub struct Node {
     pub is_stopping: bool,
     /// Its Postgres runs as a primary, and lets in only its keeper and standbys.
     pub is_gated: bool,
-    /// Its Postgres runs and does not answer.
+    /// Its Postgres runs and does not answer, or the disk under it does not.
     pub is_hung: bool,
     /// Its keeper is of pg_auto_failover 2.x, which says less.
     pub is_older: bool,

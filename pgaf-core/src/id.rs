@@ -23,6 +23,12 @@ impl fmt::Display for MonitorId {
     }
 }
 
+/// Which registration of a node one is: a monitor that was restored from a backup may give the id of a node to another.
+/// Made with the node's row, and kept by the node.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RegistrationId(pub String);
+
 /// How the names of the nodes' slots begin; all others are the user's.
 const SLOT_PREFIX: &str = "pgautofailover_standby_";
 

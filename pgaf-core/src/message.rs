@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{Epoch, GroupId, MonitorId, NodeId, ReportNumber};
+use crate::id::{Epoch, GroupId, MonitorId, NodeId, RegistrationId, ReportNumber};
 use crate::lsn::{Lsn, Timeline, TimelineHistory};
 use crate::state::ReplicationState;
 
@@ -47,7 +47,7 @@ pub struct ReportDetail {
     /// A primary runs, and lets in only its keeper and standbys.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub is_gated: bool,
-    /// Postgres runs and does not answer.
+    /// Postgres runs and does not answer, or the disk under it does not.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub is_hung: bool,
     /// Where the log of a primary ends that was shut down cleanly: its last record begins here. Absent when Postgres
@@ -63,6 +63,9 @@ pub struct ReportDetail {
     /// Whom the report is for, once the node knows its monitor: no other takes it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub monitor: Option<MonitorId>,
+    /// Which registration it is of, once the node knows: it is not taken for that of another node with the same id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub registration: Option<RegistrationId>,
 }
 
 /// What a standby knows of the node it receives WAL from.
@@ -125,6 +128,9 @@ pub struct Answer {
     /// Who answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub monitor: Option<MonitorId>,
+    /// As whom the node is known there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registration: Option<RegistrationId>,
 }
 
 /// How far a node is.

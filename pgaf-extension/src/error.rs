@@ -21,6 +21,10 @@ pub(crate) enum Error {
     RemovedNode(NodeId),
     #[error("node {node} is registered at monitor {theirs}, this is monitor {ours}")]
     OtherMonitor { node: NodeId, theirs: MonitorId, ours: MonitorId },
+    #[error("node {0} of this monitor is another node, which was registered with the same id")]
+    OtherRegistration(NodeId),
+    #[error("this monitor does not know who it is: table pgautofailover.monitor is empty")]
+    NoIdentity,
     #[error("there is no node at {host}:{port}")]
     UnknownAddress { host: String, port: i32 },
     #[error("there is no node \"{name}\" in formation \"{formation}\"")]
@@ -71,12 +75,13 @@ impl Error {
             Self::UnknownFormation(_) | Self::UnknownGroup { .. } => sqlstate::UNKNOWN_OBJECT,
             Self::UnknownNode(_)
             | Self::OtherMonitor { .. }
+            | Self::OtherRegistration(_)
             | Self::UnknownAddress { .. }
             | Self::UnknownName { .. } => sqlstate::UNKNOWN_NODE,
             Self::RemovedNode(_) => sqlstate::REMOVED_NODE,
             Self::Duplicate { .. } => sqlstate::DUPLICATE_OBJECT,
             Self::OtherGroup { .. } | Self::Invalid { .. } => sqlstate::INVALID_VALUE,
-            Self::WrongState { .. } => sqlstate::WRONG_STATE,
+            Self::WrongState { .. } | Self::NoIdentity => sqlstate::WRONG_STATE,
             Self::Null(_) => sqlstate::NULL_VALUE,
             Self::NotPreloaded => sqlstate::NOT_CONFIGURED,
             Self::VersionMismatch { .. } => sqlstate::VERSION_MISMATCH,
@@ -101,7 +106,11 @@ impl Error {
             Self::RemovedNode(_) => {
                 "Remove what is left of the node with: pg_autoctl drop node --destroy.".to_owned()
             }
-            Self::OtherMonitor { .. } => {
+            Self::NoIdentity => "Put the row back with: INSERT INTO pgautofailover.monitor (identity) VALUES ('...'), \
+                                 where \"monitor\" in the state file of any node has the value; a monitor without \
+                                 nodes takes: INSERT INTO pgautofailover.monitor DEFAULT VALUES."
+                .to_owned(),
+            Self::OtherMonitor { .. } | Self::OtherRegistration(_) => {
                 "Register the node at this monitor with: pg_autoctl disable monitor, and then \
                  pg_autoctl enable monitor."
                     .to_owned()

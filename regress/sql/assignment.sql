@@ -4,12 +4,12 @@
 \set ECHO all
 -- What our keepers hear: all that is needed to reach the goal.
 SELECT two_nodes();
-SELECT assigned_group_state, jsonb_pretty(assignment::jsonb - 'epoch' - 'monitor') AS assignment
+SELECT assigned_group_state, jsonb_pretty(assignment::jsonb - 'epoch' - 'monitor' - 'registration') AS assignment
   FROM pgautofailover.node AS n,
        pgautofailover.node_active('default', 1, 0, 'primary', true, 1, '0/3000000', 'quorum',
                                   jsonb_build_object('epoch', n.goalepoch))
  WHERE n.nodeid = 1;
-SELECT assigned_group_state, jsonb_pretty(assignment::jsonb - 'epoch' - 'monitor') AS assignment
+SELECT assigned_group_state, jsonb_pretty(assignment::jsonb - 'epoch' - 'monitor' - 'registration') AS assignment
   FROM pgautofailover.node AS n,
        pgautofailover.node_active('default', 2, 0, 'secondary', true, 1, '0/3000000', '',
                                   jsonb_build_object('epoch', n.goalepoch, 'upstream', '{"is_streaming": true, "silent_ms": 3}'::jsonb))

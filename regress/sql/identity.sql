@@ -20,6 +20,21 @@ SELECT * FROM refusal($$SELECT report_to(7, NULL)$$);
 SELECT pgautofailover.remove_node(2, force => true);
 SELECT nodeid FROM pgautofailover.removed_node;
 SELECT * FROM refusal($$SELECT report_to(2, NULL)$$);
+-- A restored monitor may give the number of a node to another one: a report says which registration it is of.
+CREATE FUNCTION registration_told(node bigint, registration text) RETURNS text LANGUAGE sql AS $$
+    SELECT assignment ->> 'registration'
+      FROM pgautofailover.node_active('default', node, 0, 'single', true, 1, '0/3000060', '',
+                                      pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object('registration', registration)))
+$$;
+SELECT registration::text AS mine FROM pgautofailover.node WHERE nodeid = 1 \gset
+SELECT registration_told(1, NULL) = :'mine' AS is_told;
+SELECT registration_told(1, :'mine') = :'mine' AS is_taken;
+SELECT * FROM refusal($$SELECT registration_told(1, '00000000-0000-0000-0000-000000000001')$$);
+-- A monitor without identity says so, and how it gets it back.
+BEGIN;
+DELETE FROM pgautofailover.monitor;
+SELECT * FROM refusal($$SELECT report_to(1, NULL)$$);
+ROLLBACK;
 -- The oldest of several rows counts: that of a dump which was restored.
 INSERT INTO pgautofailover.monitor VALUES ('00000000-0000-0000-0000-000000000002', '2020-01-01');
 SELECT report_to(1, NULL);

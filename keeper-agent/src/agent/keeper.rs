@@ -56,7 +56,7 @@ struct UnderWay {
 }
 
 impl Keeper {
-    pub(super) fn new(config: NodeConfig) -> Result<Self, AgentError> {
+    pub(super) async fn new(config: NodeConfig) -> Result<Self, AgentError> {
         let mut state = state::load(&config.paths.state)?.ok_or(AgentError::NotRegistered)?;
         state.keeper_start = state.keeper_start.saturating_add(1);
         if let Err(error) = state::store(&config.paths.state, &state) {
@@ -64,9 +64,12 @@ impl Keeper {
         }
         let instance = Rc::new(Instance::new(config.instance(Some(state.node))));
         let formation = Formation::new(&config, &state, &instance);
-        instance.set_up_switch()?;
-        if instance.adopt()? {
-            info!("adopted the Postgres that runs in {}", config.postgres.pgdata.display());
+        instance.set_up_switch().await?;
+        match instance.adopt().await {
+            Ok(true) => info!("adopted the Postgres that runs in {}", config.postgres.pgdata.display()),
+            Ok(false) => {}
+            // Whether one runs is not known: every look asks again.
+            Err(error) => warn!("{error}"),
         }
         info!("keeper of node {} \"{}\" starts", state.node, config.name);
         let manual = reading::manual_assignment(&config);

@@ -59,5 +59,5 @@ impl AgentError {
 /// # Errors
 /// Only what makes it impossible to begin; afterwards errors are logged and what failed is tried again.
 pub async fn run(config: NodeConfig) -> Result<Exit, AgentError> {
-    keeper::Keeper::new(config)?.live().await
+    keeper::Keeper::new(config).await?.live().await
 }

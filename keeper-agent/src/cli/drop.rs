@@ -12,10 +12,10 @@ use super::commands::{Drop, DropNode};
 use super::error::{CliError, CliResult};
 use super::process;
 use super::target::{Target, node_id};
-use crate::config::atomic_file;
 use crate::config::state::{self, KeeperState};
 use crate::config::{Config, NodeConfig, Paths};
 use crate::exit::Exit;
+use crate::files::atomic;
 use crate::monitor::{MonitorConnection, MonitorError};
 use crate::postgres::{Instance, InstanceConfig};
 
@@ -176,7 +176,7 @@ pub(super) async fn say_dropped(
 
 async fn stop_postgres(config: InstanceConfig) -> CliResult {
     let instance = Instance::new(config);
-    if !instance.is_postmaster_running() {
+    if !instance.is_postmaster_running().await {
         return Ok(());
     }
     instance
@@ -188,11 +188,11 @@ async fn stop_postgres(config: InstanceConfig) -> CliResult {
 /// Removes the state; with `destroy` the data and all other files, too.
 fn remove_files(paths: &Paths, pgdata: &Path, destroy: bool) -> CliResult {
     let (what, removed) = if destroy {
-        let removed = atomic_file::remove_tree(pgdata).and_then(|()| paths.remove_all());
+        let removed = atomic::remove_tree(pgdata).and_then(|()| paths.remove_all());
         ("what is left", removed)
     } else {
         let files = [&paths.state, &paths.init, &paths.orders()];
-        ("the state", files.into_iter().try_for_each(|file| atomic_file::remove(file)))
+        ("the state", files.into_iter().try_for_each(|file| atomic::remove(file)))
     };
     removed.map_err(|error| {
         let node = pgdata.display();

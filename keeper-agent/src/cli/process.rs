@@ -12,7 +12,8 @@ use super::error::{CliError, CliResult};
 use super::options::Pgdata;
 use super::print;
 use super::setup::Setup;
-use crate::config::{Config, Paths, pid_file};
+use super::target::UNKNOWN_TO_MONITOR;
+use crate::config::{Config, Paths, pid_file, state};
 use crate::exit::Exit;
 use crate::postgres::{Instance, PostmasterStatus, local_address};
 
@@ -126,6 +127,15 @@ pub(super) async fn status(options: &Status) -> CliResult<Exit> {
         })?;
     } else {
         say_status(&pgdata, pid, &postmaster);
+        let is_unknown = match &config {
+            Config::Node(node) => {
+                state::load(&node.paths.state)?.is_some_and(|state| state.is_unknown_to_monitor)
+            }
+            Config::Monitor(_) => false,
+        };
+        if is_unknown {
+            tracing::warn!("{UNKNOWN_TO_MONITOR}");
+        }
     }
     Ok(match (pid, postmaster.is_ready()) {
         (None, _) => Exit::BadState,

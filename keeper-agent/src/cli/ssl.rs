@@ -114,7 +114,7 @@ async fn change(pgdata: &Path, ssl: SslConfig) -> CliResult {
 async fn apply(instance: &Instance) -> Result<(), PostgresError> {
     instance.write_settings().await?;
     instance.write_hba(&[]).await?;
-    if instance.is_postmaster_running() {
+    if instance.is_postmaster_running().await {
         instance.reload().await?;
     }
     Ok(())

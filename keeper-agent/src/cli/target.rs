@@ -134,6 +134,11 @@ pub(super) fn local_connection(monitor: &MonitorConfig) -> CliResult<ConnectionS
     Ok(target)
 }
 
+/// For people who look at a node whose keeper talks to a monitor that does not know it.
+pub(super) const UNKNOWN_TO_MONITOR: &str = "unknown to the monitor: that is another monitor than the node was registered \
+    at, was emptied, or was restored from a backup of before; this node goes on serving without a monitor. Restore the \
+    monitor, or register the node again with \"pg_autoctl disable monitor --force\" and \"pg_autoctl enable monitor\"";
+
 /// The state of a registered node.
 pub(super) fn state_of(node: &NodeConfig) -> CliResult<KeeperState> {
     state::load(&node.paths.state)?.ok_or_else(|| {

@@ -448,6 +448,19 @@ mod tests {
     }
 
     #[test]
+    fn what_cannot_be_promised_is_refused() {
+        for key in ["channel_binding", "gssencmode"] {
+            let parse = |value: &str| format!("host=a {key}={value}").parse::<ConnectionString>();
+            for value in ["prefer", "disable"] {
+                assert!(parse(value).is_ok(), "{key}={value}");
+            }
+            let refusal = parse("require").expect_err("refused").to_string();
+            assert!(refusal.contains(key) && refusal.contains("verify-full"), "{refusal}");
+            assert!(parse("maybe").is_err());
+        }
+    }
+
+    #[test]
     fn both_forms_mean_the_same() {
         let uri = parse("postgresql://u:it's@h1,h2:1/d?sslmode=prefer");
         let pairs = parse(r"user=u password='it\'s' host=h1,h2 port=5432,1 dbname = d");

@@ -5,11 +5,11 @@ use std::path::Path;
 
 use ini::{EscapePolicy, Ini, ParseOption, WriteOption};
 
-use super::atomic_file;
 use super::error::ConfigError;
 use super::keys::{Access, HasKeys, Key};
 use super::limits::Unworkable;
 use super::values::Role;
+use crate::files::atomic;
 
 /// Reads the file; `None` when there is none.
 pub(super) fn read(path: &Path) -> Result<Option<Ini>, ConfigError> {
@@ -108,7 +108,7 @@ pub(super) fn write<C: HasKeys>(path: &Path, config: &C) -> Result<(), ConfigErr
         WriteOption { escape_policy: EscapePolicy::Nothing, kv_separator: " = ", ..WriteOption::default() };
     let mut content = Vec::new();
     ini.write_to_opt(&mut content, options)
-        .and_then(|()| atomic_file::write(path, &content))
+        .and_then(|()| atomic::write(path, &content))
         .map_err(|error| ConfigError::file("cannot write", path, &error))
 }
 

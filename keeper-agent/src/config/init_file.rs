@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::atomic_file;
 use super::error::ConfigError;
+use crate::files::atomic;
 
 /// What was in PGDATA before we touched it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,7 +48,7 @@ pub fn load(path: &Path) -> Result<Option<Progress>, ConfigError> {
 pub fn store(path: &Path, progress: &Progress) -> Result<(), ConfigError> {
     serde_json::to_vec_pretty(progress)
         .map_err(io::Error::from)
-        .and_then(|content| atomic_file::write(path, &content))
+        .and_then(|content| atomic::write(path, &content))
         .map_err(|error| ConfigError::file("cannot write", path, &error))
 }
 
@@ -57,5 +57,5 @@ pub fn store(path: &Path, progress: &Progress) -> Result<(), ConfigError> {
 /// # Errors
 /// The system's.
 pub fn remove(path: &Path) -> Result<(), ConfigError> {
-    atomic_file::remove(path).map_err(|error| ConfigError::file("cannot remove", path, &error))
+    atomic::remove(path).map_err(|error| ConfigError::file("cannot remove", path, &error))
 }

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use pgaf_core::keeper::{GroupMember, ManualAssignment};
 
-use super::atomic_file;
 use super::error::ConfigError;
+use crate::files::atomic;
 
 /// Reads the file; without one nothing is assigned.
 ///
@@ -43,7 +43,7 @@ fn parse<T: serde::de::DeserializeOwned>(path: &Path, content: &[u8]) -> Result<
 pub fn store(path: &Path, manual: &ManualAssignment) -> Result<(), ConfigError> {
     serde_json::to_vec_pretty(manual)
         .map_err(io::Error::from)
-        .and_then(|content| atomic_file::write(path, &content))
+        .and_then(|content| atomic::write(path, &content))
         .map_err(|error| ConfigError::file("cannot write", path, &error))
 }
 
@@ -52,7 +52,7 @@ pub fn store(path: &Path, manual: &ManualAssignment) -> Result<(), ConfigError> 
 /// # Errors
 /// The system's.
 pub fn remove(path: &Path) -> Result<(), ConfigError> {
-    atomic_file::remove(path).map_err(|error| ConfigError::file("cannot remove", path, &error))
+    atomic::remove(path).map_err(|error| ConfigError::file("cannot remove", path, &error))
 }
 
 #[cfg(test)]

@@ -3,7 +3,6 @@
 //! The configuration is an INI file with the sections and keys that `keys` lists. Everything is written atomically and
 //! readable by its owner alone.
 
-pub mod atomic_file;
 pub mod init_file;
 pub mod manual;
 pub mod pid_file;

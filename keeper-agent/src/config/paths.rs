@@ -7,7 +7,8 @@ use std::path::{Component, Path, PathBuf};
 
 use nix::unistd::{Uid, User};
 
-use super::{ConfigError, atomic_file};
+use super::ConfigError;
+use crate::files::atomic;
 
 /// The directory beside the state in which Postgres's own configuration survives a new copy of the data.
 pub const KEPT_DIRECTORY: &str = "kept";
@@ -47,11 +48,11 @@ impl Paths {
     /// The system's.
     pub fn remove_all(&self) -> io::Result<()> {
         let beside = |file: &Path| file.parent().map(Path::to_owned).unwrap_or_default();
-        atomic_file::remove_files_in(&beside(&self.config))?;
-        atomic_file::remove(&self.state)?;
-        atomic_file::remove_tree(&beside(&self.state).join(KEPT_DIRECTORY))?;
+        atomic::remove_files_in(&beside(&self.config))?;
+        atomic::remove(&self.state)?;
+        atomic::remove_tree(&beside(&self.state).join(KEPT_DIRECTORY))?;
         // With the init file, which says what was there before: as long as it is there, another try is safe.
-        atomic_file::remove_files_in(&beside(&self.state))
+        atomic::remove_files_in(&beside(&self.state))
     }
 }
 

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use nix::fcntl::{Flock, FlockArg};
 
-use super::{Paths, atomic_file};
+use super::Paths;
+use crate::files::atomic;
 
 /// A pid file that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -42,7 +43,7 @@ pub struct PidFile {
 
 impl Drop for PidFile {
     fn drop(&mut self) {
-        if let Err(error) = atomic_file::remove(&self.path) {
+        if let Err(error) = atomic::remove(&self.path) {
             tracing::warn!("cannot remove the pid file {}: {error}", self.path.display());
         }
     }
@@ -65,7 +66,7 @@ pub fn create(paths: &Paths, pgdata: &Path) -> Result<PidFile, PidFileError> {
         Ok(mut lock) => {
             lock.set_len(0).and_then(|()| lock.write_all(content.as_bytes())).map_err(failed)?;
             // What others made of the runtime directory is no reason not to run.
-            if let Err(error) = atomic_file::write(path, content.as_bytes()) {
+            if let Err(error) = atomic::write(path, content.as_bytes()) {
                 tracing::warn!("could not write the pid file \"{}\": {error}", path.display());
             }
             Ok(PidFile { path: path.clone(), _lock: lock })
@@ -79,7 +80,7 @@ pub fn create(paths: &Paths, pgdata: &Path) -> Result<PidFile, PidFileError> {
 
 fn open_lock(path: &Path) -> io::Result<File> {
     if let Some(directory) = path.parent() {
-        atomic_file::make_directory(directory)?;
+        atomic::make_directory(directory)?;
     }
     OpenOptions::new().append(true).create(true).mode(0o600).open(path)
 }

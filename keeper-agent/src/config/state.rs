@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 pub use pgaf_core::keeper::KeeperState;
 use serde::Deserialize;
 
-use super::atomic_file;
+use crate::files::atomic;
 
 /// The layout this program writes.
 const VERSION: u32 = KeeperState::LAYOUT;
@@ -79,7 +79,7 @@ pub fn load(path: &Path) -> Result<Option<KeeperState>, StateError> {
 pub fn store(path: &Path, state: &KeeperState) -> Result<(), StateError> {
     serde_json::to_vec_pretty(state)
         .map_err(io::Error::from)
-        .and_then(|content| atomic_file::write(path, &content))
+        .and_then(|content| atomic::write(path, &content))
         .map_err(|source| StateError::File { action: "write", path: path.to_owned(), source })
 }
 

@@ -325,6 +325,7 @@ mod tests {
             history: None,
             notice: None,
             copied_percent: None,
+            is_disk_hung: false,
         };
         NodeSnapshot {
             assignment: Some(assignment),

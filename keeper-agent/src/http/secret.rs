@@ -8,7 +8,8 @@ use openssl::base64::encode_block;
 use openssl::memcmp;
 use openssl::rand::rand_bytes;
 
-use crate::config::{HttpAuth, HttpConfig, atomic_file};
+use crate::config::{HttpAuth, HttpConfig};
+use crate::files;
 
 /// The user of a password that is made here.
 const USER: &str = "autoctl";
@@ -112,7 +113,7 @@ pub fn ensure_secret(config: &HttpConfig, default: &Path) -> Result<Option<PathB
     rand_bytes(&mut bytes)?;
     let word: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     let line = if config.auth == HttpAuth::Basic { format!("{USER}:{word}\n") } else { format!("{word}\n") };
-    atomic_file::write(path, line.as_bytes()).map_err(|reason| SecretError::File {
+    files::atomic::write(path, line.as_bytes()).map_err(|reason| SecretError::File {
         what: "write",
         path: path.to_owned(),
         reason,

@@ -198,3 +198,21 @@ where
         .parse()
         .map_err(|error| MonitorError::Protocol(format!("column {name}: {error}")))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_keeper_does_not_wait_as_long_as_an_operator_for_a_monitor_that_takes_connections_and_answers_nothing()
+     {
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = silent.local_addr().expect("an address").port();
+        let target = format!("host=127.0.0.1 port={port} sslmode=disable").parse().expect("valid");
+        let began = Instant::now();
+        MonitorConnection::connect(&target).await.map(drop).expect_err("nobody answers");
+        assert!(began.elapsed() < QUERY_DEADLINE / 2, "{:?}", began.elapsed());
+    }
+}

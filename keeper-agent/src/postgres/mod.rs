@@ -21,10 +21,10 @@ mod observe;
 
 mod instance;
 
-pub(crate) use configuration::resolve;
 pub use configuration::{
     HbaAddress, HbaEntry, MONITOR_ROLE, REPLICATION_ROLE, RoleAttributes, SETTINGS_FILE, STANDBY_FILE,
 };
+pub(crate) use configuration::{resolve, settings_of_this_machine};
 pub use data::{ClusterState, ControlData, Layout, RecoverySettings};
 pub use instance::Instance;
 pub(crate) use server::within;

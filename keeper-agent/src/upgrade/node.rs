@@ -7,8 +7,9 @@ use pgaf_core::ReplicationState;
 
 use super::{COPY_SUFFIX, Processes, state_file};
 use crate::config::state::{self, KeeperState, StateError};
-use crate::config::{NodeConfig, Paths, atomic_file};
+use crate::config::{NodeConfig, Paths};
 use crate::exit::Exit;
+use crate::files::atomic;
 use crate::monitor::{MonitorConnection, MonitorError};
 
 /// Why a machine of 2.x cannot be taken over now. Nothing has been changed.
@@ -126,5 +127,5 @@ pub fn keep_copy(path: &Path) -> Result<(), UpgradeError> {
         return Ok(());
     }
     let content = std::fs::read(path).map_err(failed)?;
-    atomic_file::write(&copy, &content).map_err(failed)
+    atomic::write(&copy, &content).map_err(failed)
 }

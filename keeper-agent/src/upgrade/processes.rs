@@ -62,7 +62,7 @@ impl Processes {
     pub fn remove_files(pid_file: &Path) {
         for name in SERVICES {
             let path = service_file(pid_file, name);
-            if let Err(error) = crate::config::atomic_file::remove(&path) {
+            if let Err(error) = crate::files::atomic::remove(&path) {
                 tracing::warn!("could not remove \"{}\": {error}", path.display());
             }
         }

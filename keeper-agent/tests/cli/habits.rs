@@ -244,6 +244,7 @@ fn the_monitors_connection_string_is_a_formation_of_its_own() {
     assert_eq!(json, serde_json::json!({ "monitor": shown }));
     let json: serde_json::Value = serde_json::from_str(&show("--formation default --json")).expect("JSON");
     assert_eq!(json["monitor"], shown);
+    assert!(show("--formation default --citus-cluster reads").contains("target_session_attrs"));
     assert!(json["default"].as_str().is_some_and(|uri| uri.contains("target_session_attrs")), "{json}");
 }
 
@@ -281,4 +282,28 @@ fn what_test_rigs_ask_for() {
     assert!(found.contains("pgdata:") && found.contains("Postmaster status:"), "{found}");
     assert_eq!(run("pgsetup ready -D n7").code, 4);
     run("pgsetup logs -D n7").succeeds();
+    let tuned = run("pgsetup tune").succeeds();
+    assert!(tuned.lines().any(|line| line.starts_with("shared_buffers = '")), "{tuned}");
+    run("service getpid postgres -D n7").refuses(12, "Postgres does not run");
+    run("service getpid node-active -D n7").refuses(12, "pg_autoctl does not run");
+}
+
+/// The supervisor of 2.x would stop Postgres if they ended.
+#[test]
+fn parts_that_a_supervisor_of_2_2_starts_wait_for_it_to_end() {
+    let bed = Bed::new();
+    for part in ["postgres", "node-active", "listener"] {
+        let mut child = bed.start(format!("do service {part} --pgdata n1 -vvv"), part);
+        let log = bed.path(part);
+        let said = || std::fs::read_to_string(&log).unwrap_or_default();
+        let begin = std::time::Instant::now();
+        while !said().contains("docs/upgrade.md") {
+            assert!(child.try_wait().expect("waited").is_none(), "it has ended: {}", said());
+            assert!(begin.elapsed() < std::time::Duration::from_secs(20), "it says nothing: {}", said());
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).expect("a pid"));
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).expect("signalled");
+        assert!(child.wait().expect("ended").success(), "{}", said());
+    }
 }

@@ -1,5 +1,6 @@
 //! Programs without a system call, as on a kernel that does not have it, or in a container that forbids it.
 
+use nix::libc;
 use std::io;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;

@@ -1,6 +1,7 @@
 //! Kernels that lack something.
 
 use anyhow::Result;
+use nix::libc;
 
 use crate::bed::{Bed, WITHIN};
 use crate::case::cases;

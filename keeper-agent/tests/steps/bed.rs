@@ -120,7 +120,7 @@ impl Bed {
     pub(crate) async fn primary(&self, id: i64) -> Result<Node, Box<dyn std::error::Error>> {
         let node = self.node(id);
         node.copy_template().await?;
-        node.execute(&Step::StartPostgres).await?;
+        node.start().await?;
         node.ensure_replication_roles().await?;
         Ok(node)
     }
@@ -233,8 +233,15 @@ impl Node {
         let upstream = primary.peer();
         self.execute(&Step::BaseBackup { upstream: upstream.clone() }).await?;
         self.execute(&Step::Follow { upstream: Some(upstream) }).await?;
-        self.execute(&Step::StartPostgres).await?;
+        self.start().await?;
         self.await_stream().await
+    }
+
+    /// Starts it, and looks until it runs: a busy machine may need longer than a step waits.
+    pub(crate) async fn start(&self) -> Outcome {
+        self.execute(&Step::StartPostgres).await?;
+        self.until("the server", |sight| matches!(sight.observed.server, Server::Running(_))).await?;
+        Ok(())
     }
 
     pub(crate) async fn stop(&self, mode: StopMode) -> Outcome {

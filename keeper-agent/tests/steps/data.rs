@@ -51,7 +51,7 @@ async fn an_interrupted_initdb_leaves_no_cluster(bed: &Bed) -> Outcome {
     check(look(&node).await == DataDirectory::Incomplete, "incomplete")?;
     check(node.execute(&Step::StartPostgres).await.is_err(), "not started")?;
     node.initdb().await?;
-    node.execute(&Step::StartPostgres).await?;
+    node.start().await?;
     Ok(())
 }
 
@@ -74,7 +74,7 @@ async fn every_kind_of_data_directory_is_told_apart(bed: &Bed) -> Outcome {
     };
     let fresh = cluster(look(&node).await)?;
     check(fresh.is_clean && !fresh.is_standby, "a clean primary")?;
-    node.execute(&Step::StartPostgres).await?;
+    node.start().await?;
     check(!cluster(look(&node).await)?.is_clean, "a server that runs is not shut down")?;
     node.stop(StopMode::Immediate).await?;
     check(!cluster(look(&node).await)?.is_clean, "after a crash, neither")?;
@@ -107,7 +107,7 @@ async fn a_copy_twice(bed: &Bed) -> Outcome {
     standby.stop(StopMode::Fast).await?;
     standby.execute(&copy).await?;
     standby.execute(&copy).await?;
-    standby.execute(&Step::StartPostgres).await?;
+    standby.start().await?;
     standby.await_stream().await
 }
 
@@ -139,7 +139,7 @@ async fn an_interrupted_copy_is_never_started(bed: &Bed) -> Outcome {
         outcome = reborn.execute(&copy).await;
     }
     outcome?;
-    reborn.execute(&Step::StartPostgres).await?;
+    reborn.start().await?;
     reborn.await_stream().await
 }
 
@@ -243,7 +243,7 @@ async fn a_copy_keeps_tablespaces_and_needs_no_second_disk(bed: &Bed) -> Outcome
     check(most < size + size / 5, &format!("{most} of {size} bytes were used"))?;
     slow("");
     standby.execute(&copy).await?;
-    standby.execute(&Step::StartPostgres).await?;
+    standby.start().await?;
     standby.await_stream().await?;
     check(standby.ask("SELECT count(*)::text FROM t").await? == "400000", "the table is there")?;
     let links: Vec<_> = fs::read_dir(standby.pgdata().join("pg_tblspc"))?.flatten().collect();
@@ -309,7 +309,7 @@ async fn nothing_is_removed_when_the_source_is_away(bed: &Bed) -> Outcome {
     check(standby.execute(&Step::BaseBackup { upstream: upstream.clone() }).await.is_err(), "no source")?;
     check(standby.execute(&Step::Rewind { upstream }).await.is_err(), "no source")?;
     check(matches!(look(&standby).await, DataDirectory::Present(_)), "all is there")?;
-    standby.execute(&Step::StartPostgres).await?;
+    standby.start().await?;
     check(standby.running().await?.is_in_recovery, "and a standby")
 }
 
@@ -333,7 +333,7 @@ async fn a_standby_never_comes_back_as_a_primary(bed: &Bed) -> Outcome {
         DataDirectory::Present(cluster) => check(cluster.is_standby, "still a standby")?,
         other => return Err(format!("{other:?}").into()),
     }
-    standby.execute(&Step::StartPostgres).await?;
+    standby.start().await?;
     let sight =
         standby.until("an answer", |sight| matches!(sight.observed.server, Server::Running(_))).await?;
     check(sight.upstream.is_some(), "in recovery")

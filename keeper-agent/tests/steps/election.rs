@@ -59,7 +59,7 @@ async fn a_crash_after_promotion_stays_on_the_new_timeline(bed: &Bed) -> Outcome
     promote(&standby).await?;
     signal(standby.postmaster_pid(), Signal::SIGKILL);
     standby.exited().await;
-    standby.execute(&Step::StartPostgres).await?;
+    standby.start().await?;
     let sight = standby
         .until("an answer", |sight| matches!(sight.observed.server, pgaf_core::keeper::Server::Running(_)))
         .await?;
@@ -79,7 +79,7 @@ async fn a_switchover_needs_no_rewind(bed: &Bed) -> Outcome {
     standby.sql("CREATE TABLE u ()").await?;
     check(lineage(&primary, &standby).await == Some(Lineage::Behind), "behind")?;
     primary.follow(Some(&standby)).await?;
-    primary.execute(&Step::StartPostgres).await?;
+    primary.start().await?;
     primary.await_stream().await?;
     primary.catch_up(&standby).await?;
     check(primary.running().await?.timeline == Timeline(2), "the new timeline")
@@ -106,7 +106,7 @@ async fn a_crashed_primary_is_rewound_twice(bed: &Bed) -> Outcome {
     old.execute(&rewind).await?;
     old.execute(&rewind).await?;
     old.follow(Some(&new)).await?;
-    old.execute(&Step::StartPostgres).await?;
+    old.start().await?;
     old.await_stream().await?;
     old.catch_up(&new).await?;
     check(old.ask("SELECT count(*)::text FROM t").await? == "2", "what the other had not is gone")
@@ -115,11 +115,11 @@ async fn a_crashed_primary_is_rewound_twice(bed: &Bed) -> Outcome {
 async fn a_fork_is_told_from_being_behind(bed: &Bed) -> Outcome {
     let (old, new) = forked(bed).await?;
     check(lineage(&old, &new).await == Some(Lineage::Forked), "crashed with more")?;
-    old.execute(&Step::StartPostgres).await?;
+    old.start().await?;
     old.stop(StopMode::Fast).await?;
     check(lineage(&old, &new).await == Some(Lineage::Forked), "shut down with more")?;
     old.follow(None).await?;
-    old.execute(&Step::StartPostgres).await?;
+    old.start().await?;
     check(lineage(&old, &new).await == Some(Lineage::Forked), "a standby with more")
 }
 
@@ -160,7 +160,7 @@ async fn a_rewind_keeps_the_nodes_own_configuration(bed: &Bed) -> Outcome {
     fs::write(&path, &own)?;
     old.execute(&Step::Rewind { upstream: new.peer() }).await?;
     check(fs::read_to_string(&path)? == own, "postgresql.conf is as it was")?;
-    old.execute(&Step::StartPostgres).await?;
+    old.start().await?;
     old.await_stream().await
 }
 
@@ -177,10 +177,10 @@ async fn a_standby_of_an_old_timeline_finds_every_history(bed: &Bed) -> Outcome 
     // As in a copy, which brings the newest history only.
     fs::remove_file(one.pgdata().join("pg_wal/00000002.history"))?;
     one.stop(StopMode::Fast).await?;
-    one.execute(&Step::StartPostgres).await?;
+    one.start().await?;
     check(lineage(&three, &one).await == Some(Lineage::Behind), "behind")?;
     three.follow(Some(&one)).await?;
-    three.execute(&Step::StartPostgres).await?;
+    three.start().await?;
     three.await_stream().await?;
     three.catch_up(&one).await?;
     check(three.running().await?.timeline == Timeline(3), "two timelines later")
@@ -192,7 +192,7 @@ async fn switch_over(from: &Node, to: &Node, third: &Node) -> Outcome {
     promote(to).await?;
     to.admit(&[from, third]).await?;
     from.follow(Some(to)).await?;
-    from.execute(&Step::StartPostgres).await?;
+    from.start().await?;
     from.await_stream().await
 }
 
@@ -201,7 +201,7 @@ async fn a_standby_whose_wal_is_gone_is_copied_anew(bed: &Bed) -> Outcome {
     let standby = bed.standby(2, &primary).await?;
     standby.stop(StopMode::Fast).await?;
     remove_wal_of(&standby, &primary).await?;
-    standby.execute(&Step::StartPostgres).await?;
+    standby.start().await?;
     only_a_copy_helps(&standby, &primary, |server| matches!(server, Server::Running(_))).await?;
     standby.stop(StopMode::Fast).await?;
     is_well_with_a_copy(&standby, &primary).await
@@ -275,7 +275,7 @@ async fn timelines_of_one_number_are_told_apart(bed: &Bed) -> Outcome {
     three.stop(StopMode::Fast).await?;
     is_another_branch(&three, &two).await?;
     three.follow(None).await?;
-    three.execute(&Step::StartPostgres).await?;
+    three.start().await?;
     check(three.running().await?.is_in_recovery, "a standby of nobody")?;
     is_another_branch(&three, &two).await?;
     three.stop(StopMode::Fast).await?;

@@ -30,15 +30,15 @@ async fn start_and_stop_twice(bed: &Bed) -> Outcome {
     let node = bed.node(1);
     node.initdb().await?;
     for _ in 0..2 {
-        node.execute(&Step::StartPostgres).await?;
-        node.execute(&Step::StartPostgres).await?;
+        node.start().await?;
+        node.start().await?;
         let running = node.running().await?;
         check(!running.is_in_recovery && !running.is_gated, "an open primary")?;
         node.stop(StopMode::Fast).await?;
         check(processes_of(&node.pgdata()).is_empty(), "no process is left")?;
         node.stop(StopMode::Fast).await?;
     }
-    node.execute(&Step::StartPostgres).await?;
+    node.start().await?;
     node.stop(StopMode::Immediate).await?;
     node.stop(StopMode::Immediate).await?;
     check(processes_of(&node.pgdata()).is_empty(), "no process is left")?;
@@ -82,7 +82,7 @@ async fn the_gate_keeps_everybody_else_out(bed: &Bed) -> Outcome {
     let reborn = node.reborn();
     check(reborn.running().await?.is_gated, "another keeper sees that, too")?;
     drop(reborn);
-    node.execute(&Step::StartPostgres).await?;
+    node.start().await?;
     check(!node.running().await?.is_gated, "open")?;
     node.sql("CREATE TABLE t ()").await?;
     node.running().await?;
@@ -102,7 +102,7 @@ async fn a_crash_is_noticed_at_once(bed: &Bed) -> Outcome {
     check(node.observe(None).await.observed.server == Server::Stopped, "seen as stopped")?;
     let again = tokio::time::timeout(Duration::from_millis(50), node.exited()).await;
     check(again.is_err(), "an end is reported once")?;
-    node.execute(&Step::StartPostgres).await?;
+    node.start().await?;
     node.running().await?;
     Ok(())
 }
@@ -111,7 +111,7 @@ async fn a_wanted_stop_is_no_crash(bed: &Bed) -> Outcome {
     let node = bed.primary(1).await?;
     let stop = async {
         node.execute(&Step::StopPostgres(StopMode::Fast)).await?;
-        node.execute(&Step::StartPostgres).await?;
+        node.start().await?;
         Ok(())
     };
     tokio::select! {
@@ -123,14 +123,14 @@ async fn a_wanted_stop_is_no_crash(bed: &Bed) -> Outcome {
 async fn a_running_postmaster_is_adopted(bed: &Bed) -> Outcome {
     let node = bed.primary(1).await?;
     let reborn = node.reborn();
-    check(reborn.adopt()?, "found")?;
+    check(reborn.adopt().await?, "found")?;
     reborn.running().await?;
     let pid = node.postmaster_pid();
-    reborn.execute(&Step::StartPostgres).await?;
+    reborn.start().await?;
     check(node.postmaster_pid() == pid, "not started again")?;
     signal(pid, Signal::SIGKILL);
     check(reborn.exited().await == PostgresExit::Crashed, "its death is noticed")?;
-    reborn.execute(&Step::StartPostgres).await?;
+    reborn.start().await?;
     let third = reborn.reborn();
     third.stop(StopMode::Fast).await?;
     check(third.observe(None).await.observed.server == Server::Stopped, "stopped by one who adopted it")
@@ -144,7 +144,7 @@ async fn a_stale_pid_file_is_no_server(bed: &Bed) -> Outcome {
     let content = format!("{}\n{}\n1\n{}\n", other.id(), node.pgdata().display(), node.config().port);
     fs::write(node.pgdata().join("postmaster.pid"), content)?;
     check(node.observe(None).await.observed.server == Server::Stopped, "not a server")?;
-    node.execute(&Step::StartPostgres).await?;
+    node.start().await?;
     node.running().await?;
     other.kill()?;
     other.wait()?;
@@ -192,7 +192,7 @@ async fn leftovers_of_a_dead_postmaster_are_gone_before_the_next(bed: &Bed) -> O
     signal(node.postmaster_pid(), Signal::SIGKILL);
     node.exited().await;
     check(processes_of(&node.pgdata()).contains(&pid), "something is left")?;
-    node.execute(&Step::StartPostgres).await?;
+    node.start().await?;
     check(!processes_of(&node.pgdata()).contains(&pid), "it is gone")?;
     node.running().await?;
     Ok(())
@@ -213,6 +213,6 @@ async fn without_a_socket_the_keeper_uses_tcp(bed: &Bed) -> Outcome {
     node.initdb().await?;
     node.execute(&Step::StartGated).await?;
     check(node.running().await?.is_gated, "gated")?;
-    node.execute(&Step::StartPostgres).await?;
+    node.start().await?;
     node.sql("CREATE TABLE t ()").await
 }

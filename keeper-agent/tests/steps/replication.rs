@@ -7,7 +7,7 @@ use pgaf_core::id::NodeId;
 use pgaf_core::keeper::{Following, Receiver, Server, Step, StopMode};
 use pgaf_core::lsn::Lineage;
 
-use crate::bed::{Bed, Node, Outcome, check, processes_of, signal};
+use crate::bed::{Bed, Node, Outcome, bin_dir, check, processes_of, signal};
 
 crate::tests![
     following_twice_and_another,
@@ -17,6 +17,7 @@ crate::tests![
     a_commit_waits_once_the_names_are_set,
     an_interrupted_setting_of_names_is_not_in_force,
     names_are_in_force_after_a_restart_only_when_proven,
+    foreign_names_of_walsenders_are_no_patterns,
     a_frozen_standby_does_not_stream,
     a_silent_upstream_is_noticed,
     a_standby_is_behind_its_upstream,
@@ -142,6 +143,39 @@ async fn names_are_in_force_after_a_restart_only_when_proven(bed: &Bed) -> Outco
     check(unproven != NAMES && !unproven.is_empty(), "a new keeper does not know")?;
     reborn.execute(&step).await?;
     check(reborn.running().await?.synchronous_standby_names == NAMES, "and proves it")
+}
+
+/// Ends a program when it is no longer needed.
+struct Running(std::process::Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+async fn foreign_names_of_walsenders_are_no_patterns(bed: &Bed) -> Outcome {
+    const FOREIGN: &str = "c++(x";
+    let primary = bed.primary(1).await?;
+    bed.standby(2, &primary).await?;
+    let config = primary.config();
+    let receiver = std::process::Command::new(bin_dir().join("pg_receivewal"))
+        .args(["-h", "127.0.0.1", "-U", &config.superuser, "--no-loop", "-p", &config.port.to_string(), "-D"])
+        .arg(bed.path())
+        .env("PGAPPNAME", FOREIGN)
+        .spawn()?;
+    let _receiver = Running(receiver);
+    let question =
+        format!("SELECT count(*)::text FROM pg_stat_replication WHERE application_name = '{FOREIGN}'");
+    let began = Instant::now();
+    while primary.ask(&question).await? != "1" {
+        check(began.elapsed() < Duration::from_secs(20), "the receiver streams")?;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    primary.execute(&Step::SetSynchronousStandbyNames(NAMES.to_owned())).await?;
+    check(primary.running().await?.synchronous_standby_names == NAMES, "in force")
 }
 
 async fn a_frozen_standby_does_not_stream(bed: &Bed) -> Outcome {

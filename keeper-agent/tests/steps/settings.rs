@@ -31,7 +31,7 @@ async fn only_the_include_lines_are_added(bed: &Bed) -> Outcome {
     let ours: Vec<&str> = written.lines().filter(|line| line.contains("added by pg_autoctl")).collect();
     check(ours.len() == 2, "two lines")?;
     check(written.starts_with(ours[0]), "on top")?;
-    node.execute(&Step::StartPostgres).await?;
+    node.start().await?;
     node.execute(&Step::SetSynchronousStandbyNames(String::new())).await?;
     node.stop(StopMode::Fast).await?;
     check(fs::read_to_string(&path)? == written, "and never again")?;
@@ -47,7 +47,7 @@ async fn the_users_settings_win(bed: &Bed) -> Outcome {
     node.initdb().await?;
     let path = node.pgdata().join("postgresql.conf");
     fs::write(&path, fs::read_to_string(&path)? + "\nwal_keep_size = '48MB'\n")?;
-    node.execute(&Step::StartPostgres).await?;
+    node.start().await?;
     check(node.ask("SELECT current_setting('wal_keep_size')").await? == "48MB", "the user's")?;
     check(node.ask("SELECT current_setting('wal_sender_timeout')").await? == "5s", "ours")
 }
@@ -98,7 +98,7 @@ async fn admitting_twice_and_dropping_only_our_slots(bed: &Bed) -> Outcome {
 async fn without_hba_nothing_is_written(bed: &Bed) -> Outcome {
     let node = bed.node_with(1, |config| config.hba_level = HbaLevel::None);
     node.initdb().await?;
-    node.execute(&Step::StartPostgres).await?;
+    node.start().await?;
     let path = node.pgdata().join("pg_hba.conf");
     let before = fs::read_to_string(&path)?;
     node.admit(&[&bed.node(2)]).await?;
@@ -112,7 +112,7 @@ async fn a_self_signed_certificate_encrypts_replication(bed: &Bed) -> Outcome {
     let mut config = (*primary.config()).clone();
     config.server_ssl = primary.make_self_signed_certificate().await?;
     primary.reconfigure(config);
-    primary.execute(&Step::StartPostgres).await?;
+    primary.start().await?;
     primary.ensure_replication_roles().await?;
     let standby = bed.node_with(2, |config| config.client_ssl.mode = SslMode::Require);
     primary.admit(&[&standby]).await?;
@@ -130,7 +130,7 @@ async fn passwords_are_in_no_log_and_no_argument(bed: &Bed) -> Outcome {
     primary.initdb().await?;
     let path = primary.pgdata().join("postgresql.conf");
     fs::write(&path, fs::read_to_string(&path)? + "\nlog_statement = 'all'\nlog_connections = on\n")?;
-    primary.execute(&Step::StartPostgres).await?;
+    primary.start().await?;
     primary.ensure_replication_roles().await?;
     let standby = bed.standby(2, &primary).await?;
     for node in [&primary, &standby] {
@@ -164,6 +164,6 @@ async fn a_changed_password_is_taken_over(bed: &Bed) -> Outcome {
     primary.ensure_replication_roles().await?;
     primary.ensure_replication_roles().await?;
     standby.stop(StopMode::Fast).await?;
-    standby.execute(&Step::StartPostgres).await?;
+    standby.start().await?;
     standby.await_stream().await
 }

@@ -65,7 +65,7 @@ async fn a_lost_session_is_replaced(bed: &Bed) -> Outcome {
     node.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pg_autoctl' AND pid <> pg_backend_pid()").await?;
     node.running().await?;
     node.stop(StopMode::Fast).await?;
-    node.execute(&Step::StartPostgres).await?;
+    node.start().await?;
     node.running().await?;
     Ok(())
 }

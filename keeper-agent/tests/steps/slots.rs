@@ -97,7 +97,7 @@ async fn a_standby_keeps_slots_and_moves_them_on(bed: &Bed) -> Outcome {
     two.admit(&[&one, &three]).await?;
     for node in [&one, &three] {
         node.follow(Some(&two)).await?;
-        node.execute(&Step::StartPostgres).await?;
+        node.start().await?;
         node.await_stream().await?;
     }
     Ok(())
@@ -145,7 +145,7 @@ async fn the_users_slots_are_left_alone(bed: &Bed) -> Outcome {
     two.sql("CREATE TABLE u ()").await?;
     check(of_user(&two).await == "mine", "after a promotion")?;
     one.execute(&Step::Rewind { upstream: two.peer() }).await?;
-    one.execute(&Step::StartPostgres).await?;
+    one.start().await?;
     one.await_stream().await?;
     check(of_user(&one).await == "mine", "after a rewind")?;
     one.stop(StopMode::Fast).await?;
@@ -178,7 +178,7 @@ async fn logical_slots_survive_a_failover_where_postgres_can(bed: &Bed) -> Outco
     };
     let primary = bed.node_with(1, logical);
     primary.initdb().await?;
-    primary.execute(&Step::StartPostgres).await?;
+    primary.start().await?;
     primary.ensure_replication_roles().await?;
     let standby = bed.node_with(2, logical);
     primary.admit(&[&standby]).await?;
@@ -204,7 +204,7 @@ async fn logical_slots_survive_a_failover_where_postgres_can(bed: &Bed) -> Outco
     // The other way round: what the old primary has of before must not be in the way.
     standby.admit(&[&primary]).await?;
     primary.follow(Some(&standby)).await?;
-    primary.execute(&Step::StartPostgres).await?;
+    primary.start().await?;
     primary.await_stream().await?;
     for _ in 0..2 {
         primary.maintain_peers(&peers(&[&standby]), &[]).await?;

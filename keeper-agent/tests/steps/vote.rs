@@ -57,7 +57,7 @@ async fn a_vote_is_cast_at_once(bed: &Bed) -> Outcome {
     check(!reborn.running().await?.is_replay_over, "a new keeper does not know")?;
     check(cut(&reborn).await?.1 < SOON, "and proves it")?;
     primary.exited().await;
-    primary.execute(&Step::StartPostgres).await?;
+    primary.start().await?;
     standby.follow(Some(&primary)).await?;
     check(!standby.running().await?.is_replay_over, "it receives again")?;
     standby.await_stream().await?;
@@ -97,7 +97,7 @@ async fn half_a_record_is_no_vote(bed: &Bed) -> Outcome {
     check(running.lsn == before.replayed, "and does not count")?;
     check(took < SOON, "nor is it waited for")?;
     standby.stop(StopMode::Fast).await?;
-    standby.execute(&Step::StartPostgres).await?;
+    standby.start().await?;
     check(cut(&standby).await?.0.lsn == running.lsn, "the same after a restart")?;
     standby.execute(&Step::Promote).await?;
     standby.sql("CREATE TABLE u ()").await
@@ -111,7 +111,7 @@ async fn what_was_received_counts_after_the_receiver_has_restarted(bed: &Bed) ->
     let before = standby.running().await?.lsn;
     primary.stop(StopMode::Immediate).await?;
     standby.stop(StopMode::Fast).await?;
-    standby.execute(&Step::StartPostgres).await?;
+    standby.start().await?;
     standby.running().await?;
     let fell_back = "SELECT coalesce(pg_last_wal_receive_lsn() < pg_last_wal_replay_lsn(), false)::text";
     let deadline = Instant::now() + Duration::from_secs(10);
@@ -138,7 +138,7 @@ async fn a_restarted_standby_votes_after_it_has_replayed(bed: &Bed) -> Outcome {
     kill(&standby);
     standby.exited().await;
     standby.follow(None).await?;
-    standby.execute(&Step::StartPostgres).await?;
+    standby.start().await?;
     check(!standby.running().await?.is_replay_over, "it may have more than it says")?;
     check(cut(&standby).await?.0.lsn >= end, "and it has")
 }
@@ -207,7 +207,7 @@ async fn a_timeline_is_known_without_an_upstream(bed: &Bed) -> Outcome {
     kill(&three);
     three.exited().await;
     three.follow(None).await?;
-    three.execute(&Step::StartPostgres).await?;
+    three.start().await?;
     let (running, _) = cut(&three).await?;
     check(running.timeline == Timeline(2), "the timeline it has received")?;
     check(running.lsn >= end, "and all of it")?;
@@ -217,7 +217,7 @@ async fn a_timeline_is_known_without_an_upstream(bed: &Bed) -> Outcome {
     // Seen from another standby, it is on that timeline, too.
     two.stop(StopMode::Immediate).await?;
     two.follow(None).await?;
-    two.execute(&Step::StartPostgres).await?;
+    two.start().await?;
     cut(&two).await?;
     three.admit(&[&two]).await?;
     check(lineage(&two, &three).await == Some(Lineage::Behind), "no fork")?;
@@ -237,7 +237,7 @@ async fn a_primary_that_was_shut_down_says_where_its_log_ends(bed: &Bed) -> Outc
     check(end > shutdown && end < Lsn(shutdown.0 + 512), &format!("the standby has it: {end}, {shutdown}"))?;
     standby.stop(StopMode::Fast).await?;
     check(standby.observe(None).await.shutdown_lsn.is_none(), "a standby says nothing")?;
-    primary.execute(&Step::StartPostgres).await?;
+    primary.start().await?;
     primary.stop(StopMode::Immediate).await?;
     check(primary.observe(None).await.shutdown_lsn.is_none(), "nor does one that has crashed")
 }
@@ -297,14 +297,14 @@ async fn whoever_fetches_what_it_lacks_is_promoted(bed: &Bed) -> Outcome {
     // A crash does not bring it back on the timeline of before.
     kill(&three);
     three.exited().await;
-    three.execute(&Step::StartPostgres).await?;
+    three.start().await?;
     let running = three.running().await?;
     check(!running.is_in_recovery && running.timeline == Timeline(2), "a primary, on the new timeline")?;
     two.follow(Some(&three)).await?;
     two.await_stream().await?;
     one.execute(&Step::Rewind { upstream: three.peer() }).await?;
     one.follow(Some(&three)).await?;
-    one.execute(&Step::StartPostgres).await?;
+    one.start().await?;
     one.await_stream().await
 }
 
@@ -313,7 +313,7 @@ async fn forks_of_every_kind_are_told_apart(bed: &Bed) -> Outcome {
     let [one, two, three] = after_a_failover(bed).await?;
     // A lower timeline, not past the fork.
     one.follow(None).await?;
-    one.execute(&Step::StartPostgres).await?;
+    one.start().await?;
     cut(&one).await?;
     check(lineage(&one, &two).await == Some(Lineage::Behind), "a lower timeline")?;
     // The same timeline, and ahead.
@@ -322,7 +322,7 @@ async fn forks_of_every_kind_are_told_apart(bed: &Bed) -> Outcome {
     one.stop(StopMode::Fast).await?;
     check(lineage(&one, &two).await == Some(Lineage::Forked), "the same timeline, stopped")?;
     one.follow(None).await?;
-    one.execute(&Step::StartPostgres).await?;
+    one.start().await?;
     check(cut(&one).await?.0.timeline == Timeline(2), "the second timeline, too")?;
     check(lineage(&one, &two).await == Some(Lineage::Forked), "the same timeline, in recovery")?;
     one.stop(StopMode::Fast).await?;
@@ -333,7 +333,7 @@ async fn forks_of_every_kind_are_told_apart(bed: &Bed) -> Outcome {
     three.stop(StopMode::Fast).await?;
     check(lineage(&three, &two).await == Some(Lineage::Forked), "a higher timeline, stopped")?;
     three.follow(None).await?;
-    three.execute(&Step::StartPostgres).await?;
+    three.start().await?;
     check(cut(&three).await?.0.timeline == Timeline(3), "the third timeline")?;
     check(lineage(&three, &two).await == Some(Lineage::Forked), "a higher timeline, in recovery")?;
     three.stop(StopMode::Fast).await?;
@@ -342,7 +342,7 @@ async fn forks_of_every_kind_are_told_apart(bed: &Bed) -> Outcome {
         node.execute(&Step::Rewind { upstream: two.peer() }).await?;
         two.admit(&[&one, &three]).await?;
         node.follow(Some(&two)).await?;
-        node.execute(&Step::StartPostgres).await?;
+        node.start().await?;
         node.await_stream().await?;
         node.catch_up(&two).await?;
         check(node.running().await?.timeline == Timeline(2), "and follows")?;

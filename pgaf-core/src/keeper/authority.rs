@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::isolated::{Silence, plan_isolated};
 use super::moment::Moment;
-use super::observed::{Observed, Server};
+use super::observed::Observed;
+use super::server::Server;
 use super::step::Plan;
 use crate::message::Assignment;
 

@@ -1,6 +1,7 @@
 //! What a keeper may say it has reached.
 
-use super::observed::{Observed, Server};
+use super::observed::Observed;
+use super::server::Server;
 use crate::id::Epoch;
 use crate::message::Assignment;
 use crate::state::ReplicationState;

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use crate::message::Assignment;
 
-use super::observed::{DataDirectory, Observed, Running, Server};
+use super::observed::Observed;
 use super::recipe::is_standby;
+use super::server::{DataDirectory, Running, Server};
 use super::step::{Plan, Step, StopMode};
 
 /// For how long nobody has proved that no other node was promoted; on the boot-time clock.

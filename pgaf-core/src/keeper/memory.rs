@@ -1,7 +1,7 @@
 //! What the keeper remembers of this life of the local Postgres, for the next plan.
 
-use super::observed::{Running, Server};
 use super::routing::{Route, Routing};
+use super::server::{Running, Server};
 use super::step::Step;
 use crate::lsn::Lsn;
 use crate::message::{Assignment, CommitRule, Peer};

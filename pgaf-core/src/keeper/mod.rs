@@ -7,15 +7,17 @@
 mod authority;
 mod claim;
 mod engine;
+mod holding;
 mod isolated;
 mod manual;
 mod memory;
 mod moment;
 mod numbering;
-pub mod observed;
+mod observed;
 mod recipe;
 mod routing;
 mod saved;
+mod server;
 pub mod step;
 
 pub use authority::Authority;
@@ -29,11 +31,10 @@ pub use manual::{GroupMember, ManualAssignment};
 pub use memory::Memory;
 pub use moment::Moment;
 pub use numbering::Numbering;
-pub use observed::{
-    Cluster, DataDirectory, Following, Observed, Receiver, Running, Server, StreamingStandby,
-};
+pub use observed::Observed;
 pub use routing::{Hold, Route, Routing};
 pub use saved::KeeperState;
+pub use server::{Cluster, DataDirectory, Following, Receiver, Running, Server, StreamingStandby};
 pub use step::{Plan, Step, StopMode};
 
 use crate::message::Assignment;
@@ -41,7 +42,7 @@ use crate::state::ReplicationState as State;
 
 /// What to do next so that the node becomes what the assignment says.
 pub fn plan(assignment: &Assignment, observed: &Observed) -> Plan {
-    if routing::is_moot(assignment, observed) {
+    if holding::is_moot(assignment, observed) {
         return Plan::Steps(vec![Step::ReleaseWrites]);
     }
     if recipe::needs_restart(assignment.goal, observed) {

@@ -4,8 +4,9 @@ use crate::lsn::{Lineage, Lsn};
 use crate::message::{Assignment, Peer};
 use crate::state::ReplicationState as State;
 
-use super::observed::{Cluster, DataDirectory, Observed, Receiver, Running, Server};
-use super::routing;
+use super::holding;
+use super::observed::Observed;
+use super::server::{Cluster, DataDirectory, Receiver, Running, Server};
 use super::step::{Plan, Step, StopMode};
 
 const STOP_FAST: Step = Step::StopPostgres(StopMode::Fast);
@@ -149,7 +150,7 @@ pub(super) fn no_writer(observed: &Observed) -> Plan {
 pub(super) fn candidate(assignment: &Assignment, observed: &Observed) -> Plan {
     match &observed.server {
         Server::Running(running) if running.is_in_recovery => {
-            routing::candidate(assignment, &observed.memory)
+            holding::candidate(assignment, &observed.memory)
         }
         _ => in_recovery(observed),
     }

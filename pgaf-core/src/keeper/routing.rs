@@ -4,9 +4,7 @@
 //! client that writes through the coordinator waits, and sees no error. All of this is best effort. A promotion never
 //! depends on it, and the coordinator's own keeper sets right what a candidate could not.
 
-use super::memory::Memory;
-use super::observed::{Observed, Server};
-use super::step::{Plan, Step};
+use super::step::Step;
 use crate::message::{Assignment, Peer};
 use crate::state::ReplicationState as State;
 
@@ -47,7 +45,7 @@ pub enum Route {
 
 impl Routing {
     /// The step that asks a coordinator for a hold, when one has not been asked for yet.
-    fn hold_step(&self, assignment: &Assignment) -> Option<Step> {
+    pub(super) fn hold_step(&self, assignment: &Assignment) -> Option<Step> {
         let coordinator = self.coordinator.clone().filter(|_| self.hold == Hold::None)?;
         Some(Step::HoldWrites { coordinator, primary: assignment.upstream.clone(), epoch: assignment.epoch })
     }
@@ -88,23 +86,7 @@ impl Routing {
     }
 }
 
-/// A candidate that can be promoted has the writes held first.
-pub(super) fn candidate(assignment: &Assignment, memory: &Memory) -> Plan {
-    match memory.routing.hold_step(assignment) {
-        Some(step) => Plan::Steps(vec![step]),
-        None => Plan::Reached,
-    }
-}
-
-/// Writes are held for a node that is not going to take over any more. A server that still writes is stopped first.
-pub(super) fn is_moot(assignment: &Assignment, observed: &Observed) -> bool {
-    let is_writing = matches!(&observed.server, Server::Running(running) if !running.is_in_recovery);
-    observed.memory.routing.hold == Hold::Open
-        && !is_candidate(assignment.goal)
-        && !assignment.goal.is_writer()
-        && !is_writing
-}
-
-const fn is_candidate(goal: State) -> bool {
+/// It takes over, and may not write yet.
+pub(super) const fn is_candidate(goal: State) -> bool {
     matches!(goal, State::PreparePromotion | State::StopReplication)
 }

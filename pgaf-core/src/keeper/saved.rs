@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{Epoch, GroupId, MonitorId, NodeId};
+use crate::id::{Epoch, GroupId, MonitorId, NodeId, RegistrationId};
 use crate::message::Assignment;
 use crate::state::ReplicationState;
 
@@ -30,6 +30,12 @@ pub struct KeeperState {
     /// The monitor that has answered this node; no other may answer in its place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub monitor: Option<MonitorId>,
+    /// As whom that monitor knows this node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registration: Option<RegistrationId>,
+    /// What answers in place of the monitor does not know this node: a person has to decide.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_unknown_to_monitor: bool,
 }
 
 impl KeeperState {
@@ -48,6 +54,8 @@ impl KeeperState {
             has_left_monitor: false,
             keeper_start: 0,
             monitor: None,
+            registration: None,
+            is_unknown_to_monitor: false,
         }
     }
 
@@ -55,6 +63,8 @@ impl KeeperState {
     pub fn change_monitor(&mut self, has_left_monitor: bool) {
         self.has_left_monitor = has_left_monitor;
         self.monitor = None;
+        self.registration = None;
+        self.is_unknown_to_monitor = false;
         self.reported_epoch = Epoch(0);
         if let Some(assignment) = &mut self.assignment {
             assignment.epoch = Epoch(0);

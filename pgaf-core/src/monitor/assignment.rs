@@ -50,6 +50,7 @@ pub fn answer_for(group: &Group, id: NodeId) -> Option<Answer> {
         positions: positions.map(|node| Position { node: node.id, lsn: node.lsn }).collect(),
         overtaken_by: None,
         monitor: None,
+        registration: None,
         is_handing_over: group.writer().is_some_and(|node| node.id == id) && group.candidate().is_some(),
     })
 }

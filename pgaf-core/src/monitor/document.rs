@@ -1,4 +1,4 @@
-//! `docs/fsm.md`, generated from the table of rules.
+//! `docs/fsm.md` and its picture, generated from the table of rules.
 
 use std::fmt::Write;
 
@@ -9,21 +9,23 @@ use super::rules::RULES;
 pub fn markdown() -> String {
     let mut page = String::from(
         "# The monitor's rules\n\n\
-         Generated from `pgaf-core/src/monitor/rules.rs`; a test keeps it current. The first rule whose facts all\n\
-         hold for some node (the subject) assigns its goals; then the table is read again from the top, until no\n\
-         rule matches. Every event names its rule.\n\n\
-         | rule | when | then | because |\n| --- | --- | --- | --- |\n",
+         ![States, and the usual ways between them](images/states.svg)\n\n\
+         Generated from `pgaf-core/src/monitor/rules.rs`; a test keeps it current. A rule is tried for each node of a\n\
+         group. The first rule whose conditions all hold assigns its goals; then the table is read again from the top,\n\
+         until no rule matches. Every event names its rule.\n\n\
+         | rule | conditions | new goals | reason |\n| --- | --- | --- | --- |\n",
     );
     for rule in RULES {
-        let facts: Vec<String> = rule.when.iter().map(|fact| format!("{fact:?}")).collect();
-        let goals: Vec<String> = rule.then.iter().map(|(who, goal)| format!("{who:?} → `{goal}`")).collect();
+        let facts: Vec<String> = rule.when.iter().map(|fact| fact.phrase()).collect();
+        let goals: Vec<String> =
+            rule.then.iter().map(|(who, goal)| format!("{}: `{goal}`", who.phrase())).collect();
         // Writing to a String cannot fail.
         let _ = writeln!(
             page,
             "| `{}` | {} | {} | {} |",
             rule.name,
-            facts.join(", "),
-            goals.join(", "),
+            facts.join("; "),
+            goals.join("; "),
             rule.why
         );
     }

@@ -18,6 +18,8 @@ mod fact;
 mod last_resort;
 mod membership;
 pub mod older_keeper;
+mod phrase;
+pub mod picture;
 mod refusal;
 mod view;
 mod waiting;

@@ -2,17 +2,30 @@
 
 use super::document;
 use super::fact::Fact;
+use super::picture;
 use super::rules::RULES;
 
 #[test]
-fn the_document_is_current() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/fsm.md");
-    let generated = document::markdown();
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        std::fs::write(path, &generated).expect("docs/fsm.md can be written");
+fn the_documents_are_current() {
+    for (name, generated) in [("fsm.md", document::markdown()), ("images/states.svg", picture::svg())] {
+        let path = format!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/{}"), name);
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(&path, &generated).expect("docs can be written");
+        }
+        let current = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            current == generated,
+            "docs/{name} is not current: run UPDATE_DOCS=1 cargo test -p pgaf-core"
+        );
     }
-    let current = std::fs::read_to_string(path).unwrap_or_default();
-    assert!(current == generated, "docs/fsm.md is not current: run UPDATE_DOCS=1 cargo test -p pgaf-core");
+}
+
+#[test]
+fn every_fact_of_a_rule_has_its_phrase() {
+    for fact in RULES.iter().flat_map(|rule| rule.when) {
+        let phrase = fact.phrase();
+        assert!(phrase.contains(' ') && !phrase.contains('('), "{fact:?}: {phrase}");
+    }
 }
 
 #[test]

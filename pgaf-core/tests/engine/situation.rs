@@ -8,7 +8,7 @@ use pgaf_core::keeper::{
 };
 use pgaf_core::{
     Answer, Assignment, CommitRule, Epoch, FormationNode, GroupId, Lineage, Lsn, MonitorId, NodeId, Peer,
-    ReplicationState, ReportNumber, Timeline, Upstream,
+    RegistrationId, ReplicationState, ReportNumber, Timeline, Upstream,
 };
 
 /// The words of a line: flags, and names with a value after them.
@@ -72,6 +72,7 @@ pub(crate) fn answer(assignment: Assignment, words: &Words<'_>) -> Result<Answer
         overtaken_by: words.value("overtaken").map(report_number).transpose()?,
         is_handing_over: words.has("handing_over"),
         monitor: words.value("monitor").map(|name| MonitorId(name.to_owned())),
+        registration: words.value("registration").map(|name| RegistrationId(name.to_owned())),
     })
 }
 
@@ -133,6 +134,7 @@ pub(crate) fn observation(what: &str, words: &Words<'_>) -> Result<Observation, 
         history: None,
         notice: None,
         copied_percent: words.number("copied")?.map(|percent| percent as u8),
+        is_disk_hung: words.has("disk_hung"),
     })
 }
 

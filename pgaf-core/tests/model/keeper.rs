@@ -129,6 +129,7 @@ impl Keeper {
             history: (server.data == Data::Whole).then(|| server.history()),
             notice: None,
             copied_percent: None,
+            is_disk_hung: false,
         }
     }
 }

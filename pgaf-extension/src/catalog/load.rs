@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use pgaf_core::{
-    Epoch, FormationKind, Group, GroupId, Health, Lsn, MonitorId, Node, NodeId, ReplicationState,
-    ReportDetail, Timeline, TimelineHistory, Upstream,
+    Epoch, FormationKind, Group, GroupId, Health, Lsn, MonitorId, Node, NodeId, RegistrationId,
+    ReplicationState, ReportDetail, Timeline, TimelineHistory, Upstream,
 };
 use pgrx::datum::{FromDatum, IntoDatum, TimestampWithTimeZone};
 use pgrx::spi::{SpiClient, SpiHeapTupleData};
@@ -20,7 +20,7 @@ use crate::version;
 plans! {
     // One row a node, and one row without a node for a group that has none. The group is compared as bigint because the
     // index of the exclusion constraint cannot be used for that: it costs as much as all the rest.
-    GROUP(TEXTOID, INT4OID) = "
+    GROUP(TEXTOID, INT4OID, INT8OID) = "
         SELECT n.nodeid, n.nodename, n.nodehost, n.nodeport, n.goalstate::text, n.goalepoch, n.statechangetime,
                n.reportedstate::text, n.reportedepoch, n.reportedpgisrunning, n.reportedtli, n.reportedlsn::text,
                n.reportdetail::text, n.reportedhistory::text, n.reportclock,
@@ -28,7 +28,8 @@ plans! {
                n.health, n.candidatepriority, n.replicationquorum,
                f.kind, f.dbname::text, f.opt_secondary, f.number_sync_standbys,
                s.commitrules::text, s.rejectedtimelines::text, s.waitsfor, n.toldtowrite,
-               (SELECT identity::text FROM pgautofailover.monitor ORDER BY createtime, identity LIMIT 1)
+               (SELECT identity::text FROM pgautofailover.monitor ORDER BY createtime, identity LIMIT 1),
+               CASE WHEN n.nodeid = $3 THEN n.registration::text END
           FROM pgautofailover.formation AS f
      LEFT JOIN pgautofailover.group_status AS s ON s.formationid = $1 AND s.groupid = $2
      LEFT JOIN pgautofailover.node AS n ON n.formationid = $1 AND n.groupid = $2::bigint
@@ -39,19 +40,29 @@ plans! {
 
 /// Reads a group, which may have no nodes. The caller has locked it.
 pub(crate) fn group(client: &mut SpiClient<'_>, formation: &str, id: GroupId) -> Result<Group, Error> {
-    group_and_monitor(client, formation, id).map(|(group, _)| group)
+    group_of(client, formation, id, NodeId(0)).map(|(group, _)| group)
 }
 
-/// The same, and which monitor this is, unless nobody knows.
-pub(crate) fn group_and_monitor(
+/// Who answers a node, and as whom the node is known.
+#[derive(Default)]
+pub(crate) struct Identity {
+    /// Which monitor this is, unless nobody knows.
+    pub(crate) monitor: Option<MonitorId>,
+    /// Which registration the node's row is of, when there is one.
+    pub(crate) registration: Option<RegistrationId>,
+}
+
+/// Reads the group that a node says it is in, and who the two are.
+pub(crate) fn group_of(
     client: &mut SpiClient<'_>,
     formation: &str,
     id: GroupId,
-) -> Result<(Group, Option<MonitorId>), Error> {
+    member: NodeId,
+) -> Result<(Group, Identity), Error> {
     let started = clock::started().ok_or(Error::NotPreloaded)?;
     version::check()?;
     let clocks = Clocks { now: clock::now(), started };
-    let rows = GROUP.with(|plan| plan.run(client, &[formation.into(), id.0.into()]))?;
+    let rows = GROUP.with(|plan| plan.run(client, &[formation.into(), id.0.into(), member.0.into()]))?;
     let mut rows = rows.map(|row| Row { row, what: "a node" }).peekable();
     let first = rows.peek().ok_or_else(|| Error::UnknownFormation(formation.to_owned()))?;
     let kind: String = first.get(22)?;
@@ -70,14 +81,15 @@ pub(crate) fn group_and_monitor(
         timeouts: gucs::timeouts(),
         monitor_uptime: clocks.now.saturating_sub(started),
     };
-    let monitor = first.get_nullable(30)?.map(MonitorId);
+    let mut identity = Identity { monitor: first.get_nullable(30)?.map(MonitorId), registration: None };
     for row in rows {
+        identity.registration = identity.registration.or(row.get_nullable(31)?.map(RegistrationId));
         if row.get_nullable::<i64>(1)?.is_some() {
             group.nodes.push(node(&row, clocks)?);
         }
     }
     group.nodes.sort_unstable_by_key(|node| node.id);
-    Ok((group, monitor))
+    Ok((group, identity))
 }
 
 /// The groups of a formation that have nodes.

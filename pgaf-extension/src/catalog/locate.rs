@@ -38,13 +38,8 @@ pub(crate) fn by_id(client: &mut SpiClient<'_>, node: NodeId) -> Result<Place, E
 
 /// Which monitor this is.
 pub(crate) fn monitor(client: &mut SpiClient<'_>) -> Result<MonitorId, Error> {
-    let row = IDENTITY.with(|plan| plan.run(client, &[]))?.next().ok_or_else(no_monitor)?;
+    let row = IDENTITY.with(|plan| plan.run(client, &[]))?.next().ok_or(Error::NoIdentity)?;
     Ok(MonitorId(Row { row, what: "the monitor" }.get(1)?))
-}
-
-/// There is no row that says so.
-pub(crate) fn no_monitor() -> Error {
-    Error::Damaged { what: "the monitor".to_owned(), why: "table monitor is empty".to_owned() }
 }
 
 /// A node that is not there was removed here, and not by somebody else.

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use pgaf_core::monitor::{self, Event, older_keeper};
 use pgaf_core::{
-    Answer, Epoch, Group, GroupId, Lsn, MonitorId, Node, NodeId, ReplicationState, ReportDetail,
-    ReportNumber, Timeline, TimelineHistory,
+    Answer, Epoch, Group, GroupId, Lsn, MonitorId, Node, NodeId, RegistrationId, ReplicationState,
+    ReportDetail, ReportNumber, Timeline, TimelineHistory,
 };
 use pgrx::datum::DatumWithOid;
 use pgrx::pg_sys;
@@ -13,6 +13,7 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 
+use crate::catalog::load::Identity;
 use crate::catalog::store::to_json;
 use crate::catalog::{load, locate, notify, store, timelines};
 use crate::clock;
@@ -147,18 +148,19 @@ fn reply(client: &mut SpiClient<'_>, sender: &Sender<'_>, said: &Said<'_>) -> Re
         });
     }
     lock::group(sender.formation, sender.group, Wait::Blocking);
-    let (told, monitor) = match load::group_and_monitor(client, sender.formation, sender.group) {
+    let (told, identity) = match load::group_of(client, sender.formation, sender.group, sender.node) {
         Err(Error::UnknownFormation(_)) => {
-            check_monitor(sender, said, Some(locate::monitor(client)?))?;
+            let monitor = Some(locate::monitor(client)?);
+            check_identity(sender, said, Identity { monitor, registration: None })?;
             return Err(why_not_here(client, sender));
         }
         loaded => loaded?,
     };
-    let monitor = check_monitor(sender, said, monitor)?;
+    let known_as = check_identity(sender, said, identity)?;
     let old = told.node(sender.node).ok_or_else(|| why_not_here(client, sender))?;
     let overtaker = said.detail.as_ref().and_then(|(detail, _)| old.overtaker_of(detail));
     if overtaker.is_some() {
-        return compose(sender, said, monitor, monitor::answer_for(&told, sender.node), overtaker);
+        return compose(sender, said, known_as, monitor::answer_for(&told, sender.node), overtaker);
     }
     let new = heard(old, said);
     check_epoch(old, &new)?;
@@ -181,23 +183,20 @@ fn reply(client: &mut SpiClient<'_>, sender: &Sender<'_>, said: &Said<'_>) -> Re
     } else if !step.is_changed {
         commit_lazily();
     }
-    compose(sender, said, monitor, monitor::answer_for(&step.group, sender.node), None)
+    compose(sender, said, known_as, monitor::answer_for(&step.group, sender.node), None)
 }
 
-/// A report for another monitor is about a node that has the same number there. `None` for a keeper of 2.2, which is
-/// told of no monitor.
-fn check_monitor(
-    sender: &Sender<'_>,
-    said: &Said<'_>,
-    ours: Option<MonitorId>,
-) -> Result<Option<MonitorId>, Error> {
-    let Some((detail, _)) = &said.detail else { return Ok(None) };
-    let ours = ours.ok_or_else(locate::no_monitor)?;
-    match &detail.monitor {
-        Some(theirs) if *theirs != ours => {
-            Err(Error::OtherMonitor { node: sender.node, theirs: theirs.clone(), ours })
-        }
-        _ => Ok(Some(ours)),
+/// A report for another monitor is about a node that has the same number there, and one of another registration about a
+/// node that had it here, before this monitor was restored from a backup. A keeper of 2.2 is told of neither.
+fn check_identity(sender: &Sender<'_>, said: &Said<'_>, ours: Identity) -> Result<Identity, Error> {
+    let Some((detail, _)) = &said.detail else { return Ok(Identity::default()) };
+    let monitor = ours.monitor.ok_or(Error::NoIdentity)?;
+    if let Some(theirs) = detail.monitor.as_ref().filter(|theirs| **theirs != monitor) {
+        return Err(Error::OtherMonitor { node: sender.node, theirs: theirs.clone(), ours: monitor });
+    }
+    match (&detail.registration, &ours.registration) {
+        (Some(theirs), Some(ours)) if theirs != ours => Err(Error::OtherRegistration(sender.node)),
+        _ => Ok(Identity { monitor: Some(monitor), registration: ours.registration }),
     }
 }
 
@@ -205,11 +204,11 @@ fn check_monitor(
 fn compose(
     sender: &Sender<'_>,
     said: &Said<'_>,
-    monitor: Option<MonitorId>,
+    Identity { monitor, registration }: Identity,
     answer: Option<Answer>,
     overtaken_by: Option<ReportNumber>,
 ) -> Result<Reply, Error> {
-    let answer = answer.map(|answer| Answer { overtaken_by, monitor, ..answer });
+    let answer = answer.map(|answer| Answer { overtaken_by, monitor, registration, ..answer });
     // A node that has just left its group is told so.
     let (goal, priority, quorum) = answer.as_ref().map_or((ReplicationState::Dropped, 0, false), |answer| {
         let assignment = &answer.assignment;

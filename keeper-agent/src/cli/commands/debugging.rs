@@ -176,6 +176,8 @@ pub(in crate::cli) enum Pgsetup {
     },
     /// Print the last lines of the log of the local Postgres
     Logs(Pgdata),
+    /// Print the settings of a new cluster that depend on the memory of this machine
+    Tune,
 }
 
 /// `do fsm …`
@@ -223,6 +225,29 @@ pub(in crate::cli) enum Service {
     /// Stop it so that it is started again
     #[command(subcommand)]
     Restart(Restart),
+    /// Print its process id
+    #[command(subcommand)]
+    Getpid(Getpid),
+    /// What a supervisor of pg_autoctl 2.x starts
+    #[command(hide = true)]
+    Postgres(Pgdata),
+    /// What a supervisor of pg_autoctl 2.x starts
+    #[command(hide = true)]
+    NodeActive(Pgdata),
+    /// What a supervisor of pg_autoctl 2.x starts
+    #[command(hide = true)]
+    Listener(Pgdata),
+}
+
+/// `do service getpid …`
+#[derive(Subcommand, Debug)]
+pub(in crate::cli) enum Getpid {
+    /// The postmaster
+    Postgres(Pgdata),
+    /// The keeper
+    NodeActive(Pgdata),
+    /// The process that runs the monitor
+    Listener(Pgdata),
 }
 
 /// `do service restart …`

@@ -12,7 +12,8 @@ use clap::{ArgAction, Parser, Subcommand};
 
 pub(super) use create::{Create, Kind, NewCitusNode, NewFormation, NewNode};
 pub(super) use debugging::{
-    Compose, Debugging, Demo, DemoOptions, Fsm, Nodes, Pgsetup, Restart, Service, Session, ShowNetwork, Tmux,
+    Compose, Debugging, Demo, DemoOptions, Fsm, Getpid, Nodes, Pgsetup, Restart, Service, Session,
+    ShowNetwork, Tmux,
 };
 pub(super) use node::{Config, Disable, Drop, DropNode, Enable, Run, Status, Stop};
 pub(super) use properties::{

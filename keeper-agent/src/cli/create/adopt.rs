@@ -87,7 +87,7 @@ impl Adoption {
 
     /// Restarts a server that runs, if settings need that and it may be; lists them otherwise.
     pub(super) async fn finish(&self, instance: &Instance, port: u16) -> CliResult {
-        if !self.layout.is_running || !instance.is_postmaster_running() {
+        if !self.layout.is_running || !instance.is_postmaster_running().await {
             return Ok(());
         }
         let mut waiting = instance.awaiting_restart().await.map_err(failed)?;

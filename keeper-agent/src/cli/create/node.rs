@@ -18,8 +18,9 @@ use super::server::{Earlier, Plan, earlier, failed, make_primary, take_back};
 use crate::client::{ConnectError, ConnectionString};
 use crate::config::init_file::{self, Before, Progress};
 use crate::config::state::{self, KeeperState};
-use crate::config::{CitusRole, Config, ConfigError, HbaLevel, NodeConfig, Paths, atomic_file};
+use crate::config::{CitusRole, Config, ConfigError, HbaLevel, NodeConfig, Paths};
 use crate::exit::Exit;
+use crate::files::atomic;
 use crate::monitor::{MonitorConnection, MonitorError, RegisteredNode, Registration};
 use crate::postgres::Instance;
 
@@ -79,7 +80,7 @@ async fn is_registered(config: &NodeConfig) -> CliResult<bool> {
     };
     if matches!(known, Ok(None)) {
         tracing::info!("the monitor does not know node {} any more, it is registered anew", state.node);
-        atomic_file::remove(&config.paths.state)
+        atomic::remove(&config.paths.state)
             .map_err(|error| ConfigError::file("cannot remove", &config.paths.state, &error))?;
         return Ok(false);
     }

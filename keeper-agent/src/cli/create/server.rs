@@ -13,10 +13,9 @@ use super::super::options::NewServer;
 use crate::citus;
 use crate::client::{ConnectionString, describe};
 use crate::config::init_file::{self, Before, Progress};
-use crate::config::{
-    AuthMethod, HbaLevel, NodeConfig, NodeKind, Paths, PostgresConfig, SslConfig, atomic_file,
-};
+use crate::config::{AuthMethod, HbaLevel, NodeConfig, NodeKind, Paths, PostgresConfig, SslConfig};
 use crate::exit::Exit;
+use crate::files::atomic;
 use crate::postgres::{Instance, PostgresError};
 use crate::user;
 
@@ -170,7 +169,7 @@ pub(in crate::cli) async fn make_primary(
     instance.write_hba(&[]).await.map_err(failed)?;
     let postgres = &config.postgres;
     while_running(instance, false, async {
-        if instance.is_postmaster_running() {
+        if instance.is_postmaster_running().await {
             instance.reload().await.map_err(failed)?;
         }
         instance.ensure_database(&postgres.dbname, &postgres.username).await.map_err(failed)?;
@@ -210,7 +209,7 @@ pub(super) async fn while_running<T>(
     keeps_running: bool,
     work: impl Future<Output = CliResult<T>>,
 ) -> CliResult<T> {
-    let was_running = instance.is_postmaster_running();
+    let was_running = instance.is_postmaster_running().await;
     if !was_running {
         instance.execute(&Step::StartPostgres).await.map_err(failed)?;
         await_connections(instance).await?;
@@ -235,7 +234,7 @@ async fn await_connections(instance: &Instance) -> CliResult {
             // It accepts connections, if not this one.
             Some(_) => return Ok(()),
         }
-        if Instant::now() >= give_up || !instance.is_postmaster_running() {
+        if Instant::now() >= give_up || !instance.is_postmaster_running().await {
             return Err(failed(error));
         }
         sleep(LOOK_INTERVAL).await;
@@ -245,7 +244,7 @@ async fn await_connections(instance: &Instance) -> CliResult {
 /// Takes back what a failed `create` made, so that nothing half-made is left.
 pub(super) fn take_back(paths: &Paths, pgdata: &Path, before: Before) {
     let data = match before {
-        Before::Empty => atomic_file::remove_tree(pgdata),
+        Before::Empty => atomic::remove_tree(pgdata),
         Before::Cluster => Ok(()),
     };
     let removed = data.and_then(|()| paths.remove_all());

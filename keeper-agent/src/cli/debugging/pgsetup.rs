@@ -12,7 +12,7 @@ use super::super::print;
 use super::super::setup::Setup;
 use crate::config::Config;
 use crate::exit::Exit;
-use crate::postgres::{Instance, PostmasterStatus};
+use crate::postgres::{Instance, PostmasterStatus, settings_of_this_machine};
 
 /// What a monitor needs.
 const EXTENSION_NAME: &str = "pgautofailover";
@@ -29,6 +29,7 @@ pub(super) async fn run(command: &Pgsetup) -> CliResult<Exit> {
         Pgsetup::Ready(pgdata) => ready(pgdata).await,
         Pgsetup::Wait(pgdata) => wait(pgdata).await,
         Pgsetup::PgCtl => pg_ctl().map(|()| Exit::Quit),
+        Pgsetup::Tune => tune().map(|()| Exit::Quit),
         Pgsetup::Discover { pgdata, json } => {
             let config = Config::load(&pgdata.required()?)?;
             let setup = Setup::find(&config, &Instance::new(config.instance())).await?;
@@ -65,6 +66,17 @@ pub(super) async fn wait(pgdata: &Pgdata) -> CliResult<Exit> {
         tokio::time::sleep(RETRY_INTERVAL).await;
     }
     Ok(Exit::Quit)
+}
+
+/// What a new cluster on this machine starts with.
+fn tune() -> CliResult {
+    let settings = settings_of_this_machine().ok_or_else(|| {
+        CliError::new(
+            Exit::Internal,
+            "the memory of this machine cannot be found out: /proc/meminfo does not tell",
+        )
+    })?;
+    settings.iter().try_for_each(|(name, value)| print::line(&format!("{name} = '{value}'")))
 }
 
 /// Which programs `create` would use, and whether a monitor could be made with them.

@@ -10,7 +10,7 @@ use super::super::print;
 use crate::exit::Exit;
 
 /// The image that the services of the compose file run.
-const IMAGE: &str = "pg_auto_failover:latest";
+const IMAGE: &str = "pg_auto_failover:citus";
 /// Where its data and its own files are, on the volume of its service.
 const VOLUME: &str = "/var/lib/pg_auto_failover";
 

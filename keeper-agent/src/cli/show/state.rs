@@ -9,7 +9,7 @@ use super::super::commands::ShowState;
 use super::super::error::{CliError, CliResult};
 use super::super::print;
 use super::super::table::{Align, Column, render};
-use super::super::target::{Target, state_of};
+use super::super::target::{Target, UNKNOWN_TO_MONITOR, state_of};
 use super::super::watch;
 use crate::config::{Config, NodeConfig};
 use crate::monitor::{MonitorConnection, NodeState, Notification, Remarks};
@@ -111,7 +111,7 @@ fn show_local(node: &NodeConfig, as_json: bool) -> CliResult {
     let state = state_of(node)?;
     let goal = state.assignment.as_ref().map_or(ReplicationState::Unknown, |assignment| assignment.goal);
     if as_json {
-        return print::json(&serde_json::json!({
+        let mut shown = serde_json::json!({
             "role": node.kind.as_str(),
             "formation": node.formation,
             "groupId": state.group,
@@ -121,19 +121,25 @@ fn show_local(node: &NodeConfig, as_json: bool) -> CliResult {
             "port": node.postgres.port,
             "current_role": state.reported,
             "assigned_role": goal,
-        }));
+        });
+        if state.is_unknown_to_monitor {
+            shown["unknown_to_monitor"] = true.into();
+        }
+        return print::json(&shown);
     }
     let columns = [COLUMNS[0], COLUMNS[1], COLUMNS[2], COLUMNS[5], COLUMNS[6]];
-    print::line(&render(
-        &columns,
-        &[[
-            node.name.clone(),
-            format!("{}/{}", state.group, state.node),
-            format!("{}:{}", node.hostname, node.postgres.port),
-            state.reported.to_string(),
-            goal.to_string(),
-        ]],
-    ))
+    let row = [
+        node.name.clone(),
+        format!("{}/{}", state.group, state.node),
+        format!("{}:{}", node.hostname, node.postgres.port),
+        state.reported.to_string(),
+        goal.to_string(),
+    ];
+    let mut shown = render(&columns, &[row]);
+    if state.is_unknown_to_monitor {
+        shown.push_str(&format!("\n{UNKNOWN_TO_MONITOR}\n"));
+    }
+    print::line(&shown)
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ const ATTEMPT_PAUSE: Duration = Duration::from_millis(500);
 pub async fn feed(pgdata: &Path, user: &str, dbname: &str, site: &MonitorSite) -> Infallible {
     let site = site.bulletin();
     loop {
-        let why = match local_address(pgdata) {
+        let why = match address(pgdata).await {
             None => "Postgres does not run".to_owned(),
             Some((host, port)) => {
                 let mut target = ConnectionString::new(host, port);
@@ -48,6 +48,13 @@ pub async fn feed(pgdata: &Path, user: &str, dbname: &str, site: &MonitorSite) -
         });
         sleep(ATTEMPT_PAUSE).await;
     }
+}
+
+/// Where the server listens, as a file says: the disk may hang.
+async fn address(pgdata: &Path) -> Option<(String, u16)> {
+    let pgdata = pgdata.to_owned();
+    let read = tokio::task::spawn_blocking(move || local_address(&pgdata));
+    timeout(CONNECT_DEADLINE, read).await.ok()?.ok()?
 }
 
 async fn connect(target: &ConnectionString) -> Result<(MonitorConnection, Notifications), MonitorError> {

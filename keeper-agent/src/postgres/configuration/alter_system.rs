@@ -18,22 +18,25 @@ impl LocalServer {
     pub async fn take_over_alter_system(&self) -> Result<(), PostgresError> {
         let config = self.config();
         let path = config.in_pgdata(FILE);
-        let content = files::read_if_there(&path)?.unwrap_or_default();
+        let read = move || Ok(files::read_if_there(&path)?.unwrap_or_default());
+        let content = self.files().run("reading postgresql.auto.conf", read).await?;
         if !content.lines().any(|line| setting_of(line).is_some()) {
             return Ok(());
         }
-        if self.postmaster()?.is_none() {
+        if self.postmaster().await?.is_none() {
             let names = value_of(&content, "synchronous_standby_names").unwrap_or_default();
-            return files::blocking("moving settings of pg_autoctl 2.x", move || {
+            let path = config.in_pgdata(FILE);
+            let moving = self.files().run("moving settings of pg_autoctl 2.x", move || {
                 set_names(&config, names)?;
                 files::replace(&path, without(&content).as_bytes(), 0o600)
-            })
-            .await;
+            });
+            return moving.await;
         }
         let session = self.any_session().await?;
         let question = "SELECT current_setting('synchronous_standby_names')";
         let names: String = connection::row(&session, "read the settings", question, &[]).await?.get(0);
-        files::blocking("moving synchronous_standby_names", move || set_names(&config, names)).await?;
+        let moving = move || set_names(&config, names);
+        self.files().run("moving synchronous_standby_names", moving).await?;
         for name in SETTINGS {
             connection::run(
                 &session,

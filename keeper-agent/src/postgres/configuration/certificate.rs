@@ -34,7 +34,7 @@ impl LocalServer {
     pub async fn make_self_signed_certificate(&self) -> Result<ServerSsl, PostgresError> {
         let config = self.config();
         let files_of = Arc::clone(&config);
-        files::blocking("making a certificate", move || make(&files_of)).await?;
+        self.files().run("making a certificate", move || make(&files_of)).await?;
         Ok(ServerSsl {
             active: true,
             cert_file: Some(config.state_dir.join(CERTIFICATE)),

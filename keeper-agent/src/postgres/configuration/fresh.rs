@@ -51,10 +51,8 @@ pub(crate) fn write(config: &InstanceConfig, main: &str) -> Result<(), PostgresE
         return Ok(());
     }
     let mut lines = Lines::default();
-    if let Some(bytes) = memory::of_this_machine() {
-        for (name, value) in sizes(bytes) {
-            lines.set(name, &value);
-        }
+    for (name, value) in settings_of_this_machine().unwrap_or_default() {
+        lines.set(name, &value);
     }
     lines.set("ssl_ciphers", CIPHERS);
     if preloads_statements(config) {
@@ -62,6 +60,11 @@ pub(crate) fn write(config: &InstanceConfig, main: &str) -> Result<(), PostgresE
     }
     let content = format!("{HEADER}{}", lines.text());
     files::replace(&config.in_pgdata(FRESH_FILE), content.as_bytes(), 0o600)
+}
+
+/// Names and values that depend on the memory; `None` where the system does not tell.
+pub(crate) fn settings_of_this_machine() -> Option<Vec<(&'static str, String)>> {
+    memory::of_this_machine().map(sizes)
 }
 
 impl LocalServer {

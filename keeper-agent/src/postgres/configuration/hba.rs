@@ -6,7 +6,6 @@
 
 use std::net::IpAddr;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use pgaf_core::message::Peer;
@@ -379,16 +378,12 @@ pub(crate) fn bring(config: &InstanceConfig, written: &Written) -> Result<(), Po
     Ok(())
 }
 
-/// A change that was given up goes on until its thread has ended, and must not overwrite a later one.
-static CHANGING: Mutex<()> = Mutex::new(());
-
 /// Changes our part of pg_hba.conf; false when it was right already. Whether the gate is closed is not for the file to
 /// say, which others may have replaced.
 pub(crate) fn update(
     config: &InstanceConfig,
     change: impl FnOnce(&mut Managed),
 ) -> Result<bool, PostgresError> {
-    let _one_at_a_time = CHANGING.lock().unwrap_or_else(PoisonError::into_inner);
     let path = config.in_pgdata("pg_hba.conf");
     let content = files::read_if_there(&path)?.unwrap_or_default();
     check_blocks(&content).map_err(|line| {

@@ -20,6 +20,7 @@ mod roles;
 pub(super) mod reload;
 
 pub use conninfo::REPLICATION_ROLE;
+pub(crate) use fresh::settings_of_this_machine;
 pub(crate) use hba::resolve;
 pub use hba::{HbaAddress, HbaEntry, MONITOR_ROLE};
 pub use roles::RoleAttributes;

@@ -63,7 +63,7 @@ pub(in crate::postgres) async fn reset(
     given: Option<&Session>,
 ) -> Result<(), PostgresError> {
     let config = server.config();
-    let found = files::blocking("reading postgresql.auto.conf", move || found(&config, &[name])).await?;
+    let found = server.files().look("reading postgresql.auto.conf", move || found(&config, &[name])).await?;
     for (name, entry) in found {
         let statement = format!("ALTER SYSTEM RESET {name}");
         match given {

@@ -22,7 +22,7 @@ impl LocalServer {
     /// # Errors
     /// It cannot be connected to, or does not reload in time.
     pub async fn reload(&self) -> Result<(), PostgresError> {
-        let Some(postmaster) = self.postmaster()? else {
+        let Some(postmaster) = self.postmaster().await? else {
             return Ok(());
         };
         let before = self.load_time().await?;
@@ -82,7 +82,7 @@ pub(in crate::postgres) async fn run_and_await(
     value: &str,
     borrowed: Option<&Session>,
 ) -> Result<(), PostgresError> {
-    let Some(postmaster) = server.postmaster()? else {
+    let Some(postmaster) = server.postmaster().await? else {
         return Ok(());
     };
     overruled::reset(server, setting, borrowed).await?;

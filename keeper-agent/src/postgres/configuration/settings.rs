@@ -3,7 +3,6 @@
 //! in postgresql.conf is touched.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
 use pgaf_core::NodeId;
 use pgaf_core::message::Peer;
@@ -89,16 +88,12 @@ fn write(config: &InstanceConfig, changing: &Changing) -> Result<(), PostgresErr
     Ok(())
 }
 
-/// Whoever changes the file reads it first: two at once would each write what the other has not changed. A change that was
-/// given up goes on until its thread has ended, and counts.
-static CHANGING: Mutex<()> = Mutex::new(());
-
-/// Changes what of the settings changes while a server lives, and writes them.
+/// Changes what of the settings changes while a server lives, and writes them. Whoever changes them reads them first:
+/// they are changed as the work of a step alone, one at a time.
 pub(crate) fn update(
     config: &InstanceConfig,
     change: impl FnOnce(&mut Changing),
 ) -> Result<(), PostgresError> {
-    let _one_at_a_time = CHANGING.lock().unwrap_or_else(PoisonError::into_inner);
     let mut changing = Changing::read(&config.pgdata)?;
     change(&mut changing);
     write(config, &changing)
@@ -106,7 +101,6 @@ pub(crate) fn update(
 
 /// Writes what a standby receives from; `None` for nobody. It waits for nobody itself: whoever is promoted is told anew.
 pub(crate) fn write_standby(config: &InstanceConfig, upstream: Option<&Peer>) -> Result<(), PostgresError> {
-    let _one_at_a_time = CHANGING.lock().unwrap_or_else(PoisonError::into_inner);
     let conninfo = match upstream {
         None => String::new(),
         Some(upstream) => conninfo::primary(config, upstream, version::of_data(&config.pgdata)?),

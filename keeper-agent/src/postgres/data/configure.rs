@@ -2,7 +2,7 @@
 
 use crate::config::HbaLevel;
 use crate::postgres::configuration::{HbaAddress, HbaEntry, conninfo, hba, settings};
-use crate::postgres::server::{LocalServer, PostgresError, files};
+use crate::postgres::server::{LocalServer, PostgresError};
 
 use super::marker;
 
@@ -14,14 +14,15 @@ impl LocalServer {
     /// A file cannot be written.
     pub async fn write_settings(&self) -> Result<(), PostgresError> {
         let config = self.config();
-        files::blocking("writing the settings", move || {
-            conninfo::write_passfile(&config)?;
-            if marker::is_set(&config) || !config.in_pgdata("PG_VERSION").exists() {
-                return Ok(());
-            }
-            settings::update(&config, |_| {})
-        })
-        .await
+        self.files()
+            .run("writing the settings", move || {
+                conninfo::write_passfile(&config)?;
+                if marker::is_set(&config) || !config.in_pgdata("PG_VERSION").exists() {
+                    return Ok(());
+                }
+                settings::update(&config, |_| {})
+            })
+            .await
     }
 
     /// Writes our entries of pg_hba.conf: the keeper's own, and these; false when they were there already. Those of the
@@ -41,9 +42,8 @@ impl LocalServer {
             });
         }
         let access = hba::access_entries(&config, &entries).await?;
-        files::blocking("writing pg_hba.conf", move || {
-            hba::update(&config, |managed| managed.access = access)
-        })
-        .await
+        self.files()
+            .run("writing pg_hba.conf", move || hba::update(&config, |managed| managed.access = access))
+            .await
     }
 }

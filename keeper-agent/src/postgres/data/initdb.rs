@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::config::AuthMethod;
 use crate::postgres::configuration::{fresh, hba};
-use crate::postgres::server::{Limit, LocalServer, PostgresError, Program, files};
+use crate::postgres::server::{Limit, LocalServer, PostgresError, Program};
 
 use super::{assemble, locale, marker};
 
@@ -28,18 +28,19 @@ impl LocalServer {
     pub async fn initdb_with(&self, options: &[String]) -> Result<(), PostgresError> {
         let config = self.config();
         let files_of = Arc::clone(&config);
-        files::blocking("preparing the data directory", move || {
-            assemble::make_data_directory(&files_of.pgdata)?;
-            if !marker::is_set(&files_of) && !assemble::is_empty(&files_of.pgdata)? {
-                return Err(PostgresError::Refused(format!(
-                    "\"{}\" is not empty",
-                    files_of.pgdata.display()
-                )));
-            }
-            marker::set(&files_of, "initdb runs")?;
-            assemble::clean(&files_of)
-        })
-        .await?;
+        self.files()
+            .run("preparing the data directory", move || {
+                assemble::make_data_directory(&files_of.pgdata)?;
+                if !marker::is_set(&files_of) && !assemble::is_empty(&files_of.pgdata)? {
+                    return Err(PostgresError::Refused(format!(
+                        "\"{}\" is not empty",
+                        files_of.pgdata.display()
+                    )));
+                }
+                marker::set(&files_of, "initdb runs")?;
+                assemble::clean(&files_of)
+            })
+            .await?;
         // With a password for everybody, initdb would ask for that of the superuser.
         let (local, host) = match config.auth {
             AuthMethod::Md5 => ("md5", "md5"),
@@ -60,16 +61,18 @@ impl LocalServer {
             .run(LIMIT)
             .await?;
         let files_of = Arc::clone(&config);
-        files::blocking("configuring the new cluster", move || {
-            hba::set_local_method(&files_of, &copy.join("pg_hba.conf"), local)?;
-            fresh::include(&copy.join("postgresql.conf"))
-        })
-        .await?;
-        files::blocking("putting the new cluster in place", move || {
-            assemble::put_in_place(&config.pgdata)?;
-            marker::clear(&config)
-        })
-        .await?;
+        self.files()
+            .run("configuring the new cluster", move || {
+                hba::set_local_method(&files_of, &copy.join("pg_hba.conf"), local)?;
+                fresh::include(&copy.join("postgresql.conf"))
+            })
+            .await?;
+        self.files()
+            .run("putting the new cluster in place", move || {
+                assemble::put_in_place(&config.pgdata)?;
+                marker::clear(&config)
+            })
+            .await?;
         self.write_settings().await?;
         self.write_hba(&[]).await.map(|_| ())
     }

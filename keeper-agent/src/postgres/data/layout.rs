@@ -67,7 +67,7 @@ impl LocalServer {
     /// There is none, or Postgres cannot read it.
     pub async fn layout(&self) -> Result<Layout, PostgresError> {
         let config = self.config();
-        let is_running = self.is_postmaster_running();
+        let is_running = self.is_postmaster_running().await;
         if is_running && let Ok(session) = self.any_session().await {
             return of_session(&session, &config.pgdata).await;
         }
@@ -105,7 +105,7 @@ impl LocalServer {
     /// A file cannot be written: it stays where it is.
     pub async fn bring_in(&self, layout: &Layout) -> Result<Vec<String>, PostgresError> {
         let (config, layout) = (self.config(), layout.clone());
-        files::blocking("moving the configuration files", move || bring_in(&layout, &config.pgdata)).await
+        self.files().run("moving the configuration files", move || bring_in(&layout, &config.pgdata)).await
     }
 
     /// Settings of a running server that differ from what its files say, until it is restarted.

@@ -43,8 +43,10 @@ pub(crate) enum Gate {
 /// Starts it, and waits for it to accept connections, or to be busy with recovery.
 pub(crate) async fn run(server: &LocalServer, gate: Gate) -> Result<(), PostgresError> {
     let config = server.config();
-    if let Some(postmaster) = server.postmaster()? {
-        let is_gated = Changing::read(&config.pgdata)?.is_gated;
+    if let Some(postmaster) = server.postmaster().await? {
+        let of_gate = Arc::clone(&config);
+        let gate_of_files = move || Ok(Changing::read(&of_gate.pgdata)?.is_gated);
+        let is_gated = server.files().look("looking at the gate", gate_of_files).await?;
         match gate {
             Gate::Open if is_gated => open_gate(server, &config).await?,
             Gate::Closed if !is_gated => {
@@ -54,9 +56,9 @@ pub(crate) async fn run(server: &LocalServer, gate: Gate) -> Result<(), Postgres
             }
             _ => {}
         }
-        return await_ready(&config, &postmaster).await.map(|_| ());
+        return await_ready(server, &postmaster).await.map(|_| ());
     }
-    let line = prepare(&config, gate).await?;
+    let line = prepare(server, gate).await?;
     for remark in &line.remarks {
         tracing::warn!("{remark}");
     }
@@ -64,23 +66,22 @@ pub(crate) async fn run(server: &LocalServer, gate: Gate) -> Result<(), Postgres
     let mut tries = 0;
     loop {
         tries += 1;
-        let log = startup_log::Position::now(&config);
-        let postmaster = Arc::new(Postmaster::spawn(&config, &line.settings)?);
-        server.supervise(Arc::clone(&postmaster));
+        let log = startup_log::Position::now(server.files(), &config).await;
+        let postmaster = server.spawn_postmaster(line.settings.clone()).await?;
         // A start that fails is this step's error, not the end of a server.
         postmaster.ask_to_stop(true);
-        let is_alive = await_ready(&config, &postmaster).await;
+        let is_alive = await_ready(server, &postmaster).await;
         postmaster.ask_to_stop(false);
         if is_alive? {
             return Ok(());
         }
         server.forget(&postmaster);
-        let reason = log.reason(&config).await;
+        let reason = log.reason(server.files(), &config).await;
         let is_leftover = reason.contains("is still in use") || reason.contains("already exists");
         if !is_leftover || tries >= LEFTOVER_TRIES {
             return Err(does_not_start(&config, reason));
         }
-        stop::sweep(&config).await?;
+        stop::sweep(server).await?;
         sleep(Duration::from_millis(100)).await;
     }
 }
@@ -93,14 +94,19 @@ fn does_not_start(config: &InstanceConfig, reason: String) -> PostgresError {
 }
 
 /// Brings the files into the state from which a start is right.
-async fn prepare(config: &Arc<InstanceConfig>, gate: Gate) -> Result<CommandLine, PostgresError> {
-    version::check(config).await?;
-    stop::sweep(config).await?;
-    let control =
-        if config.in_pgdata(CONTROL_FILE).exists() { Some(ControlData::read(config).await?) } else { None };
-    let is_logical = is_logical(config).await;
-    let config = Arc::clone(config);
-    files::blocking("preparing the start", move || {
+async fn prepare(server: &LocalServer, gate: Gate) -> Result<CommandLine, PostgresError> {
+    let config = server.config();
+    version::check(server.files(), &config).await?;
+    stop::sweep(server).await?;
+    let of_data = Arc::clone(&config);
+    let looked = server.files().run("looking at the data directory", move || {
+        let major = version::of_data(&of_data.pgdata).ok().flatten();
+        Ok((of_data.in_pgdata(CONTROL_FILE).exists(), major))
+    });
+    let (has_control, major) = looked.await?;
+    let control = if has_control { Some(ControlData::read(&config).await?) } else { None };
+    let is_logical = is_logical(&config, major).await;
+    let preparing = server.files().run("preparing the start", move || {
         if marker::is_set(&config) {
             return Err(PostgresError::Refused(format!(
                 "\"{}\" is an unfinished copy",
@@ -125,13 +131,12 @@ async fn prepare(config: &Arc<InstanceConfig>, gate: Gate) -> Result<CommandLine
         set_gate(&config, gate)?;
         let needs = control.map(|control| control.recovery_settings).filter(|_| signal.exists());
         Ok(CommandLine::new(&config, version::of_data(&config.pgdata)?, &written, needs.as_ref()))
-    })
-    .await
+    });
+    preparing.await
 }
 
 /// The server will run with a `wal_level` that lets it decode its log; asked where that matters.
-async fn is_logical(config: &InstanceConfig) -> bool {
-    let major = version::of_data(&config.pgdata).ok().flatten();
+async fn is_logical(config: &InstanceConfig, major: Option<u32>) -> bool {
     if major.is_none_or(|major| major < version::SYNCS_SLOTS_SINCE) {
         return false;
     }
@@ -167,19 +172,22 @@ fn set_gate(config: &InstanceConfig, gate: Gate) -> Result<(), PostgresError> {
 
 async fn open_gate(server: &LocalServer, config: &Arc<InstanceConfig>) -> Result<(), PostgresError> {
     let files_of = Arc::clone(config);
-    files::blocking("opening the gate", move || set_gate(&files_of, Gate::Open)).await?;
+    server.files().run("opening the gate", move || set_gate(&files_of, Gate::Open)).await?;
     reload::run_and_await(server, settings::GATE_SETTING, "off", None).await
 }
 
 /// Waits until it accepts connections, for a second; false when it has ended.
-async fn await_ready(config: &InstanceConfig, postmaster: &Postmaster) -> Result<bool, PostgresError> {
+async fn await_ready(server: &LocalServer, postmaster: &Postmaster) -> Result<bool, PostgresError> {
     let give_up = Instant::now() + READY_DEADLINE;
     loop {
-        let is_ready = PidFile::read(&config.pgdata).is_some_and(|file| {
+        let config = server.config();
+        let read = move || Ok(PidFile::read(&config.pgdata));
+        let pid_file = server.files().look("reading postmaster.pid", read).await?;
+        let is_ready = pid_file.is_some_and(|file| {
             file.pid == postmaster.pid() && matches!(file.status.as_str(), "ready" | "standby")
         });
         if is_ready || Instant::now() >= give_up {
-            return Ok(postmaster.exit_if_over().is_none());
+            return Ok(!postmaster.has_ended());
         }
         if timeout(LOOK_INTERVAL, postmaster.exited()).await.is_ok() {
             return Ok(false);

@@ -11,6 +11,9 @@ use super::running::{Answer, ReceiverRow, StandbyRow};
 /// A standby that streams replies every second.
 const FRESH: Duration = Duration::from_secs(2);
 
+/// Looks are this far apart. What a look finds that comes later may have been there all the time since the one before.
+const LOOK_PERIOD: Duration = Duration::from_millis(500);
+
 /// A stream that has lasted for so long goes on.
 const STEADY: Duration = Duration::from_millis(1500);
 
@@ -21,13 +24,24 @@ struct Heard {
     at: BootTime,
 }
 
+/// The newest reply of a standby.
+#[derive(Clone, Debug)]
+struct Reply {
+    heard: Heard,
+    /// Since when nobody can have been promoted because of the silence of this node. That is earlier when the look was held
+    /// up: what it finds may have come at any time of that.
+    proves: BootTime,
+}
+
 /// Who was heard when.
 #[derive(Debug)]
 pub(crate) struct Contacts {
-    standbys: HashMap<i32, Heard>,
+    standbys: HashMap<i32, Reply>,
     quorum: Option<BootTime>,
     upstream: Option<Heard>,
     streaming: Option<BootTime>,
+    /// When the server was last asked.
+    asked: Option<BootTime>,
     /// Nobody can have been heard before.
     since: BootTime,
 }
@@ -39,6 +53,7 @@ impl Default for Contacts {
             quorum: None,
             upstream: None,
             streaming: None,
+            asked: None,
             since: BootTime::now(),
         }
     }
@@ -52,12 +67,7 @@ impl Contacts {
     /// earlier.
     pub(crate) fn note(&mut self, answer: &Answer, asked: BootTime) {
         let now = BootTime::now();
-        let rows = &answer.standbys;
-        self.standbys.retain(|pid, _| rows.iter().any(|row| row.pid == *pid));
-        for row in rows {
-            self.note_standby(row, asked);
-        }
-        self.note_quorum(answer);
+        self.note_rows(&answer.synchronous_standby_names, &answer.standbys, asked);
         let is_streaming = answer.receiver.as_ref().is_some_and(ReceiverRow::is_streaming);
         self.streaming = self.streaming.or(Some(now)).filter(|_| is_streaming);
         if !answer.is_in_recovery {
@@ -71,30 +81,40 @@ impl Contacts {
         }
     }
 
-    fn note_standby(&mut self, row: &StandbyRow, asked: BootTime) {
+    fn note_rows(&mut self, names: &str, rows: &[StandbyRow], asked: BootTime) {
+        self.standbys.retain(|pid, _| rows.iter().any(|row| row.pid == *pid));
+        let held_up = self.asked.replace(asked).map(|before| before.after(LOOK_PERIOD));
+        let proves = held_up.map_or(asked, |latest| asked.min(latest));
+        for row in rows {
+            self.note_standby(row, asked, proves);
+        }
+        self.note_quorum(names, rows);
+    }
+
+    fn note_standby(&mut self, row: &StandbyRow, asked: BootTime, proves: BootTime) {
         let Some(what) = row.replied.clone() else {
             return;
         };
         let known = self.standbys.get(&row.pid);
-        if known.is_none_or(|heard| heard.what != what) {
-            self.standbys.insert(row.pid, Heard { what, at: asked });
+        if known.is_none_or(|reply| reply.heard.what != what) {
+            self.standbys.insert(row.pid, Reply { heard: Heard { what, at: asked }, proves });
         }
     }
 
     /// Fewer standbys than a commit waits for prove nothing: the others may have elected somebody.
-    fn note_quorum(&mut self, answer: &Answer) {
-        let synchronous = answer.standbys.iter().filter(|row| row.is_synchronous());
+    fn note_quorum(&mut self, names: &str, rows: &[StandbyRow]) {
+        let synchronous = rows.iter().filter(|row| row.is_synchronous());
         let mut heard: Vec<BootTime> =
-            synchronous.filter_map(|row| self.standbys.get(&row.pid)).map(|heard| heard.at).collect();
+            synchronous.filter_map(|row| self.standbys.get(&row.pid)).map(|reply| reply.proves).collect();
         heard.sort_unstable();
-        let acks = acks_of(&answer.synchronous_standby_names);
+        let acks = acks_of(names);
         let latest = heard.len().checked_sub(acks).and_then(|index| heard.get(index)).copied();
         self.quorum = self.quorum.max(latest);
     }
 
     /// The standby of this walsender has replied lately.
     pub(crate) fn is_fresh(&self, walsender: i32) -> bool {
-        self.standbys.get(&walsender).is_some_and(|heard| heard.at.elapsed() < FRESH)
+        self.standbys.get(&walsender).is_some_and(|reply| reply.heard.at.elapsed() < FRESH)
     }
 
     /// When as many standbys as a commit waits for had last replied.
@@ -121,12 +141,36 @@ fn acks_of(names: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::acks_of;
+    use super::*;
 
     #[test]
     fn a_quorum_is_as_many_as_the_setting_says() {
         assert_eq!(acks_of("ANY 2 (pgautofailover_standby_2, pgautofailover_standby_3)"), 2);
         assert_eq!(acks_of("ANY 1 (pgautofailover_standby_2)"), 1);
         assert_eq!(acks_of("somebody"), 1);
+    }
+
+    #[test]
+    fn a_look_that_was_held_up_proves_nothing_for_that_time() {
+        let row = |replied: &str| -> StandbyRow {
+            let row = serde_json::json!({"pid": 7, "name": "a", "sync_state": "quorum", "replied": replied});
+            serde_json::from_value(row).expect("a row")
+        };
+        let begin = BootTime::now();
+        let mut contacts = Contacts::default();
+        let mut look = |replied: &str, asked: Duration| {
+            contacts.note_rows("ANY 1 (a)", &[row(replied)], begin.after(asked));
+            contacts.quorum_contact().map(|at| at.since(begin))
+        };
+        let seconds = Duration::from_secs_f32;
+        assert_eq!(look("first", seconds(1.0)), Some(seconds(1.0)));
+        assert_eq!(look("second", seconds(1.4)), Some(seconds(1.4)));
+        assert_eq!(
+            look("third", seconds(5.0)),
+            Some(seconds(1.9)),
+            "it may have come just after the look before"
+        );
+        assert_eq!(look("third", seconds(5.4)), Some(seconds(1.9)));
+        assert_eq!(look("fourth", seconds(5.8)), Some(seconds(5.8)));
     }
 }

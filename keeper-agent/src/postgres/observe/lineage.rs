@@ -8,7 +8,7 @@ use pgaf_core::message::Peer;
 
 use crate::postgres::data::{ControlData, history, wal};
 use crate::postgres::replication::remote::{RemoteSession, Source};
-use crate::postgres::server::{InstanceConfig, PostgresError, files};
+use crate::postgres::server::{InstanceConfig, LocalServer, PostgresError};
 
 /// How long the other node may take to answer.
 const DEADLINE: Duration = Duration::from_millis(1500);
@@ -48,10 +48,10 @@ struct Branch {
 }
 
 impl Branch {
-    async fn read(config: &InstanceConfig, timeline: Timeline) -> Result<Self, PostgresError> {
-        let pgdata = config.pgdata.clone();
+    async fn read(server: &LocalServer, timeline: Timeline) -> Result<Self, PostgresError> {
+        let pgdata = server.config().pgdata.clone();
         let read = move || Ok(history::read(&pgdata, timeline));
-        let history = files::blocking("reading the timeline history", read).await?;
+        let history = server.files().look("reading the timeline history", read).await?;
         Ok(Self { timeline, history })
     }
 
@@ -72,7 +72,7 @@ impl Branch {
 }
 
 /// Asks the upstream, unless a steady stream from it flows.
-pub(crate) async fn find(config: &InstanceConfig, question: &Question<'_>) -> Answer {
+pub(crate) async fn find(server: &LocalServer, question: &Question<'_>) -> Answer {
     let upstream = question.upstream;
     let running = match question.server {
         Server::Running(running) if !running.is_in_recovery => return Answer::default(),
@@ -86,9 +86,9 @@ pub(crate) async fn find(config: &InstanceConfig, question: &Question<'_>) -> An
     };
     let answer = match question.awaited_segment {
         Some(segment) if *question.server == Server::Starting => {
-            await_segment(config, question, segment).await
+            await_segment(&server.config(), question, segment).await
         }
-        _ => compare(config, question, running).await,
+        _ => compare(server, question, running).await,
     };
     match answer {
         Ok(answer) => answer,
@@ -141,20 +141,20 @@ fn needs_removed_wal(upstream: &Peer) -> Answer {
 }
 
 async fn compare(
-    config: &InstanceConfig,
+    server: &LocalServer,
     question: &Question<'_>,
     running: Option<&Running>,
 ) -> Result<Answer, PostgresError> {
     let control = question.control;
-    let (session, source) = ask(config, question).await?;
+    let (session, source) = ask(&server.config(), question).await?;
     let timeline = running.map_or(control.timeline, |running| running.timeline);
-    let branch = Branch::read(config, timeline).await?;
+    let branch = Branch::read(server, timeline).await?;
     if branch.is_foreign_to(&source) {
         return Ok(branch.fork_from(&source));
     }
     let lineage = match running {
         Some(running) => of_running(&source, running.timeline, running.lsn),
-        None => of_stopped(config, &source, control).await?,
+        None => of_stopped(server, &source, control).await?,
     };
     if lineage == Lineage::Forked {
         return Ok(branch.fork_from(&source));
@@ -186,7 +186,7 @@ fn of_running(source: &Source, timeline: Timeline, end: Lsn) -> Lineage {
 
 /// The end of a stopped server's log is not known, but whether it has a record where the histories part.
 async fn of_stopped(
-    config: &InstanceConfig,
+    server: &LocalServer,
     source: &Source,
     control: &ControlData,
 ) -> Result<Lineage, PostgresError> {
@@ -196,13 +196,13 @@ async fn of_stopped(
     if control.checkpoint >= parting || control.minimum_recovery_end > parting {
         return Ok(Lineage::Forked);
     }
-    let pgdata = config.pgdata.clone();
+    let pgdata = server.config().pgdata.clone();
     let (timeline, segment) = (control.timeline, control.wal_segment_bytes);
-    files::blocking("looking at the end of the log", move || {
+    let look = move || {
         let has_more = wal::has_record_at(&pgdata, timeline, parting, segment);
         Ok(if has_more { Lineage::Forked } else { Lineage::Behind })
-    })
-    .await
+    };
+    server.files().look("looking at the end of the log", look).await
 }
 
 /// Where the source's history leaves our timeline: where it ended it, or how far it got.

@@ -8,7 +8,7 @@ use tokio_postgres::Statement;
 use tokio_postgres::error::SqlState;
 
 use crate::postgres::server::{
-    BootTime, InstanceConfig, LocalSession, PostgresError,
+    BootTime, LocalServer, LocalSession, PostgresError,
     connection::{PidFile, Purpose, connect_anywhere},
     process, within,
 };
@@ -57,8 +57,27 @@ struct Open {
 /// What a server that lets nobody in was last seen doing.
 struct Progress {
     postmaster: i32,
-    seen: Vec<(i32, Option<u64>, Option<String>)>,
+    seen: Vec<Work>,
     changed: BootTime,
+}
+
+/// What one of its processes has done so far, and says of itself.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Work {
+    pid: i32,
+    cpu_ticks: Option<u64>,
+    title: Option<String>,
+}
+
+impl Work {
+    fn of_children(postmaster: i32) -> Vec<Self> {
+        let mut seen: Vec<Self> = process::children(postmaster)
+            .into_iter()
+            .map(|pid| Self { pid, cpu_ticks: process::cpu_ticks(pid), title: process::title(pid) })
+            .collect();
+        seen.sort();
+        seen
+    }
 }
 
 impl Listening {
@@ -71,7 +90,7 @@ impl Listening {
     }
 
     /// Asks the server. A session that has broken is replaced once.
-    pub(crate) async fn ask(&mut self, config: &InstanceConfig, postmaster: i32) -> Reply {
+    pub(crate) async fn ask(&mut self, server: &LocalServer, postmaster: i32) -> Reply {
         if self.session.as_ref().is_some_and(|open| open.postmaster != postmaster || open.session.is_closed())
         {
             self.session = None;
@@ -79,22 +98,31 @@ impl Listening {
         if self.session.is_some() {
             match self.ask_session().await {
                 Err(error) if is_broken(&error) => {}
-                result => return self.judge(postmaster, result),
+                result => return self.judge(server, postmaster, result).await,
             }
         }
         if self.has_abandoned_too_many() {
             return Reply::Nothing;
         }
-        if !is_open(config, postmaster) {
-            return if self.has_progress(postmaster) { Reply::Starting } else { Reply::Nothing };
+        let config = server.config();
+        match is_open(server, postmaster).await {
+            Ok(true) => {}
+            Ok(false) => {
+                let has_progress = self.has_progress(server, postmaster).await;
+                return if has_progress { Reply::Starting } else { Reply::Nothing };
+            }
+            Err(error) => {
+                tracing::warn!("{error}");
+                return Reply::Nothing;
+            }
         }
-        match connect_anywhere(config, Purpose::Looking, DEADLINE).await {
+        match connect_anywhere(server.files(), &config, Purpose::Looking, DEADLINE).await {
             Ok(session) => {
                 self.session = Some(Open { postmaster, session, question: None });
                 let result = self.ask_session().await;
-                self.judge(postmaster, result)
+                self.judge(server, postmaster, result).await
             }
-            Err(error) => self.judge(postmaster, Err(error)),
+            Err(error) => self.judge(server, postmaster, Err(error)).await,
         }
     }
 
@@ -132,7 +160,12 @@ impl Listening {
         asked
     }
 
-    fn judge(&mut self, postmaster: i32, result: Result<Answer, PostgresError>) -> Reply {
+    async fn judge(
+        &mut self,
+        server: &LocalServer,
+        postmaster: i32,
+        result: Result<Answer, PostgresError>,
+    ) -> Reply {
         let error = match result {
             Ok(answer) => {
                 self.progress = None;
@@ -156,7 +189,7 @@ impl Listening {
         }
         if is_not_open(&error) {
             tracing::debug!("{error}");
-            if self.has_progress(postmaster) {
+            if self.has_progress(server, postmaster).await {
                 return Reply::Starting;
             }
         }
@@ -165,15 +198,14 @@ impl Listening {
     }
 
     /// Something has changed within the last half minute, or it waits for WAL, which is no fault of its own.
-    fn has_progress(&mut self, postmaster: i32) -> bool {
-        let mut seen: Vec<(i32, Option<u64>, Option<String>)> = process::children(postmaster)
-            .into_iter()
-            .map(|pid| (pid, process::cpu_ticks(pid), process::title(pid)))
-            .collect();
-        seen.sort();
-        let waits = seen
-            .iter()
-            .any(|(_, _, title)| title.as_ref().is_some_and(|title| title.contains(WAITING_TITLE)));
+    async fn has_progress(&mut self, server: &LocalServer, postmaster: i32) -> bool {
+        // Titles are in the memory of their processes: whoever reads one may have to wait for the disk of that process.
+        let look = move || Ok(Work::of_children(postmaster));
+        let Ok(seen) = server.files().look("looking at the processes of Postgres", look).await else {
+            return false;
+        };
+        let waits =
+            seen.iter().any(|work| work.title.as_ref().is_some_and(|title| title.contains(WAITING_TITLE)));
         match &mut self.progress {
             Some(known) if known.postmaster == postmaster && known.seen == seen => {
                 waits || known.changed.elapsed() < PROGRESS_PATIENCE
@@ -188,7 +220,7 @@ impl Listening {
     /// The segment that a server which starts waits for, as its startup process says.
     pub(crate) fn awaited_segment(&self) -> Option<&str> {
         let titles = self.progress.iter().flat_map(|progress| &progress.seen);
-        let mut awaited = titles.filter_map(|(_, _, title)| title.as_deref()?.split_once(WAITING_TITLE));
+        let mut awaited = titles.filter_map(|work| work.title.as_deref()?.split_once(WAITING_TITLE));
         awaited.next().map(|(_, segment)| segment.trim())
     }
 
@@ -200,10 +232,13 @@ impl Listening {
 }
 
 /// The postmaster says that it lets others in. Asking one that does not only fills its log.
-fn is_open(config: &InstanceConfig, postmaster: i32) -> bool {
-    PidFile::read(&config.pgdata).is_some_and(|file| {
+async fn is_open(server: &LocalServer, postmaster: i32) -> Result<bool, PostgresError> {
+    let config = server.config();
+    let read = move || Ok(PidFile::read(&config.pgdata));
+    let pid_file = server.files().look("reading postmaster.pid", read).await?;
+    Ok(pid_file.is_some_and(|file| {
         file.pid == postmaster && !matches!(file.status.as_str(), "starting" | "stopping" | "")
-    })
+    }))
 }
 
 /// The connection is gone; the server may be well.

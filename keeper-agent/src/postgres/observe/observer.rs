@@ -1,5 +1,6 @@
 //! Looks at the local Postgres: its files, its processes, and what it says. Never fails: what cannot be seen is part
-//! of what is observed. Each look has a deadline, so that a hung server or file system does not hang the keeper.
+//! of what is observed. Each look has a deadline, so that a hung server or file system does not hang the keeper: when the
+//! files do not answer, nothing else is asked of them.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -14,7 +15,7 @@ use crate::postgres::configuration::settings;
 use crate::postgres::data::{
     ControlData, assemble, control_data::CONTROL_FILE, history, marker, start::STANDBY_SIGNAL, wal,
 };
-use crate::postgres::server::{BootTime, InstanceConfig, LocalServer, Postmaster, files};
+use crate::postgres::server::{BootTime, InstanceConfig, LocalServer, PostgresError, Postmaster};
 
 use super::contact::Contacts;
 use super::lineage::{self, Question};
@@ -52,19 +53,43 @@ enum Files {
     Missing,
     Incomplete,
     Damaged,
-    Cluster { control: Fingerprint, is_standby: bool },
+    Cluster {
+        control: Fingerprint,
+        is_standby: bool,
+    },
+    /// They do not answer.
+    Hung,
+}
+
+/// What is known of the data directory.
+struct Data {
+    directory: DataDirectory,
+    control: Option<ControlData>,
+    is_hung: bool,
+}
+
+impl From<DataDirectory> for Data {
+    fn from(directory: DataDirectory) -> Self {
+        Self { directory, control: None, is_hung: false }
+    }
 }
 
 impl Observer {
     pub(crate) async fn observe(&mut self, instance: &LocalServer, upstream: Option<&Peer>) -> Observation {
         let config = instance.config();
-        let postmaster = instance.postmaster().unwrap_or_else(|error| {
-            tracing::error!("{error}");
-            None
+        // Who was heard when is known by the time of the question: it does not wait for the disk.
+        let (files, (server, answer)) = tokio::join!(look_at_files(instance), async {
+            match instance.postmaster().await {
+                Ok(postmaster) => self.server(instance, &config, postmaster.as_deref()).await,
+                // There may be one, and whatever it does is not seen.
+                Err(error) => {
+                    tracing::error!("{error}");
+                    (Server::Unresponsive, None)
+                }
+            }
         });
-        let (server, answer) = self.server(instance, &config, postmaster.as_deref()).await;
-        let (data, control) = self.data(&config, &server).await;
-        let history = history_of(&config, &server, &data).await;
+        let Data { directory: data, control, is_hung } = self.data(&config, &server, files).await;
+        let history = if is_hung { None } else { history_of(instance, &server, &data).await };
         let found = match (upstream, &control) {
             (Some(upstream), Some(control)) => {
                 let question = Question {
@@ -75,7 +100,7 @@ impl Observer {
                     is_waiting: answer.as_ref().is_some_and(Answer::is_waiting),
                     awaited_segment: self.listening.awaited_segment(),
                 };
-                lineage::find(&config, &question).await
+                lineage::find(instance, &question).await
             }
             _ => lineage::Answer::default(),
         };
@@ -102,6 +127,7 @@ impl Observer {
                 .map(|answer| self.upstream(answer)),
             quorum_contact: self.contacts.quorum_contact().map(BootTime::moment),
             copied_percent: instance.progress(),
+            is_disk_hung: is_hung,
             sync_state: answer.map(|answer| answer.sync_state()).unwrap_or_default(),
         }
     }
@@ -125,11 +151,11 @@ impl Observer {
             return (Server::Stopped, None);
         };
         let asked = BootTime::now();
-        let answer = match self.listening.ask(config, postmaster.pid()).await {
+        let answer = match self.listening.ask(instance, postmaster.pid()).await {
             Reply::Answer(answer) => *answer,
             Reply::Starting => return (Server::Starting, None),
             Reply::Refused => return (Server::Refusing, None),
-            Reply::Nothing if postmaster.exit_if_over().is_some() => {
+            Reply::Nothing if postmaster.has_ended() => {
                 return (Server::Stopped, None);
             }
             Reply::Nothing => return (Server::Unresponsive, None),
@@ -137,15 +163,15 @@ impl Observer {
         self.contacts.note(&answer, asked);
         instance.memory().measured = answer.measured();
         if !answer.is_gated {
-            instance.reserve().fill(config, postmaster.pid()).await;
+            instance.reserve().fill(instance.files(), config, postmaster.pid()).await;
         }
-        let timeline = self.standby_timeline(config, postmaster.pid(), &answer).await;
+        let timeline = self.standby_timeline(instance, postmaster.pid(), &answer).await;
         let (followed, replay_over) = {
             let memory = instance.memory();
             (memory.followed_names.clone(), memory.replay_over)
         };
         let running = answer.running(&Context {
-            is_short_of_settings: self.is_short_of_settings(config, &answer).await,
+            is_short_of_settings: self.is_short_of_settings(instance, &answer).await,
             slot_name: settings::slot_name(config, true),
             timeline,
             followed_names: followed
@@ -159,12 +185,11 @@ impl Observer {
     }
 
     /// Replay has paused, and the WAL requires more than this server was started with.
-    async fn is_short_of_settings(&mut self, config: &Arc<InstanceConfig>, answer: &Answer) -> bool {
+    async fn is_short_of_settings(&mut self, instance: &LocalServer, answer: &Answer) -> bool {
         if !answer.is_replay_paused {
             return false;
         }
-        let Some(file) = fingerprint(config) else { return false };
-        let control = self.control(config, file, Duration::ZERO).await;
+        let control = self.newest_control(instance).await;
         control.is_some_and(|control| !answer.settings.is_enough_for(&control.recovery_settings))
     }
 
@@ -172,7 +197,7 @@ impl Observer {
     /// some time after, and the segments it has.
     async fn standby_timeline(
         &mut self,
-        config: &Arc<InstanceConfig>,
+        instance: &LocalServer,
         postmaster: i32,
         answer: &Answer,
     ) -> Timeline {
@@ -190,41 +215,29 @@ impl Observer {
         if !answer.is_in_recovery {
             return known;
         }
-        let control = fingerprint(config);
-        let control = match control {
-            Some(file) => self.control(config, file, Duration::ZERO).await,
-            None => None,
-        };
-        let Some(control) = control else { return known };
-        let (of, end) = (Arc::clone(config), answer.replayed.unwrap_or_default());
-        let look = move || Ok(wal::timeline_before(&of.pgdata, end, control.wal_segment_bytes));
-        let received = files::blocking("looking at the local WAL", look).await.ok().flatten();
+        let Some(control) = self.newest_control(instance).await else { return known };
+        let (config, end) = (instance.config(), answer.replayed.unwrap_or_default());
+        let look = move || Ok(wal::timeline_before(&config.pgdata, end, control.wal_segment_bytes));
+        let received = instance.files().look("looking at the local WAL", look).await.ok().flatten();
         control.timeline.max(known).max(received.unwrap_or(Timeline::FIRST))
     }
 
-    async fn data(
-        &mut self,
-        config: &Arc<InstanceConfig>,
-        server: &Server,
-    ) -> (DataDirectory, Option<ControlData>) {
-        let files_of = Arc::clone(config);
-        let looked = files::blocking("looking at the data directory", move || Ok(look(&files_of))).await;
-        let (file, is_standby) = match looked {
-            Ok(Files::Missing) => return (DataDirectory::Missing, None),
-            Ok(Files::Incomplete) => return (DataDirectory::Incomplete, None),
-            Ok(Files::Damaged) => return (DataDirectory::Damaged, None),
-            Ok(Files::Cluster { control, is_standby }) => (control, is_standby),
-            Err(error) => {
-                tracing::error!("{error}");
-                return (self.last_known(), None);
-            }
+    async fn data(&mut self, config: &InstanceConfig, server: &Server, files: Files) -> Data {
+        let (file, is_standby) = match files {
+            Files::Missing => return DataDirectory::Missing.into(),
+            Files::Incomplete => return DataDirectory::Incomplete.into(),
+            Files::Damaged => return DataDirectory::Damaged.into(),
+            Files::Hung => return self.last_known(),
+            Files::Cluster { control, is_standby } => (control, is_standby),
         };
         let patience = match server {
             Server::Running(_) => CONTROL_REFRESH,
             _ => Duration::ZERO,
         };
-        let Some(control) = self.control(config, file, patience).await else {
-            return (DataDirectory::Damaged, None);
+        let control = match self.control(config, file, patience).await {
+            Ok(control) => control,
+            Err(PostgresError::TimedOut { .. }) => return self.last_known(),
+            Err(_) => return DataDirectory::Damaged.into(),
         };
         let is_up = *server != Server::Stopped;
         let cluster = Cluster {
@@ -234,12 +247,12 @@ impl Observer {
             is_clean: control.is_clean() && !is_up,
             is_standby: is_standby || (control.was_in_recovery() && !is_up),
         };
-        (DataDirectory::Present(cluster), Some(control))
+        Data { directory: DataDirectory::Present(cluster), control: Some(control), is_hung: false }
     }
 
-    /// A file system that hangs says nothing new.
-    fn last_known(&self) -> DataDirectory {
-        self.control.as_ref().map_or(DataDirectory::Damaged, |known| {
+    /// A file system that hangs says nothing new. Nobody makes a plan for the files on what is told then.
+    fn last_known(&self) -> Data {
+        let directory = self.control.as_ref().map_or(DataDirectory::Damaged, |known| {
             DataDirectory::Present(Cluster {
                 system_identifier: known.data.system_identifier,
                 timeline: known.data.timeline,
@@ -247,7 +260,17 @@ impl Observer {
                 is_clean: false,
                 is_standby: known.data.was_in_recovery(),
             })
-        })
+        });
+        Data { directory, control: None, is_hung: true }
+    }
+
+    /// The control data of now.
+    async fn newest_control(&mut self, instance: &LocalServer) -> Option<ControlData> {
+        let config = instance.config();
+        let of_file = Arc::clone(&config);
+        let look = move || Ok(fingerprint(&of_file));
+        let file = instance.files().look("looking at the control file", look).await.ok().flatten()?;
+        self.control(&config, file, Duration::ZERO).await.ok()
     }
 
     /// The control data, read again when the file has changed, but not more often than `patience` says.
@@ -256,34 +279,35 @@ impl Observer {
         config: &InstanceConfig,
         file: Fingerprint,
         patience: Duration,
-    ) -> Option<ControlData> {
+    ) -> Result<ControlData, PostgresError> {
         if let Some(known) = &self.control {
             let is_recent = !patience.is_zero() && known.read_at.elapsed() < patience;
             if known.file == file || is_recent {
-                return Some(known.data);
+                return Ok(known.data);
             }
         }
         // The server may be writing it: once more, then.
         let mut read = ControlData::read(config).await;
-        if read.is_err() {
+        let is_late = |error: &PostgresError| matches!(error, PostgresError::TimedOut { .. });
+        if read.as_ref().is_err_and(|error| !is_late(error)) {
             read = ControlData::read(config).await;
         }
-        match read {
-            Ok(data) => {
-                self.control = Some(KnownControl { file, read_at: BootTime::now(), data });
-                Some(data)
-            }
+        match &read {
+            Ok(data) => self.control = Some(KnownControl { file, read_at: BootTime::now(), data: *data }),
             Err(error) => {
                 tracing::error!("{error}");
-                self.control = None;
-                None
+                // What was known is still the last that the disk has told.
+                if !is_late(error) {
+                    self.control = None;
+                }
             }
         }
+        read
     }
 }
 
 async fn history_of(
-    config: &Arc<InstanceConfig>,
+    instance: &LocalServer,
     server: &Server,
     data: &DataDirectory,
 ) -> Option<TimelineHistory> {
@@ -292,19 +316,35 @@ async fn history_of(
         (_, DataDirectory::Present(cluster)) => cluster.timeline,
         _ => return None,
     };
-    let config = Arc::clone(config);
-    files::blocking("reading the timeline history", move || Ok(history::read(&config.pgdata, timeline)))
-        .await
-        .ok()
-        .flatten()
+    let config = instance.config();
+    let read = move || Ok(history::read(&config.pgdata, timeline));
+    instance.files().look("reading the timeline history", read).await.ok().flatten()
 }
 
+async fn look_at_files(instance: &LocalServer) -> Files {
+    let config = instance.config();
+    match instance.files().look("looking at the data directory", move || Ok(look(&config))).await {
+        Ok(files) => files,
+        Err(error) => {
+            tracing::debug!("{error}");
+            Files::Hung
+        }
+    }
+}
+
+/// The data directory, what is in it, and the first file that every program of Postgres reads. What a server that runs
+/// reads again and again is read, too: all of this answers from memory, unless the disk hangs.
 fn look(config: &InstanceConfig) -> Files {
     if assemble::is_empty(&config.pgdata).unwrap_or(true) {
         return Files::Missing;
     }
     if marker::is_set(config) {
         return Files::Incomplete;
+    }
+    // What they say is of no interest here.
+    let _ = fs::read(config.in_pgdata("postmaster.pid"));
+    if fs::read(config.in_pgdata(CONTROL_FILE)).is_err() {
+        return Files::Damaged;
     }
     match fingerprint(config) {
         None => Files::Damaged,

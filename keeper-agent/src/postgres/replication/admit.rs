@@ -5,7 +5,7 @@ use std::sync::Arc;
 use pgaf_core::message::{Peer, Position};
 
 use crate::postgres::configuration::{conninfo, hba};
-use crate::postgres::server::{LocalServer, LocalSession, PostgresError, connection, files};
+use crate::postgres::server::{LocalServer, LocalSession, PostgresError, connection};
 
 use super::{logical_slots, slots};
 
@@ -14,12 +14,14 @@ pub(crate) async fn run(server: &LocalServer, peers: &[Peer]) -> Result<(), Post
     let config = server.config();
     let entries = hba::peer_entries(&config, peers).await;
     let files_of = Arc::clone(&config);
-    files::blocking("writing pg_hba.conf", move || {
-        conninfo::write_passfile(&files_of)?;
-        hba::update(&files_of, |managed| entries.apply(managed))
-    })
-    .await?;
-    let is_running = server.postmaster()?.is_some();
+    server
+        .files()
+        .run("writing pg_hba.conf", move || {
+            conninfo::write_passfile(&files_of)?;
+            hba::update(&files_of, |managed| entries.apply(managed))
+        })
+        .await?;
+    let is_running = server.postmaster().await?.is_some();
     if is_running {
         // Even when the file was right already: who wrote it may have been interrupted before the server was told.
         server.reload().await?;
@@ -50,7 +52,7 @@ async fn keep_entries(server: &LocalServer, peers: &[Peer]) -> Result<(), Postgr
     let config = server.config();
     let entries = hba::peer_entries(&config, peers).await;
     let write = move || hba::update(&config, |managed| entries.apply(managed));
-    if files::blocking("writing pg_hba.conf", write).await? || is_access_new {
+    if server.files().run("writing pg_hba.conf", write).await? || is_access_new {
         tracing::warn!(
             "pg_hba.conf did not have the entries of the nodes, or had old addresses: they were written again"
         );

@@ -11,7 +11,7 @@ use crate::postgres::data::{
     ControlData, assemble, history, kept, marker, tablespaces, tablespaces::Tablespaces,
 };
 use crate::postgres::server::{
-    InstanceConfig, Limit, LocalServer, PostgresError, Program, files, progress::Progress, stop, version,
+    InstanceConfig, Limit, LocalServer, PostgresError, Program, progress::Progress, stop, version,
 };
 
 use super::follow;
@@ -26,12 +26,12 @@ const LIMIT: Limit = Limit::Idle(Duration::from_secs(1800));
 /// answered.
 pub(crate) async fn run(server: &LocalServer, upstream: &Peer) -> Result<(), PostgresError> {
     let config = server.config();
-    refuse_while_running(server)?;
+    refuse_while_running(server).await?;
     let tablespaces = check_source(&config, upstream).await?;
-    stop::sweep(&config).await?;
+    stop::sweep(server).await?;
     let before = Arc::clone(&config);
     let of_source = tablespaces.clone();
-    let places = files::blocking("preparing the copy", move || prepare(&before, &of_source)).await?;
+    let places = server.files().run("preparing the copy", move || prepare(&before, &of_source)).await?;
     let mut program = Program::new(&config.bin_dir, "pg_basebackup")
         .writes_to(&config.pgdata)
         .arg("--pgdata")
@@ -56,8 +56,8 @@ pub(crate) async fn run(server: &LocalServer, upstream: &Peer) -> Result<(), Pos
 }
 
 /// A step that needs the server to be stopped.
-pub(crate) fn refuse_while_running(server: &LocalServer) -> Result<(), PostgresError> {
-    match server.postmaster()? {
+pub(crate) async fn refuse_while_running(server: &LocalServer) -> Result<(), PostgresError> {
+    match server.postmaster().await? {
         None => Ok(()),
         Some(_) => Err(PostgresError::Refused("Postgres runs: it has to be stopped first".to_owned())),
     }
@@ -114,18 +114,20 @@ async fn finish(
     tablespaces: Tablespaces,
 ) -> Result<(), PostgresError> {
     let copy = Arc::clone(config);
-    files::blocking("putting the copy in place", move || {
-        tablespaces::put_in_place(&copy, &tablespaces)?;
-        assemble::put_in_place(&copy.pgdata)?;
-        kept::put_back(&copy)?;
-        history::complete(&copy.pgdata)
-    })
-    .await?;
-    version::check(config).await?;
+    server
+        .files()
+        .run("putting the copy in place", move || {
+            tablespaces::put_in_place(&copy, &tablespaces)?;
+            assemble::put_in_place(&copy.pgdata)?;
+            kept::put_back(&copy)?;
+            history::complete(&copy.pgdata)
+        })
+        .await?;
+    version::check(server.files(), config).await?;
     // The mark goes last: before the signal file is there, a start would make a second primary.
     follow::write(server, Some(upstream)).await?;
     let copy = Arc::clone(config);
-    files::blocking("finishing the copy", move || marker::clear(&copy)).await?;
+    server.files().run("finishing the copy", move || marker::clear(&copy)).await?;
     server.memory().hopeless_rewind_to = None;
     Ok(())
 }

@@ -24,7 +24,7 @@ const ATTEMPTS: u64 = 2;
 /// nothing is received any more and all that was received is replayed, and remembers that for the looks that follow.
 pub(crate) async fn run(server: &LocalServer, upstream: Option<&Peer>) -> Result<(), PostgresError> {
     server.memory().replay_over = None;
-    let postmaster = server.postmaster()?;
+    let postmaster = server.postmaster().await?;
     let session = match &postmaster {
         None => None,
         // A server that does not let us in yet recovers.
@@ -39,7 +39,7 @@ pub(crate) async fn run(server: &LocalServer, upstream: Option<&Peer>) -> Result
     }
     write(server, upstream).await?;
     let (Some(postmaster), Some(session)) = (postmaster, session) else {
-        if let Some(postmaster) = server.postmaster()? {
+        if let Some(postmaster) = server.postmaster().await? {
             postmaster.signal(Signal::HUP);
         }
         return Ok(());
@@ -49,7 +49,8 @@ pub(crate) async fn run(server: &LocalServer, upstream: Option<&Peer>) -> Result
         None => String::new(),
         Some(upstream) => {
             let config = server.config();
-            let major = version::of_data(&config.pgdata)?;
+            let pgdata = config.pgdata.clone();
+            let major = server.files().run("reading PG_VERSION", move || version::of_data(&pgdata)).await?;
             conninfo::primary(&config, upstream, major)
         }
     };
@@ -67,14 +68,16 @@ pub(crate) async fn run(server: &LocalServer, upstream: Option<&Peer>) -> Result
 pub(crate) async fn write(server: &LocalServer, upstream: Option<&Peer>) -> Result<(), PostgresError> {
     let config = server.config();
     let upstream = upstream.cloned();
-    files::blocking("writing the settings of a standby", move || {
-        conninfo::write_passfile(&config)?;
-        // Left from a time as primary, or copied from one: whoever is promoted gets its own.
-        settings::update(&config, |changing| changing.synchronous_standby_names.clear())?;
-        settings::write_standby(&config, upstream.as_ref())?;
-        files::replace(&config.in_pgdata(STANDBY_SIGNAL), b"", 0o600)
-    })
-    .await
+    server
+        .files()
+        .run("writing the settings of a standby", move || {
+            conninfo::write_passfile(&config)?;
+            // Left from a time as primary, or copied from one: whoever is promoted gets its own.
+            settings::update(&config, |changing| changing.synchronous_standby_names.clear())?;
+            settings::write_standby(&config, upstream.as_ref())?;
+            files::replace(&config.in_pgdata(STANDBY_SIGNAL), b"", 0o600)
+        })
+        .await
 }
 
 pub(crate) async fn is_in_recovery(session: &LocalSession) -> Result<bool, PostgresError> {

@@ -51,29 +51,31 @@ pub(crate) async fn run(server: &LocalServer) -> Result<(), PostgresError> {
 
 async fn complete_history(server: &LocalServer) -> Result<(), PostgresError> {
     let config = server.config();
-    files::blocking("completing the timeline history", move || history::complete(&config.pgdata)).await
+    server.files().run("completing the timeline history", move || history::complete(&config.pgdata)).await
 }
 
 /// As `pg_ctl promote` does it, on a server that refuses the keeper. It removes its signal file when recovery has ended.
 async fn run_without_session(server: &LocalServer) -> Result<(), PostgresError> {
     let config = server.config();
-    let Some(postmaster) = server.postmaster()? else {
+    let Some(postmaster) = server.postmaster().await? else {
         return Err(PostgresError::Refused("Postgres does not run".to_owned()));
     };
     let files_of = Arc::clone(&config);
-    files::blocking("asking for the promotion", move || {
-        files::replace(&files_of.in_pgdata(PROMOTE_SIGNAL), b"", 0o600)
-    })
-    .await?;
+    server
+        .files()
+        .run("asking for the promotion", move || {
+            files::replace(&files_of.in_pgdata(PROMOTE_SIGNAL), b"", 0o600)
+        })
+        .await?;
     postmaster.signal(Signal::USR1);
     let give_up = Instant::now() + PATIENCE;
     loop {
         let files_of = Arc::clone(&config);
         let is_standby = move || Ok(files_of.in_pgdata(STANDBY_SIGNAL).exists());
-        if !files::blocking("looking at the signal file", is_standby).await? {
+        if !server.files().run("looking at the signal file", is_standby).await? {
             return complete_history(server).await;
         }
-        if Instant::now() >= give_up || postmaster.exit_if_over().is_some() {
+        if Instant::now() >= give_up || postmaster.has_ended() {
             return Err(PostgresError::TimedOut { what: "the promotion".to_owned(), after: PATIENCE });
         }
         sleep(LOOK_INTERVAL).await;

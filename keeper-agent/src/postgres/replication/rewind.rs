@@ -45,21 +45,23 @@ const BEGINS_TO_WRITE: &str = "need to copy";
 /// Rewinds. Where that cannot work, this is remembered for the next observations.
 pub(crate) async fn run(server: &LocalServer, upstream: &Peer) -> Result<(), PostgresError> {
     let config = server.config();
-    refuse_while_running(server)?;
+    refuse_while_running(server).await?;
     let marked = Arc::clone(&config);
-    if files::blocking("looking for a mark", move || Ok(marker::is_set(&marked))).await? {
+    if server.files().run("looking for a mark", move || Ok(marker::is_set(&marked))).await? {
         return Err(PostgresError::Refused("an unfinished copy cannot be rewound".to_owned()));
     }
-    stop::sweep(&config).await?;
+    stop::sweep(server).await?;
     let dbname = await_source(&config, upstream).await?;
     recover_from_crash(server, &config, upstream).await?;
     let before = Arc::clone(&config);
-    files::blocking("preparing the rewind", move || {
-        conninfo::write_passfile(&before)?;
-        kept::put_away(&before)?;
-        marker::set(&before, "pg_rewind runs")
-    })
-    .await?;
+    server
+        .files()
+        .run("preparing the rewind", move || {
+            conninfo::write_passfile(&before)?;
+            kept::put_away(&before)?;
+            marker::set(&before, "pg_rewind runs")
+        })
+        .await?;
     let progress = Progress::of(server.gauge(), upstream);
     let ended = Program::new(&config.bin_dir, "pg_rewind")
         .watch(move |output| progress.note(output))
@@ -116,15 +118,17 @@ async fn recover_from_crash(
     }
     let signal = config.in_pgdata(STANDBY_SIGNAL);
     let marked = Arc::clone(config);
-    let was_standby = files::blocking("removing the signal file", move || {
-        let was_standby = signal.exists();
-        if was_standby {
-            marker::set(&marked, "the recovery before pg_rewind runs")?;
-        }
-        files::remove_if_there(&signal)?;
-        Ok(was_standby)
-    })
-    .await?;
+    let was_standby = server
+        .files()
+        .run("removing the signal file", move || {
+            let was_standby = signal.exists();
+            if was_standby {
+                marker::set(&marked, "the recovery before pg_rewind runs")?;
+            }
+            files::remove_if_there(&signal)?;
+            Ok(was_standby)
+        })
+        .await?;
     let recovery = Program::new(&config.bin_dir, "postgres")
         .arg("--single")
         .arg("-D")
@@ -138,11 +142,13 @@ async fn recover_from_crash(
     let error = failure("the recovery before a rewind", &config.pgdata, &recovery);
     if was_standby {
         let unmarked = Arc::clone(config);
-        files::blocking("putting back the signal file", move || {
-            files::replace(&unmarked.in_pgdata(STANDBY_SIGNAL), b"", 0o600)?;
-            marker::clear(&unmarked)
-        })
-        .await?;
+        server
+            .files()
+            .run("putting back the signal file", move || {
+                files::replace(&unmarked.in_pgdata(STANDBY_SIGNAL), b"", 0o600)?;
+                marker::clear(&unmarked)
+            })
+            .await?;
     }
     if !error.is_disk_full() {
         server.memory().hopeless_rewind_to = Some(upstream.node);
@@ -156,15 +162,17 @@ async fn finish(
     upstream: &Peer,
 ) -> Result<(), PostgresError> {
     let rewound = Arc::clone(config);
-    files::blocking("putting back the configuration", move || {
-        kept::put_back(&rewound)?;
-        history::complete(&rewound.pgdata)
-    })
-    .await?;
+    server
+        .files()
+        .run("putting back the configuration", move || {
+            kept::put_back(&rewound)?;
+            history::complete(&rewound.pgdata)
+        })
+        .await?;
     // The mark goes last: before the signal file is there, a start would make a second primary.
     follow::write(server, Some(upstream)).await?;
     let rewound = Arc::clone(config);
-    files::blocking("finishing the rewind", move || marker::clear(&rewound)).await
+    server.files().run("finishing the rewind", move || marker::clear(&rewound)).await
 }
 
 /// What is left after a failure: data as before, or data that must be copied anew.
@@ -177,7 +185,7 @@ async fn give_up(
     let output = format!("{}\n{}", ended.printed.stdout, ended.printed.stderr);
     if !output.contains(BEGINS_TO_WRITE) {
         let untouched = Arc::clone(config);
-        files::blocking("taking the mark away", move || marker::clear(&untouched)).await?;
+        server.files().run("taking the mark away", move || marker::clear(&untouched)).await?;
     }
     let error = failure("pg_rewind", Path::new(&config.pgdata), ended);
     let is_transient = TRANSIENT.iter().any(|words| output.contains(words));

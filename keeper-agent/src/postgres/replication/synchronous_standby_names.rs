@@ -11,7 +11,7 @@ use rustix::process::Signal;
 use tokio::time::{Instant, sleep};
 
 use crate::postgres::configuration::{opt_outs, opt_outs::OptOut, overruled, reload, settings};
-use crate::postgres::server::{LocalServer, LocalSession, PostgresError, connection, files, process};
+use crate::postgres::server::{LocalServer, LocalSession, PostgresError, connection, process};
 
 /// How long the slowest process may take.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -25,11 +25,13 @@ pub(crate) async fn run(server: &LocalServer, names: &str) -> Result<(), Postgre
     server.memory().followed_names = None;
     let config = server.config();
     let wanted = names.to_owned();
-    files::blocking("writing synchronous_standby_names", move || {
-        settings::update(&config, |changing| changing.synchronous_standby_names = wanted)
-    })
-    .await?;
-    let Some(postmaster) = server.postmaster()? else {
+    server
+        .files()
+        .run("writing synchronous_standby_names", move || {
+            settings::update(&config, |changing| changing.synchronous_standby_names = wanted)
+        })
+        .await?;
+    let Some(postmaster) = server.postmaster().await? else {
         // Every process of the next postmaster reads it when it starts.
         return Ok(());
     };

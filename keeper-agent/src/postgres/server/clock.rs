@@ -28,6 +28,12 @@ impl BootTime {
         self.0.saturating_sub(earlier.0)
     }
 
+    /// That much later.
+    #[must_use]
+    pub const fn after(self, time: Duration) -> Self {
+        Self(self.0.saturating_add(time))
+    }
+
     /// How long after the boot that moment is.
     pub(super) const fn since_boot(self) -> Duration {
         self.0

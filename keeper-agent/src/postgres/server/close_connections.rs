@@ -15,7 +15,7 @@ use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open}
 
 use super::error::PostgresError;
 use super::local_server::LocalServer;
-use super::{files, process};
+use super::process;
 
 /// A session whose connection has ended opens another one to cancel its request, and waits there.
 const PASSES: u32 = 5;
@@ -31,13 +31,14 @@ impl LocalServer {
         &self,
         addresses: &BTreeSet<SocketAddr>,
     ) -> Result<usize, PostgresError> {
-        let Some(postmaster) = self.postmaster()?.map(|postmaster| postmaster.pid()) else {
+        let Some(postmaster) = self.postmaster().await?.map(|postmaster| postmaster.pid()) else {
             return Ok(0);
         };
         let mut total = 0;
         for pass in 0..PASSES {
             let peers = addresses.clone();
-            let count = files::blocking("ending connections", move || close_once(postmaster, &peers)).await?;
+            let count =
+                self.files().run("ending connections", move || close_once(postmaster, &peers)).await?;
             total += count;
             if count == 0 && pass > 0 {
                 break;

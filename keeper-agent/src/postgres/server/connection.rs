@@ -13,6 +13,7 @@ use crate::client::superuser_options;
 
 use super::config::InstanceConfig;
 use super::error::PostgresError;
+use super::files::Files;
 use super::process;
 use super::version;
 
@@ -134,13 +135,14 @@ impl PostmasterStatus {
 
 /// Opens a session in the first database of `ANY_DATABASE` that lets us in.
 pub(crate) async fn connect_anywhere(
+    files: &Files,
     config: &InstanceConfig,
     purpose: Purpose,
     deadline: Duration,
 ) -> Result<LocalSession, PostgresError> {
     let mut last = None;
     for dbname in ANY_DATABASE {
-        match open(config, dbname, purpose, deadline).await {
+        match open(files, config, dbname, purpose, deadline).await {
             Ok(session) => return Ok(session),
             Err(error) if is_about_database(&error) => last = Some(error),
             Err(error) => return Err(error),
@@ -156,23 +158,29 @@ fn is_about_database(error: &PostgresError) -> bool {
 
 /// Opens a session in which to change something.
 pub(crate) async fn connect(
+    files: &Files,
     config: &InstanceConfig,
     dbname: &str,
     deadline: Duration,
 ) -> Result<LocalSession, PostgresError> {
-    open(config, dbname, Purpose::Acting, deadline).await
+    open(files, config, dbname, Purpose::Acting, deadline).await
 }
 
 async fn open(
+    files: &Files,
     config: &InstanceConfig,
     dbname: &str,
     purpose: Purpose,
     deadline: Duration,
 ) -> Result<LocalSession, PostgresError> {
-    let Some(pid_file) = PidFile::read(&config.pgdata) else {
+    let pgdata = config.pgdata.clone();
+    let address = files.look("looking for the address of Postgres", move || {
+        Ok((PidFile::read(&pgdata), version::of_data(&pgdata).ok().flatten()))
+    });
+    let (Some(pid_file), major) = address.await? else {
         return Err(PostgresError::Refused("Postgres does not run".to_owned()));
     };
-    let mut wanted = superuser_options(version::of_data(&config.pgdata).ok().flatten());
+    let mut wanted = superuser_options(major);
     if purpose == Purpose::Acting {
         wanted.push_str("-c synchronous_commit=local");
     }

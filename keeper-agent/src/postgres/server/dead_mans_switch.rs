@@ -7,9 +7,9 @@
 use std::ffi::CStr;
 use std::fs::File;
 use std::io::Write as _;
-use std::mem::MaybeUninit;
-use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStringExt as _;
+use std::mem::{ManuallyDrop, MaybeUninit};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -18,6 +18,7 @@ use std::time::Duration;
 use std::{io, process};
 
 use rustix::fs::{RawDir, SeekFrom, readlinkat_raw, seek};
+use rustix::io::{DupFlags, dup3};
 use rustix::process::{Pid, Signal, kill_process, pidfd_send_signal};
 use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
@@ -50,16 +51,15 @@ struct Shared {
 }
 
 impl DeadMansSwitch {
-    /// Starts the thread; it is not armed, and aims at no postmaster.
-    pub(super) fn start(pgdata: &Path) -> io::Result<Self> {
-        let real = std::fs::canonicalize(pgdata).unwrap_or_else(|_| pgdata.to_owned());
+    /// Starts the thread; it is not armed, and aims at no postmaster. The path is without links, as the system tells it.
+    pub(super) fn start(real_pgdata: &Path) -> io::Result<Self> {
         let timer = timerfd_create(TimerfdClockId::Boottime, TimerfdFlags::CLOEXEC)?;
         let shared = Arc::new(Shared {
             deadline: AtomicU64::new(DISARMED),
             is_over: AtomicBool::new(false),
             timer,
             postmaster: File::open("/dev/null")?.into(),
-            pgdata: real.into_os_string().into_vec(),
+            pgdata: real_pgdata.as_os_str().as_bytes().to_vec(),
         });
         let processes = File::open("/proc")?;
         let watching = Arc::clone(&shared);
@@ -73,13 +73,12 @@ impl DeadMansSwitch {
     /// Whom to kill from now on: the process behind this descriptor. One that is gone need not be forgotten, the descriptor
     /// means nobody else.
     pub(super) fn aim(&self, postmaster: BorrowedFd<'_>) {
-        let target = self.shared.postmaster.as_raw_fd();
-        // SAFETY: both are open, and this is the only place that changes what the second one refers to; it stays owned by
-        // `shared`.
+        let number = self.shared.postmaster.as_raw_fd();
+        // SAFETY: it is open, and this is the only place that changes what it refers to; it stays owned by `shared`, and is
+        // not closed here.
         #[allow(unsafe_code)]
-        let replaced = unsafe { libc::dup3(postmaster.as_raw_fd(), target, libc::O_CLOEXEC) };
-        if replaced < 0 {
-            let error = io::Error::last_os_error();
+        let mut target = ManuallyDrop::new(unsafe { OwnedFd::from_raw_fd(number) });
+        if let Err(error) = dup3(postmaster, &mut target, DupFlags::CLOEXEC) {
             tracing::error!("the dead man's switch does not know the postmaster: {error}");
         }
     }

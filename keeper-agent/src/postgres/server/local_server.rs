@@ -2,6 +2,7 @@
 //! seen. Everything that is done to it is done by others, which are given this.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -14,9 +15,10 @@ use crate::client::Secret;
 
 use super::clock::BootTime;
 use super::config::InstanceConfig;
-use super::connection::{self, CONNECT_DEADLINE, LocalSession, Purpose};
+use super::connection::{self, CONNECT_DEADLINE, LocalSession, Purpose, within};
 use super::dead_mans_switch::DeadMansSwitch;
 use super::error::PostgresError;
+use super::files::Files;
 use super::postmaster::Postmaster;
 use super::process;
 use super::progress::Gauge;
@@ -25,11 +27,24 @@ use super::version;
 
 /// How long a patient caller waits for a session: a busy machine may need some seconds for one.
 const PATIENT_CONNECT_DEADLINE: Duration = Duration::from_secs(30);
+/// How long the start of a postmaster by somebody else may take, before it counts as one that hangs.
+const BEGIN_DEADLINE: Duration = Duration::from_secs(2);
+
+/// Who has answered a question about the processes.
+enum Found<T> {
+    /// The disk.
+    Told(T),
+    /// The system: those that work in the data directory.
+    Working(Vec<i32>),
+}
 
 /// A server. All methods take `&self`: its end can be awaited while something is done to it.
 pub struct LocalServer {
     config: RwLock<Arc<InstanceConfig>>,
     postmaster: watch::Sender<Option<Arc<Postmaster>>>,
+    /// Held by whoever starts a postmaster, or takes over one: no process is watched twice.
+    beginning: tokio::sync::Mutex<()>,
+    files: Files,
     memory: Mutex<Memory>,
     gauge: Gauge,
     reserve: Reserve,
@@ -53,6 +68,8 @@ pub(in crate::postgres) struct Memory {
     pub(in crate::postgres) replication_password: Option<Secret>,
     /// What was measured when the server last answered.
     pub(in crate::postgres) measured: Measured,
+    /// The path of the data directory without links, once the disk has told it.
+    real_pgdata: Option<PathBuf>,
 }
 
 /// What a server that answers says of itself for people alone: nothing is decided on it.
@@ -72,7 +89,7 @@ pub struct Pulse(Arc<Postmaster>);
 impl Pulse {
     /// It lives.
     pub fn beats(&self) -> bool {
-        !self.0.has_ended()
+        !self.0.is_dead()
     }
 
     /// Its process.
@@ -87,6 +104,8 @@ impl LocalServer {
         Self {
             config: RwLock::new(Arc::new(config)),
             postmaster: watch::Sender::new(None),
+            beginning: tokio::sync::Mutex::default(),
+            files: Files::default(),
             memory: Mutex::default(),
             gauge: Gauge::default(),
             reserve: Reserve::default(),
@@ -113,6 +132,11 @@ impl LocalServer {
 
     pub(in crate::postgres) fn memory(&self) -> MutexGuard<'_, Memory> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Who reads and writes its files.
+    pub(in crate::postgres) const fn files(&self) -> &Files {
+        &self.files
     }
 
     pub(in crate::postgres) const fn gauge(&self) -> &Gauge {
@@ -143,36 +167,97 @@ impl LocalServer {
     ///
     /// # Errors
     /// It runs, but cannot be watched.
-    pub fn adopt(&self) -> Result<bool, PostgresError> {
-        self.postmaster().map(|found| found.is_some())
+    pub async fn adopt(&self) -> Result<bool, PostgresError> {
+        self.postmaster().await.map(|found| found.is_some())
     }
 
     /// A postmaster runs.
-    pub fn is_postmaster_running(&self) -> bool {
-        self.postmaster().is_ok_and(|found| found.is_some())
+    pub async fn is_postmaster_running(&self) -> bool {
+        self.postmaster().await.is_ok_and(|found| found.is_some())
     }
 
-    /// The live postmaster, ours or one that was started by others.
-    pub(in crate::postgres) fn postmaster(&self) -> Result<Option<Arc<Postmaster>>, PostgresError> {
-        if let Some(known) = self.postmaster.borrow().as_ref() {
-            match known.exit_if_over() {
-                None => return Ok(Some(Arc::clone(known))),
-                // `exited` has to report it first.
-                Some(_) if process::postmaster_of(&self.config().pgdata).is_none() => {
-                    return Ok(None);
+    /// The live postmaster, ours or one that was started by others. One that is known needs no look at the disk.
+    ///
+    /// # Errors
+    /// The disk does not tell whether there is one, or it cannot be watched.
+    pub(in crate::postgres) async fn postmaster(&self) -> Result<Option<Arc<Postmaster>>, PostgresError> {
+        if let Some(known) = self.known_postmaster() {
+            return Ok(Some(known));
+        }
+        let _beginning = within(BEGIN_DEADLINE, "the start of the postmaster", self.beginning.lock()).await?;
+        if let Some(known) = self.known_postmaster() {
+            return Ok(Some(known));
+        }
+        let Some(pid) = self.find_postmaster().await? else { return Ok(None) };
+        let found = Arc::new(Postmaster::adopt(pid, &self.config().pgdata)?);
+        // Between the look and the descriptor the number could have changed hands.
+        if self.find_postmaster().await? != Some(pid) {
+            return Ok(None);
+        }
+        tracing::info!("Postgres runs already, as process {pid}");
+        self.supervise(Arc::clone(&found));
+        Ok(Some(found))
+    }
+
+    /// One that has ended stays here until `exited` has told it.
+    fn known_postmaster(&self) -> Option<Arc<Postmaster>> {
+        self.postmaster.borrow().clone().filter(|known| !known.has_ended())
+    }
+
+    async fn find_postmaster(&self) -> Result<Option<i32>, PostgresError> {
+        match self.look_at_processes(process::postmaster_of).await? {
+            Found::Told(pid) => Ok(pid),
+            Found::Working(processes) => Ok(process::postmaster_among(&processes)),
+        }
+    }
+
+    /// Every process of Postgres in the data directory.
+    ///
+    /// # Errors
+    /// Nobody tells.
+    pub(in crate::postgres) async fn processes(&self) -> Result<Vec<i32>, PostgresError> {
+        match self.look_at_processes(process::processes_of).await? {
+            Found::Told(processes) | Found::Working(processes) => Ok(processes),
+        }
+    }
+
+    /// Asks the disk; when that hangs, the system, which knows by its path where a process works.
+    async fn look_at_processes<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Path) -> T + Send + 'static,
+    ) -> Result<Found<T>, PostgresError> {
+        let config = self.config();
+        let looked = self.files.look("looking at the processes of Postgres", move || {
+            Ok((look(&config.pgdata), std::fs::canonicalize(&config.pgdata).ok()))
+        });
+        let error = match looked.await {
+            Ok((found, real)) => {
+                if real.is_some() {
+                    self.memory().real_pgdata = real;
                 }
-                Some(_) => {}
+                return Ok(Found::Told(found));
             }
-        }
-        let found = Postmaster::adopt(&self.config().pgdata)?.map(Arc::new);
-        if let Some(found) = &found {
-            tracing::info!("Postgres runs already, as process {}", found.pid());
-            self.supervise(Arc::clone(found));
-        }
-        Ok(found)
+            Err(error) => error,
+        };
+        let real = self.memory().real_pgdata.clone().ok_or(error)?;
+        Ok(Found::Working(process::working_in(&real)))
     }
 
-    pub(in crate::postgres) fn supervise(&self, postmaster: Arc<Postmaster>) {
+    /// Starts a postmaster with these settings on its command line, and does not wait for it.
+    ///
+    /// # Errors
+    /// It cannot be started, or the disk hangs.
+    pub(in crate::postgres) async fn spawn_postmaster(
+        &self,
+        settings: Vec<(&'static str, String)>,
+    ) -> Result<Arc<Postmaster>, PostgresError> {
+        let _beginning = self.beginning.lock().await;
+        let started = Arc::new(Postmaster::spawn(&self.files, &self.config(), settings).await?);
+        self.supervise(Arc::clone(&started));
+        Ok(started)
+    }
+
+    fn supervise(&self, postmaster: Arc<Postmaster>) {
         if let (Some(switch), Some(descriptor)) = (self.switch.get(), postmaster.as_fd()) {
             switch.aim(descriptor);
         }
@@ -183,10 +268,17 @@ impl LocalServer {
     ///
     /// # Errors
     /// The system gives no thread or no timer.
-    pub fn set_up_switch(&self) -> Result<(), PostgresError> {
+    pub async fn set_up_switch(&self) -> Result<(), PostgresError> {
         let failed =
             |error| PostgresError::Refused(format!("could not set up the dead man's switch: {error}"));
-        let switch = DeadMansSwitch::start(&self.config().pgdata).map_err(failed)?;
+        let pgdata = self.config().pgdata.clone();
+        let given = pgdata.clone();
+        let real = self.files.look("looking for the data directory", move || {
+            Ok(std::fs::canonicalize(&given).unwrap_or(given))
+        });
+        // A disk that hangs: most paths are given as the system has them.
+        let real = real.await.unwrap_or(pgdata);
+        let switch = DeadMansSwitch::start(&real).map_err(failed)?;
         if let Some(descriptor) = self.postmaster.borrow().as_ref().and_then(|postmaster| postmaster.as_fd())
         {
             switch.aim(descriptor);
@@ -244,7 +336,7 @@ impl LocalServer {
     /// # Errors
     /// It is another, or the binaries cannot be run.
     pub async fn check_binaries(&self) -> Result<(), PostgresError> {
-        version::check(&self.config()).await
+        version::check(&self.files, &self.config()).await
     }
 
     /// The version of the binaries, like `15.4`.
@@ -260,15 +352,22 @@ impl LocalServer {
     /// # Errors
     /// The server does not run, or does not let us in.
     pub async fn session(&self, dbname: &str) -> Result<LocalSession, PostgresError> {
-        connection::connect(&self.config(), dbname, self.session_deadline).await
+        connection::connect(&self.files, &self.config(), dbname, self.session_deadline).await
     }
 
     /// A session in any database: a new one, or the kept one when the server refuses another.
     pub(in crate::postgres) async fn any_session(&self) -> Result<Session, PostgresError> {
-        match connection::connect_anywhere(&self.config(), Purpose::Acting, self.session_deadline).await {
+        match connection::connect_anywhere(
+            &self.files,
+            &self.config(),
+            Purpose::Acting,
+            self.session_deadline,
+        )
+        .await
+        {
             Ok(session) => Ok(Session::New(session)),
             Err(error) if error.is_refusal() => {
-                let postmaster = self.postmaster()?.map(|postmaster| postmaster.pid());
+                let postmaster = self.postmaster().await?.map(|postmaster| postmaster.pid());
                 self.reserve.borrow(postmaster).await.ok_or(error)
             }
             Err(error) => Err(error),

@@ -5,9 +5,9 @@ use std::fs::OpenOptions;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::Mutex;
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use pgaf_core::keeper::PostgresExit;
@@ -21,6 +21,7 @@ use tokio::io::unix::AsyncFd;
 
 use super::config::{InstanceConfig, SocketDir};
 use super::error::PostgresError;
+use super::files::Files;
 use super::process;
 
 /// How its end is noticed.
@@ -33,6 +34,8 @@ enum Watch {
 
 /// Between two looks, where the end cannot be waited for.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+/// How long the disk may take to say whether a postmaster that has ended has left its pid file.
+const PID_FILE_DEADLINE: Duration = Duration::from_secs(1);
 /// Above this size the log of the start is begun anew.
 const STARTUP_LOG_BYTES: u64 = 8 << 20;
 
@@ -61,63 +64,40 @@ pub(crate) struct Postmaster {
     watch: Watch,
     is_child: bool,
     pgdata: PathBuf,
-    exit: Mutex<Option<PostgresExit>>,
+    end: Mutex<End>,
     is_asked_to_stop: AtomicBool,
 }
 
+/// What is known of its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// It lives.
+    None,
+    /// It has ended, and nobody has said how.
+    Untold,
+    Told(PostgresExit),
+}
+
 impl Postmaster {
-    /// Starts one with these settings on its command line, and does not wait for it.
-    pub(crate) fn spawn(
-        config: &InstanceConfig,
-        settings: &[(&'static str, String)],
+    /// Starts one with these settings on its command line, and does not wait for it. When the future is dropped before it
+    /// has ended, there is none.
+    pub(super) async fn spawn(
+        files: &Files,
+        config: &Arc<InstanceConfig>,
+        settings: Vec<(&'static str, String)>,
     ) -> Result<Self, PostgresError> {
-        let program = config.program("postgres");
-        let log_path = config.startup_log();
-        let is_long = std::fs::metadata(&log_path).is_ok_and(|log| log.len() > STARTUP_LOG_BYTES);
-        let log = OpenOptions::new()
-            .create(true)
-            .write(true)
-            .append(!is_long)
-            .truncate(is_long)
-            .open(&log_path)
-            .map_err(PostgresError::file("open", &log_path))?;
-        let errors = log.try_clone().map_err(PostgresError::file("open", &log_path))?;
-        let mut command = Command::new(&program);
-        command
-            .arg("-D")
-            .arg(&config.pgdata)
-            .arg("-p")
-            .arg(config.port.to_string())
-            .arg("-h")
-            .arg(&config.listen_addresses)
-            .args(socket_arguments(&config.socket_dir))
-            .args(settings.iter().flat_map(|(name, value)| ["-c".to_owned(), format!("{name}={value}")]))
-            .current_dir(&config.pgdata)
-            .stdin(Stdio::null())
-            .stdout(log)
-            .stderr(errors)
-            // Signals of the terminal are for the keeper.
-            .process_group(0)
-            .env_remove("NOTIFY_SOCKET");
-        for name in FOREIGN_VARIABLES {
-            command.env_remove(name);
-        }
-        let child = command.spawn().map_err(PostgresError::file("run", &program))?;
-        let pid = i32::try_from(child.id()).unwrap_or_default();
-        Self::open(pid, true, &config.pgdata)
+        let started_with = Arc::clone(config);
+        let start = move || Ok(Unwatched(Some(start(&started_with, &settings)?)));
+        let mut started = files.run("starting the postmaster", start).await?;
+        let pid = started.0.as_ref().and_then(|child| i32::try_from(child.id()).ok()).unwrap_or_default();
+        let watched = Self::open(pid, true, &config.pgdata)?;
+        started.0 = None;
+        Ok(watched)
     }
 
-    /// Takes over one that runs already; `None` when there is none.
-    pub(crate) fn adopt(pgdata: &Path) -> Result<Option<Self>, PostgresError> {
-        let Some(pid) = process::postmaster_of(pgdata) else {
-            return Ok(None);
-        };
-        match Self::open(pid, false, pgdata) {
-            // Between the look and the descriptor the number could have changed hands.
-            Ok(found) if process::postmaster_of(pgdata) == Some(pid) => Ok(Some(found)),
-            Ok(_) => Ok(None),
-            Err(error) => Err(error),
-        }
+    /// Takes over one that runs already. The caller makes sure afterwards that the number has not changed hands.
+    pub(super) fn adopt(pid: i32, pgdata: &Path) -> Result<Self, PostgresError> {
+        Self::open(pid, false, pgdata)
     }
 
     fn open(pid: i32, is_child: bool, pgdata: &Path) -> Result<Self, PostgresError> {
@@ -151,7 +131,7 @@ impl Postmaster {
             watch,
             is_child,
             pgdata: pgdata.to_owned(),
-            exit: Mutex::new(None),
+            end: Mutex::new(End::None),
             is_asked_to_stop: AtomicBool::new(false),
         })
     }
@@ -173,8 +153,8 @@ impl Postmaster {
     /// Waits for its end, however it comes. May be awaited by several at a time, and given up.
     pub(crate) async fn exited(&self) -> PostgresExit {
         loop {
-            if let Some(exit) = self.exit_if_over() {
-                return exit;
+            if self.has_ended() {
+                return self.exit().await;
             }
             let Watch::Descriptor(fd) = &self.watch else {
                 tokio::time::sleep(LOOK_INTERVAL).await;
@@ -182,10 +162,9 @@ impl Postmaster {
             };
             match fd.readable().await {
                 Ok(mut ready) => {
-                    if let Some(exit) = self.exit_if_over() {
-                        return exit;
+                    if !self.has_ended() {
+                        ready.clear_ready();
                     }
-                    ready.clear_ready();
                 }
                 // The runtime shuts down.
                 Err(_) => return PostgresExit::Crashed,
@@ -193,29 +172,29 @@ impl Postmaster {
         }
     }
 
-    /// How it ended; `None` while it lives.
-    pub(crate) fn exit_if_over(&self) -> Option<PostgresExit> {
-        let mut known = self.exit.lock().unwrap_or_else(|poison| poison.into_inner());
-        if known.is_none() {
-            *known = if self.is_child { self.reap() } else { self.look() };
+    /// It does not live any more. Reads nothing but /proc.
+    pub(crate) fn has_ended(&self) -> bool {
+        let mut end = self.end.lock().unwrap_or_else(PoisonError::into_inner);
+        if *end == End::None {
+            *end = if self.is_child { self.reap() } else { self.look() };
         }
-        *known
+        *end != End::None
     }
 
-    fn reap(&self) -> Option<PostgresExit> {
+    fn reap(&self) -> End {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
         let whom = self.as_fd().map_or(WaitId::Pid(self.pid), WaitId::PidFd);
         match waitid(whom, options) {
-            Ok(None) => None,
-            Ok(Some(status)) if status.exit_status() == Some(0) => Some(PostgresExit::Clean),
-            Ok(Some(_)) => Some(PostgresExit::Crashed),
+            Ok(None) => End::None,
+            Ok(Some(status)) if status.exit_status() == Some(0) => End::Told(PostgresExit::Clean),
+            Ok(Some(_)) => End::Told(PostgresExit::Crashed),
             // Somebody else reaped it.
             Err(_) => self.look(),
         }
     }
 
     /// It has ended, whether or not anybody has waited for it. Takes no lock, and waits for nothing.
-    pub(crate) fn has_ended(&self) -> bool {
+    pub(crate) fn is_dead(&self) -> bool {
         match &self.watch {
             // A process file descriptor becomes readable when the process ends.
             Watch::Descriptor(fd) => {
@@ -226,13 +205,26 @@ impl Postmaster {
         }
     }
 
-    /// Whose child it is gets its status; what we can see is that a postmaster that was killed leaves its pid file.
-    fn look(&self) -> Option<PostgresExit> {
-        if !self.has_ended() {
-            return None;
+    fn look(&self) -> End {
+        if self.is_dead() { End::Untold } else { End::None }
+    }
+
+    /// How it ended. Whose child it was has its status; what else can be seen is that a postmaster that was killed leaves
+    /// its pid file.
+    async fn exit(&self) -> PostgresExit {
+        if let End::Told(exit) = *self.end.lock().unwrap_or_else(PoisonError::into_inner) {
+            return exit;
         }
-        let is_left = self.pgdata.join("postmaster.pid").exists();
-        Some(if is_left { PostgresExit::Crashed } else { PostgresExit::Clean })
+        let pid_file = self.pgdata.join("postmaster.pid");
+        let looked = tokio::task::spawn_blocking(move || pid_file.exists());
+        let is_left = tokio::time::timeout(PID_FILE_DEADLINE, looked).await;
+        let exit = match is_left {
+            Ok(Ok(false)) => PostgresExit::Clean,
+            // On a disk that does not answer nothing ends well.
+            _ => PostgresExit::Crashed,
+        };
+        *self.end.lock().unwrap_or_else(PoisonError::into_inner) = End::Told(exit);
+        exit
     }
 
     /// The number means the process that it meant at first, and that is no zombie.
@@ -262,6 +254,60 @@ impl Postmaster {
         if let Err(error) = sent {
             tracing::debug!("postmaster {} gets no signal: {error}", self.pid());
         }
+    }
+}
+
+/// Runs the program.
+fn start(config: &InstanceConfig, settings: &[(&'static str, String)]) -> Result<Child, PostgresError> {
+    let program = config.program("postgres");
+    let log_path = config.startup_log();
+    let is_long = std::fs::metadata(&log_path).is_ok_and(|log| log.len() > STARTUP_LOG_BYTES);
+    let log = OpenOptions::new()
+        .create(true)
+        .write(true)
+        .append(!is_long)
+        .truncate(is_long)
+        .open(&log_path)
+        .map_err(PostgresError::file("open", &log_path))?;
+    let errors = log.try_clone().map_err(PostgresError::file("open", &log_path))?;
+    let mut command = Command::new(&program);
+    command
+        .arg("-D")
+        .arg(&config.pgdata)
+        .arg("-p")
+        .arg(config.port.to_string())
+        .arg("-h")
+        .arg(&config.listen_addresses)
+        .args(socket_arguments(&config.socket_dir))
+        .args(settings.iter().flat_map(|(name, value)| ["-c".to_owned(), format!("{name}={value}")]))
+        .current_dir(&config.pgdata)
+        .stdin(Stdio::null())
+        .stdout(log)
+        .stderr(errors)
+        // Signals of the terminal are for the keeper.
+        .process_group(0)
+        .env_remove("NOTIFY_SOCKET");
+    for name in FOREIGN_VARIABLES {
+        command.env_remove(name);
+    }
+    command.spawn().map_err(PostgresError::file("run", &program))
+}
+
+/// A postmaster that nobody watches yet: killed when nobody begins to.
+struct Unwatched(Option<Child>);
+
+impl Drop for Unwatched {
+    fn drop(&mut self) {
+        let Some(mut child) = self.0.take() else { return };
+        // It may hang in the kernel, and must hold up nobody.
+        std::thread::spawn(move || {
+            if let Err(error) = child.kill().and_then(|()| child.wait()) {
+                tracing::warn!(
+                    "could not end postmaster {}, which was started too late: {error}",
+                    child.id()
+                );
+            }
+        });
     }
 }
 

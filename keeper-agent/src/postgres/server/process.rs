@@ -88,21 +88,23 @@ pub(crate) fn children(pid: i32) -> Vec<i32> {
 
 /// A live process of Postgres that works in this data directory: the postmaster, or one of its children.
 pub(crate) fn is_postgres_of(pid: i32, pgdata: &Path) -> bool {
-    let proc = format!("/proc/{pid}");
     let same_directory = || {
         let here = fs::metadata(pgdata).ok()?;
-        let there = fs::metadata(format!("{proc}/cwd")).ok()?;
+        let there = fs::metadata(format!("/proc/{pid}/cwd")).ok()?;
         Some(here.dev() == there.dev() && here.ino() == there.ino())
     };
-    let is_postgres = || {
-        let exe = fs::read_link(format!("{proc}/exe")).ok()?;
+    is_postgres(pid) && same_directory().unwrap_or(false)
+}
+
+/// A live process of some Postgres.
+fn is_postgres(pid: i32) -> bool {
+    let runs_it = || {
+        let exe = fs::read_link(format!("/proc/{pid}/exe")).ok()?;
         let name = exe.file_name()?.to_string_lossy().into_owned();
         // A package upgrade leaves "postgres (deleted)".
         Some(name.starts_with("postgres") || name.starts_with("postmaster"))
     };
-    stat(pid).is_some_and(|stat| !stat.is_dead)
-        && is_postgres().unwrap_or(false)
-        && same_directory().unwrap_or(false)
+    stat(pid).is_some_and(|stat| !stat.is_dead) && runs_it().unwrap_or(false)
 }
 
 /// The postmaster of this data directory, found by its pid file and verified.
@@ -124,6 +126,27 @@ pub(crate) fn processes_of(pgdata: &Path) -> Vec<i32> {
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
         .filter(|pid| is_postgres_of(*pid, pgdata))
         .collect()
+}
+
+/// Every process of Postgres whose working directory has this path, as the system has it: no link is followed, so that no
+/// disk is asked. Another path to the same directory is not found.
+pub(crate) fn working_in(real_pgdata: &Path) -> Vec<i32> {
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    entries
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter(|pid| {
+            is_postgres(*pid)
+                && fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|directory| directory == real_pgdata)
+        })
+        .collect()
+}
+
+/// The one whose parent is none of them.
+pub(crate) fn postmaster_among(processes: &[i32]) -> Option<i32> {
+    let is_postmaster = |pid: &&i32| stat(**pid).is_some_and(|stat| !processes.contains(&stat.parent));
+    processes.iter().find(is_postmaster).copied()
 }
 
 /// Sends SIGKILL to each; one that is gone already is no error.

@@ -9,6 +9,7 @@ use tokio::sync::{Mutex, OwnedMappedMutexGuard, OwnedMutexGuard};
 
 use super::config::InstanceConfig;
 use super::connection::{LocalSession, connect, within};
+use super::files::Files;
 
 /// How long it may take to open the session, to see that it lives, and to get it from another step.
 const DEADLINE: Duration = Duration::from_millis(1500);
@@ -33,7 +34,7 @@ pub(in crate::postgres) enum Session {
 
 impl Reserve {
     /// Opens the session when there is none with this postmaster. A failure is no news: whoever looks has a session.
-    pub(in crate::postgres) async fn fill(&self, config: &InstanceConfig, postmaster: i32) {
+    pub(in crate::postgres) async fn fill(&self, files: &Files, config: &InstanceConfig, postmaster: i32) {
         // A step that uses it has it.
         let Ok(mut kept) = self.0.try_lock() else { return };
         let is_good = |kept: &Kept| kept.postmaster == postmaster && !kept.session.is_closed();
@@ -41,7 +42,7 @@ impl Reserve {
             return;
         }
         *kept = None;
-        match connect(config, "postgres", DEADLINE).await {
+        match connect(files, config, "postgres", DEADLINE).await {
             Ok(session) => *kept = Some(Kept { postmaster, session }),
             Err(error) => tracing::debug!("no session is kept: {error}"),
         }

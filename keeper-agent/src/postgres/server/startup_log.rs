@@ -3,11 +3,13 @@
 use std::fs::{self, File};
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio::time::sleep;
 
 use super::config::InstanceConfig;
+use super::files::Files;
 
 /// Of a log, at most this much is read.
 const TAIL_BYTES: u64 = 64 << 10;
@@ -15,6 +17,7 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 const LOOKS: u32 = 25;
 
 /// How far the logs were written at one moment.
+#[derive(Clone, Copy)]
 pub(crate) struct Position {
     bytes: u64,
     time: SystemTime,
@@ -22,24 +25,30 @@ pub(crate) struct Position {
 
 impl Position {
     /// Before the start.
-    pub(crate) fn now(config: &InstanceConfig) -> Self {
-        Self { bytes: fs::metadata(config.startup_log()).map_or(0, |log| log.len()), time: SystemTime::now() }
+    pub(crate) async fn now(files: &Files, config: &Arc<InstanceConfig>) -> Self {
+        let (time, log) = (SystemTime::now(), config.startup_log());
+        let length = files.look("looking at the log of the start", move || {
+            Ok(fs::metadata(log).map_or(0, |log| log.len()))
+        });
+        Self { bytes: length.await.unwrap_or_default(), time }
     }
 
     /// The messages since then that say why it ended. The process that writes the log may outlive the server by a
     /// moment.
-    pub(crate) async fn reason(&self, config: &InstanceConfig) -> String {
+    pub(crate) async fn reason(self, files: &Files, config: &Arc<InstanceConfig>) -> String {
         for _ in 0..LOOKS {
-            let reason = self.look(config);
-            if !reason.is_empty() {
-                return reason;
+            let config = Arc::clone(config);
+            match files.look("reading the log of the start", move || Ok(self.look(&config))).await {
+                Ok(reason) if !reason.is_empty() => return reason,
+                Ok(_) => {}
+                Err(error) => return error.to_string(),
             }
             sleep(LOOK_INTERVAL).await;
         }
         "it ended without a message".to_owned()
     }
 
-    fn look(&self, config: &InstanceConfig) -> String {
+    fn look(self, config: &InstanceConfig) -> String {
         let mut text = read_from(&config.startup_log(), self.bytes);
         if let Some(newest) = newest_log(&config.in_pgdata("log"), self.time) {
             text.push_str(&read_from(&newest, 0));

@@ -1,13 +1,12 @@
 //! Stops the server: asks, and insists when the answer does not come.
 
-use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use pgaf_core::keeper::StopMode;
 use rustix::process::Signal;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::config::InstanceConfig;
 use super::error::PostgresError;
 use super::local_server::LocalServer;
 use super::postmaster::Postmaster;
@@ -18,18 +17,19 @@ use super::shutdown::Shutdown;
 const IMMEDIATE_PATIENCE: Duration = Duration::from_millis(1500);
 /// A process that was killed and is not gone hangs in the kernel.
 const KILL_PATIENCE: Duration = Duration::from_secs(10);
+/// A clean stop writes: it is not waited for longer on a disk that does not answer.
+const HUNG_PATIENCE: Duration = Duration::from_secs(10);
 /// Between two looks at the progress of a shutdown; its end is not polled for.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Stops it. When this returns, no process of the server is left.
 pub(crate) async fn run(server: &LocalServer, mode: StopMode) -> Result<(), PostgresError> {
-    let config = server.config();
-    let Some(postmaster) = server.postmaster()? else {
-        return sweep(&config).await;
+    let Some(postmaster) = server.postmaster().await? else {
+        return sweep(server).await;
     };
     let _wish = Wish::new(&postmaster);
     let mut has_ended = match mode {
-        StopMode::Fast => ask(&postmaster, &config.pgdata).await,
+        StopMode::Fast => ask(server, &postmaster).await,
         StopMode::Immediate => false,
     };
     if !has_ended {
@@ -38,12 +38,13 @@ pub(crate) async fn run(server: &LocalServer, mode: StopMode) -> Result<(), Post
     }
     if !has_ended {
         tracing::warn!("Postgres does not stop: its processes are killed");
+        let children = process::children(postmaster.pid());
         postmaster.signal(Signal::KILL);
-        process::kill_all(&process::processes_of(&config.pgdata));
+        process::kill_all(&children);
         timeout(KILL_PATIENCE, postmaster.exited()).await.map_err(|_| still_there(KILL_PATIENCE))?;
     }
     server.forget(&postmaster);
-    sweep(&config).await
+    sweep(server).await
 }
 
 fn still_there(after: Duration) -> PostgresError {
@@ -51,24 +52,36 @@ fn still_there(after: Duration) -> PostgresError {
 }
 
 /// A clean shutdown; false when it has to be ended.
-async fn ask(postmaster: &Postmaster, pgdata: &Path) -> bool {
+async fn ask(server: &LocalServer, postmaster: &Postmaster) -> bool {
     postmaster.signal(Signal::INT);
-    let mut shutdown = Shutdown::new();
+    let shutdown = Arc::new(Mutex::new(Shutdown::new()));
+    let mut last_look = Instant::now();
     loop {
         if timeout(LOOK_INTERVAL, postmaster.exited()).await.is_ok() {
             return true;
         }
-        if !shutdown.goes_on(postmaster.pid(), pgdata) {
-            return false;
+        let (config, shutdown, pid) = (server.config(), Arc::clone(&shutdown), postmaster.pid());
+        let look = move || {
+            let mut shutdown = shutdown.lock().unwrap_or_else(PoisonError::into_inner);
+            Ok(shutdown.goes_on(pid, &config.pgdata))
+        };
+        match server.files().look("looking at the stop of Postgres", look).await {
+            Ok(true) => last_look = Instant::now(),
+            Ok(false) => return false,
+            Err(error) if last_look.elapsed() >= HUNG_PATIENCE => {
+                tracing::warn!("{error}: Postgres cannot stop cleanly");
+                return false;
+            }
+            Err(_) => {}
         }
     }
 }
 
 /// Kills what a dead postmaster has left behind, and waits until it is gone: its processes still write.
-pub(crate) async fn sweep(config: &InstanceConfig) -> Result<(), PostgresError> {
+pub(crate) async fn sweep(server: &LocalServer) -> Result<(), PostgresError> {
     let give_up = Instant::now() + KILL_PATIENCE;
     loop {
-        let left = process::processes_of(&config.pgdata);
+        let left = server.processes().await?;
         if left.is_empty() {
             return Ok(());
         }
@@ -92,7 +105,7 @@ impl<'a> Wish<'a> {
 
 impl Drop for Wish<'_> {
     fn drop(&mut self) {
-        if self.0.exit_if_over().is_none() {
+        if !self.0.has_ended() {
             self.0.ask_to_stop(false);
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::config::InstanceConfig;
 use super::error::PostgresError;
-use super::files;
+use super::files::{self, Files};
 use super::program::{Limit, Program};
 
 /// Since this version a standby can keep logical slots in step with those of its primary.
@@ -25,9 +25,9 @@ pub(crate) async fn of_binaries(config: &InstanceConfig) -> Result<String, Postg
     })
 }
 
-pub(crate) async fn check(config: &InstanceConfig) -> Result<(), PostgresError> {
+pub(crate) async fn check(files: &Files, config: &InstanceConfig) -> Result<(), PostgresError> {
     let path = config.in_pgdata("PG_VERSION");
-    let read = files::blocking("reading PG_VERSION", move || files::read_if_there(&path));
+    let read = files.run("reading PG_VERSION", move || files::read_if_there(&path));
     let Some(data) = read.await? else {
         return Ok(());
     };

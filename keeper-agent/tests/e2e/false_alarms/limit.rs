@@ -17,12 +17,14 @@ const EXACT_TO: Duration = Duration::from_millis(500);
 /// A stall can begin right before a report and right after one.
 const TRIES: u32 = 3;
 
-/// What stalls of one length have caused.
+/// What a stall has caused.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tried {
-    pub(super) stall: Duration,
-    pub(super) tries: u32,
-    pub(super) failovers: u32,
+    /// As it was meant.
+    pub(super) meant: Duration,
+    /// As it was.
+    pub(super) lasted: Duration,
+    pub(super) failed_over: bool,
 }
 
 /// What was found for one size of group.
@@ -37,9 +39,9 @@ impl Limit {
     /// None below the documented limit, always above it, and half a second of doubt at most.
     pub(super) fn is_exact(&self) -> bool {
         self.tried.iter().all(|tried| {
-            let may = tried.stall + EXACT_TO > self.documented;
-            let must = tried.stall >= self.documented + EXACT_TO;
-            (may || tried.failovers == 0) && (!must || tried.failovers == tried.tries)
+            let may = tried.lasted + EXACT_TO > self.documented;
+            let must = tried.lasted >= self.documented + EXACT_TO;
+            if tried.failed_over { may } else { !must }
         })
     }
 }
@@ -49,33 +51,32 @@ pub(super) fn find(tools: &Tools, nodes: usize) -> Result<Limit> {
     let cluster = Cluster::start(tools, Setup::nodes(nodes))?;
     let documented = documented(&cluster)?;
     let mut tried = Vec::new();
-    let mut time = documented.saturating_sub(BELOW);
-    while time <= documented + ABOVE {
-        let mut failovers = 0;
+    let mut meant = documented.saturating_sub(BELOW);
+    while meant <= documented + ABOVE {
         for _ in 0..TRIES {
-            failovers += u32::from(fails_over(&cluster, time)?);
+            let one = once(&cluster, meant)?;
+            eprintln!("  {nodes} nodes: {one:?}");
+            tried.push(one);
         }
-        eprintln!("  {nodes} nodes, {:.2} s: {failovers} of {TRIES}", time.as_secs_f64());
-        tried.push(Tried { stall: time, tries: TRIES, failovers });
-        time += STEP;
+        meant += STEP;
     }
     Ok(Limit { nodes, documented, tried })
 }
 
-/// The silence after which a node may be lost.
+/// The silence after which a node counts as lost: the longer one of two settings.
 fn documented(cluster: &Cluster) -> Result<Duration> {
-    let sql =
-        "select setting from pg_settings where name = 'pgautofailover.node_considered_unhealthy_timeout'";
+    let sql = "select max(setting::integer) from pg_settings \
+               where name in ('pgautofailover.loss_timeout', 'pgautofailover.node_considered_unhealthy_timeout')";
     let milliseconds: u64 = cluster.on_monitor(|monitor| monitor.text(sql))?.parse().context("no number")?;
     Ok(Duration::from_millis(milliseconds))
 }
 
-fn fails_over(cluster: &Cluster, time: Duration) -> Result<bool> {
+fn once(cluster: &Cluster, meant: Duration) -> Result<Tried> {
     cluster.wait_whole(WHOLE)?;
     let before = timeline(cluster)?;
-    stall(cluster, &cluster.primary()?, time)?;
+    let lasted = stall(cluster, &cluster.primary()?, meant)?;
     // One that was decided on before the thaw is carried out after it.
     std::thread::sleep(Duration::from_secs(1));
     cluster.wait_whole(WHOLE)?;
-    Ok(timeline(cluster)? > before)
+    Ok(Tried { meant, lasted, failed_over: timeline(cluster)? > before })
 }

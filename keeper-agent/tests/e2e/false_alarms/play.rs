@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 use super::bed::{Bed, PRIMARY};
 use super::kind::Kind;
 use crate::bench::load::Load;
-use crate::harness::{Cluster, Delay};
+use crate::harness::{Cluster, Delay, pids_in_namespace, signal};
 
 const DELAY: Duration = Duration::from_millis(150);
 const JITTER: Duration = Duration::from_millis(50);
@@ -182,7 +182,9 @@ fn busy_loop() -> Result<Child> {
 /// What happens again and again.
 fn strike(bed: &mut Bed, kind: Kind, number: u32) -> Result<()> {
     match kind {
-        Kind::Stall(milliseconds) => stall(&bed.cluster, PRIMARY, Duration::from_millis(milliseconds)),
+        Kind::Stall(milliseconds) => {
+            stall(&bed.cluster, PRIMARY, Duration::from_millis(milliseconds)).map(drop)
+        }
         Kind::Checkpoint => bed.cluster.host(PRIMARY)?.psql("postgres", "checkpoint").map(drop),
         Kind::DiskStopped => match &bed.disk {
             Ok(disk) => disk.stop_for(DISK_STOPS_FOR),
@@ -199,12 +201,20 @@ fn strike(bed: &mut Bed, kind: Kind, number: u32) -> Result<()> {
     }
 }
 
-/// All processes of a host stand still.
-pub(super) fn stall(cluster: &Cluster, name: &str, time: Duration) -> Result<()> {
+/// All processes of a host stand still; tells for how long. They are looked for beforehand, because a busy machine takes its
+/// time for that.
+pub(super) fn stall(cluster: &Cluster, name: &str, time: Duration) -> Result<Duration> {
     let host = cluster.host(name)?;
+    let pids = pids_in_namespace(host.link.namespace.name());
+    let began = Instant::now();
+    pids.iter().try_for_each(|pid| signal(*pid, Signal::SIGSTOP))?;
+    // Whoever has been started since.
     host.freeze()?;
-    std::thread::sleep(time);
-    host.thaw()
+    std::thread::sleep((began + time).saturating_duration_since(Instant::now()));
+    pids.iter().try_for_each(|pid| signal(*pid, Signal::SIGCONT))?;
+    let lasted = began.elapsed();
+    host.thaw()?;
+    Ok(lasted)
 }
 
 fn stop_monitor(cluster: &mut Cluster) -> Result<()> {

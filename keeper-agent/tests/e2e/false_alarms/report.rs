@@ -38,9 +38,11 @@ pub(super) fn print(lines: &[Line], limits: &[Limit]) {
             limit.documented.as_secs_f64(),
             if limit.is_exact() { "" } else { ": NOT EXACT" }
         );
-        println!("| stall | failovers |\n| --- | --- |");
-        for tried in &limit.tried {
-            println!("| {:.2} s | {} of {} |", tried.stall.as_secs_f64(), tried.failovers, tried.tries);
+        println!("| stall, at most | failovers |\n| --- | --- |");
+        for same in limit.tried.chunk_by(|one, next| one.meant == next.meant) {
+            let longest = same.iter().map(|tried| tried.lasted).max().unwrap_or_default();
+            let failovers = same.iter().filter(|tried| tried.failed_over).count();
+            println!("| {:.2} s | {failovers} of {} |", longest.as_secs_f64(), same.len());
         }
     }
 }

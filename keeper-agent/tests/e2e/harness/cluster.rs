@@ -121,6 +121,11 @@ impl Cluster {
         self.tools.install_ours()
     }
 
+    /// Puts the files of 2.x in the place of those of this build.
+    pub(crate) fn install_older(&self) -> Result<()> {
+        self.tools.install_older()
+    }
+
     /// Where the servers find the scripts of extensions.
     pub(crate) fn extension_directory(&self) -> Result<PathBuf> {
         self.tools.extension_directory()

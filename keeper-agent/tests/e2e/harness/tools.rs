@@ -67,7 +67,22 @@ impl Tools {
 
     /// The same in a tree of its own, into which this build can be installed as its packages would be.
     pub(crate) fn older(name: &str) -> Result<Self> {
-        Self::assemble(&format!("older-{name}"), &peer::once()?, true, Citus::Installed)
+        Self::assemble(&format!("older-{name}"), &peer::once()?, true, Citus::here())
+    }
+
+    /// The other way round, as installing the packages of 2.x in the place of ours does it.
+    pub(crate) fn install_older(&self) -> Result<()> {
+        let libraries = self.in_tree(&Installed::find()?.lib)?;
+        let extensions = self.extension_directory()?;
+        for directory in [&libraries, &extensions] {
+            for entry in fs::read_dir(directory)? {
+                let path = entry?.path();
+                if is_of_extension(&path) {
+                    fs::remove_file(&path)?;
+                }
+            }
+        }
+        peer::once()?.place(&self.bin, &libraries, &extensions)
     }
 
     /// Replaces the files of 2.x by those of this build; nothing is restarted.

@@ -1,10 +1,15 @@
 //! What scripts written for pg_auto_failover 2.2 rely on, with real servers: commands return when it is done, and a
 //! running node takes over what it is told.
 
+use std::net::Ipv4Addr;
+use std::os::unix::fs::symlink;
+use std::time::Instant;
+
 use anyhow::{Result, ensure};
 use nix::sys::signal::Signal;
 
-use super::{SOON, WHOLE, scenarios, two_nodes};
+use super::security::scram_verify_full;
+use super::{SOON, WHOLE, scenarios, three_nodes, two_nodes};
 use crate::harness::{Cluster, wait_for};
 
 scenarios! {
@@ -15,7 +20,14 @@ scenarios! {
         a_running_node_takes_over_what_is_configured,
         status_tells_what_does_not_run,
         a_failover_right_after_a_restart_of_the_standby_waits_for_it,
-        clients_of_the_demo_write_through_a_failover;
+        clients_of_the_demo_write_through_a_failover,
+        a_node_that_is_run_at_another_address_and_port_runs,
+        the_monitors_database_belongs_to_its_role,
+        postgres_is_restarted_in_place_on_command;
+    three_nodes:
+        a_switchover_takes_the_best_standby_and_the_lowest_id_among_equals;
+    scram_verify_full:
+        a_running_node_takes_over_role_programs_and_tls;
 }
 
 fn reported(cluster: &Cluster, name: &str) -> Result<String> {
@@ -99,6 +111,117 @@ fn a_running_node_takes_over_what_is_configured(cluster: &mut Cluster) -> Result
     cluster.wait_states(&[("n1", "primary"), ("other", "secondary")], WHOLE)?;
     writer.wait_for_ack(SOON)?;
     cluster.verify(&[writer.stop()])
+}
+
+/// Both change the row, and what clients and the other node connect to.
+fn a_node_that_is_run_at_another_address_and_port_runs(cluster: &mut Cluster) -> Result<()> {
+    let writer = cluster.writer()?;
+    let address = Ipv4Addr::new(10, 213, 7, 92);
+    let host = cluster.host_mut("n2")?;
+    host.autoctl(&["stop"])?.success()?;
+    host.keeper_end(SOON)?;
+    host.link.readdress(address)?;
+    host.start(&["run", "--hostname", &address.to_string(), "--pgport", "5499"].map(str::to_owned))?;
+    cluster.wait_whole(WHOLE)?;
+    let query = "select nodehost || ' ' || nodeport from pgautofailover.node where nodename = 'n2'";
+    let row = cluster.monitor.psql("pg_auto_failover", query)?;
+    ensure!(row == format!("{address} 5499"), "{row}");
+    let follows = "select count(*) from pg_stat_replication where client_addr = '10.213.7.92'";
+    ensure!(cluster.host("n1")?.psql("postgres", follows)? == "1", "n2 does not follow from there");
+    let host = cluster.host_mut("n2")?;
+    host.autoctl(&["stop"])?.success()?;
+    host.keeper_end(SOON)?;
+    host.start(&["run", "--pgport", "5432"].map(str::to_owned))?;
+    cluster.wait_whole(WHOLE)?;
+    writer.wait_for_ack(SOON)?;
+    cluster.verify(&[writer.stop()])
+}
+
+/// Nobody takes over meanwhile.
+fn postgres_is_restarted_in_place_on_command(cluster: &mut Cluster) -> Result<()> {
+    let writer = cluster.writer()?;
+    for name in ["n2", "n1"] {
+        let since = Instant::now();
+        let host = cluster.host_mut(name)?;
+        host.environment.push(("PG_AUTOCTL_DEBUG".to_owned(), "1".to_owned()));
+        let (keeper, postmaster) = (host.keeper_pid()?, host.postmaster_pid()?);
+        host.autoctl(&["do", "service", "restart", "postgres"])?.success()?;
+        ensure!(host.postmaster_pid()? != postmaster, "Postgres of {name} was not restarted");
+        ensure!(host.keeper_pid()? == keeper, "the keeper of {name} was restarted");
+        let pid = host.autoctl(&["do", "service", "getpid", "postgres"])?.success()?;
+        ensure!(pid.trim() == host.postmaster_pid()?.to_string(), "{pid}");
+        let pid = host.autoctl(&["do", "service", "getpid", "node-active"])?.success()?;
+        ensure!(pid.trim() == keeper.to_string(), "{pid}");
+        cluster.wait_whole(WHOLE)?;
+        ensure!(cluster.primary()? == "n1", "another node took over");
+        let pause = writer.pause_since(since, SOON)?;
+        eprintln!("restart of Postgres on {name}: {:.2} s without a commit", pause.as_secs_f64());
+    }
+    cluster.verify(&[writer.stop()])
+}
+
+fn the_monitors_database_belongs_to_its_role(cluster: &mut Cluster) -> Result<()> {
+    let query = "select pg_get_userbyid(datdba), rolcanlogin from pg_database join pg_roles r on r.oid = datdba \
+                 where datname = 'pg_auto_failover'";
+    let owner = cluster.monitor.psql("postgres", query)?;
+    ensure!(owner == "autoctl|t", "{owner}");
+    Ok(())
+}
+
+fn a_switchover_takes_the_best_standby_and_the_lowest_id_among_equals(cluster: &mut Cluster) -> Result<()> {
+    let writer = cluster.writer()?;
+    let switch = |cluster: &mut Cluster, expected: &str| -> Result<()> {
+        cluster.ask(&["perform", "switchover"])?;
+        ensure!(cluster.primary()? == expected, "{} is the primary", cluster.primary()?);
+        cluster.wait_whole(WHOLE)
+    };
+    switch(cluster, "n2")?;
+    switch(cluster, "n1")?;
+    cluster.ask(&["set", "node", "candidate-priority", "--name", "n3", "60"])?;
+    switch(cluster, "n3")?;
+    switch(cluster, "n1")?;
+    cluster.verify(&[writer.stop()])
+}
+
+/// Keys that are not those of the monitor's row.
+fn a_running_node_takes_over_role_programs_and_tls(cluster: &mut Cluster) -> Result<()> {
+    let postmaster = cluster.host("n2")?.postmaster_pid()?;
+    let set = |setting: &str, value: &str| cluster.ask_on("n2", &["config", "set", setting, value]);
+    let follows = |words: &str| -> Result<()> {
+        wait_for("the walreceiver to connect anew", SOON, || {
+            let settings = cluster.host("n2")?.psql("postgres", "show primary_conninfo")?;
+            Ok(settings.contains(words).then_some(()))
+        })
+    };
+    follows("verify-full")?;
+    set("ssl.sslmode", "verify-ca")?;
+    follows("verify-ca")?;
+    set("ssl.sslmode", "verify-full")?;
+    follows("verify-full")?;
+
+    cluster.host("n1")?.psql("postgres", "create role keeper superuser login")?;
+    wait_for("the role on n2", SOON, || {
+        let query = "select count(*) from pg_roles where rolname = 'keeper'";
+        Ok((cluster.host("n2")?.psql("postgres", query)? == "1").then_some(()))
+    })?;
+    cluster.host("n2")?.shell("echo 'local all keeper trust' >> \"$PGDATA/pg_hba.conf\"")?;
+    cluster.host("n2")?.psql("postgres", "select pg_reload_conf()")?;
+    set("postgresql.username", "keeper")?;
+    wait_for("the keeper to connect as the other role", SOON, || {
+        let query = "select count(*) > 0 from pg_stat_activity where usename = 'keeper' and application_name = 'pg_autoctl'";
+        Ok((cluster.host("n2")?.psql("postgres", query)? == "t").then_some(()))
+    })?;
+    ensure!(cluster.host("n2")?.postmaster_pid()? == postmaster, "Postgres was restarted");
+
+    let host = cluster.host("n2")?;
+    let programs = host.directory.join("programs");
+    symlink(&host.tools.bin, &programs)?;
+    set("postgresql.pg_ctl", &programs.join("pg_ctl").display().to_string())?;
+    host.kill_postmaster()?;
+    cluster.wait_whole(WHOLE)?;
+    let started = std::fs::read(format!("/proc/{}/cmdline", cluster.host("n2")?.postmaster_pid()?))?;
+    ensure!(String::from_utf8_lossy(&started).contains("/programs/postgres"), "the old program was started");
+    Ok(())
 }
 
 fn status_tells_what_does_not_run(cluster: &mut Cluster) -> Result<()> {

@@ -16,7 +16,8 @@ scenarios! {
     two_nodes:
         a_log_that_nobody_reads_holds_up_no_keeper,
         a_primary_is_fenced_while_nobody_reads_its_log,
-        a_primary_is_fenced_while_its_data_directory_hangs;
+        a_primary_is_fenced_while_its_data_directory_hangs,
+        a_primary_whose_disk_hangs_is_reported_and_succeeded;
     two_nodes_that_can_be_held:
         a_primary_is_fenced_while_its_keeper_is_stuck;
 }
@@ -153,6 +154,27 @@ impl Drop for HungFile {
             eprintln!("{}: {error}", self.file.display());
         }
     }
+}
+
+/// The monitor hears the keeper, and the keeper the monitor: the server is ended for the sake of the standby.
+fn a_primary_whose_disk_hangs_is_reported_and_succeeded(cluster: &mut Cluster) -> Result<()> {
+    let writer = cluster.writer()?;
+    let host = cluster.host("n1")?;
+    let hung = HungFile::new(host, host.pgdata().join("postmaster.pid"))?;
+    wait_for("show state to tell of the disk", SOON, || {
+        let state = cluster.monitor.autoctl(&["show", "state"])?.success()?;
+        Ok(state.contains("the disk of the data directory does not answer").then_some(()))
+    })?;
+    cluster.wait_primary_is("n2", TAKEOVER)?;
+    writer.wait_for_ack(TAKEOVER)?;
+    let reported = "select reporttime from pgautofailover.node where nodename = 'n1'";
+    let before = cluster.on_monitor(|monitor| monitor.text(reported))?;
+    wait_for("another report of n1", SOON, || {
+        Ok((cluster.on_monitor(|monitor| monitor.text(reported))? != before).then_some(()))
+    })?;
+    drop(hung);
+    cluster.wait_whole(WHOLE)?;
+    cluster.verify(&[writer.stop()])
 }
 
 fn a_primary_is_fenced_while_its_data_directory_hangs(cluster: &mut Cluster) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 
 use super::{SOON, TAKEOVER, WHOLE, scenarios, two_nodes};
 use crate::harness::{Cluster, wait_for};
@@ -14,6 +14,7 @@ scenarios! {
         monitor_away_while_the_primary_is_lost,
         monitor_and_standby_lost_at_once,
         a_restarted_monitor_promotes_nobody_before_it_has_heard_from_all,
+        a_clean_stop_of_the_monitor_is_cut_short_by_sigquit,
         a_monitor_restored_from_an_old_backup_promotes_nobody;
 }
 
@@ -94,6 +95,24 @@ fn a_restarted_monitor_promotes_nobody_before_it_has_heard_from_all(cluster: &mu
     ensure!(cluster.rows()?.iter().all(|row| row.timeline == 1), "somebody was promoted");
     writer.wait_for_ack(SOON)?;
     cluster.verify(&[writer.stop()])
+}
+
+/// With a checkpointer that does nothing, a clean stop takes its whole patience.
+fn a_clean_stop_of_the_monitor_is_cut_short_by_sigquit(cluster: &mut Cluster) -> Result<()> {
+    use nix::sys::signal::Signal;
+    let checkpointer = cluster.monitor.server_process("checkpointer").context("no checkpointer")?;
+    crate::harness::signal(checkpointer, Signal::SIGSTOP)?;
+    cluster.monitor.signal_keeper(Signal::SIGTERM)?;
+    wait_for("the monitor's Postgres to let nobody in", SOON, || {
+        Ok(cluster.monitor.psql("pg_auto_failover", "select 1").is_err().then_some(()))
+    })?;
+    let asked = Instant::now();
+    cluster.monitor.signal_keeper(Signal::SIGQUIT)?;
+    cluster.monitor.keeper_end(TAKEOVER)?;
+    let took = asked.elapsed();
+    ensure!(took < Duration::from_secs(6), "the stop took {took:?} after SIGQUIT");
+    cluster.monitor.run()?;
+    cluster.wait_whole(WHOLE)
 }
 
 fn a_monitor_restored_from_an_old_backup_promotes_nobody(cluster: &mut Cluster) -> Result<()> {

@@ -1,17 +1,20 @@
-//! The monitor is replaced by a new, empty one while the service runs.
+//! The monitor is replaced by a new, empty one while the service runs, or does not know the nodes any more.
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 
-use super::{SOON, TAKEOVER, WHOLE, scenarios, three_nodes};
-use crate::harness::{Cluster, Host, wait_for};
+use super::{SOON, TAKEOVER, WHOLE, scenarios, three_nodes, two_nodes};
+use crate::harness::{Cluster, Host, Writer, wait_for};
 
 scenarios! {
     three_nodes:
         the_monitor_is_replaced_and_nobody_notices,
         a_living_monitor_is_left_standbys_first,
         a_living_monitor_is_left_primary_first;
+    two_nodes:
+        nodes_that_an_emptied_monitor_does_not_know_go_on,
+        nodes_of_another_monitor_go_on_until_theirs_is_back;
 }
 
 const NODES: [&str; 3] = ["n1", "n2", "n3"];
@@ -103,6 +106,69 @@ fn a_living_monitor_is_left_primary_first(cluster: &mut Cluster) -> Result<()> {
     enable(cluster, ["n2", "n3", "n1"])?;
     ensure!(streams(cluster)? == streams_before, "a stream was interrupted");
     ensure!(postmasters(cluster)? == postmasters_before, "Postgres was restarted");
+    cluster.verify(&[writer.stop()])
+}
+
+/// Longer than any timeout by which a node could react to a monitor that does not answer.
+const UNKNOWN_FOR: Duration = Duration::from_secs(10);
+
+/// Both nodes say that the monitor does not know them, and clients notice nothing.
+fn go_on_unknown(cluster: &Cluster, writer: &Writer) -> Result<()> {
+    let since = Instant::now();
+    for name in ["n1", "n2"] {
+        wait_for("the node to say that the monitor does not know it", SOON, || {
+            let shown = cluster.host(name)?.autoctl(&["show", "state", "--local"])?.success()?;
+            Ok(shown.contains("unknown to the monitor").then_some(()))
+        })?;
+    }
+    wait_for("commits while the monitor does not know the nodes", UNKNOWN_FOR * 2, || {
+        writer.wait_for_ack(SOON)?;
+        Ok((since.elapsed() > UNKNOWN_FOR).then_some(()))
+    })?;
+    let pause = writer.pause_since(since, SOON)?;
+    ensure!(pause < Duration::from_secs(2), "{pause:?} without a commit");
+    Ok(())
+}
+
+fn nodes_that_an_emptied_monitor_does_not_know_go_on(cluster: &mut Cluster) -> Result<()> {
+    let postmasters = |cluster: &Cluster| -> Result<Vec<i32>> {
+        ["n1", "n2"].iter().map(|name| cluster.host(name)?.postmaster_pid()).collect()
+    };
+    let before = postmasters(cluster)?;
+    let writer = cluster.writer()?;
+    cluster.monitor.psql("pg_auto_failover", "delete from pgautofailover.node")?;
+    go_on_unknown(cluster, &writer)?;
+    // A person decides.
+    for name in ["n1", "n2"] {
+        cluster.ask_on(name, &["disable", "monitor", "--force"])?;
+    }
+    for name in ["n1", "n2"] {
+        let uri = cluster.monitor_uri(cluster.host(name)?);
+        cluster.ask_on(name, &["enable", "monitor", &uri])?;
+    }
+    cluster.wait_whole(WHOLE)?;
+    let shown = cluster.host("n1")?.autoctl(&["show", "state", "--local"])?.success()?;
+    ensure!(!shown.contains("unknown to the monitor"), "{shown}");
+    ensure!(postmasters(cluster)? == before, "Postgres was restarted");
+    cluster.verify(&[writer.stop()])
+}
+
+/// It has rows for nodes with these numbers, and they are not these nodes.
+fn nodes_of_another_monitor_go_on_until_theirs_is_back(cluster: &mut Cluster) -> Result<()> {
+    let writer = cluster.writer()?;
+    let identity = "select identity from pgautofailover.monitor";
+    let ours = cluster.monitor.psql("pg_auto_failover", identity)?;
+    let become_another = "update pgautofailover.monitor set identity = gen_random_uuid()";
+    cluster.monitor.psql("pg_auto_failover", become_another)?;
+    go_on_unknown(cluster, &writer)?;
+    let come_back = format!("update pgautofailover.monitor set identity = '{ours}'");
+    cluster.monitor.psql("pg_auto_failover", &come_back)?;
+    cluster.wait_whole(WHOLE)?;
+    wait_for("the node to be known again", SOON, || {
+        let shown = cluster.host("n1")?.autoctl(&["show", "state", "--local"])?.success()?;
+        Ok((!shown.contains("unknown to the monitor")).then_some(()))
+    })?;
+    ensure!(cluster.rows()?.iter().all(|row| row.timeline == 1), "somebody was promoted");
     cluster.verify(&[writer.stop()])
 }
 

@@ -4,18 +4,24 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
+use super::citus::well_again;
 use super::{SOON, TAKEOVER, WHOLE, one_node, scenarios};
-use crate::harness::{Cluster, Setup, Writer, is_process, signal, wait_for};
+use crate::harness::{Cluster, Loss, Patience, Setup, Writer, is_process, signal, wait_for};
 
 scenarios! {
     older_two_nodes:
         two_nodes_of_2x_are_upgraded_without_a_pause,
+        the_six_losses_of_two_nodes_of_2x_that_were_upgraded,
+        a_monitor_of_2x_is_taken_back_until_a_keeper_is_upgraded,
+        an_update_of_2x_that_fails_leaves_it_usable,
         a_primary_of_2x_is_succeeded_by_a_standby_of_this_build,
         a_primary_of_this_build_is_succeeded_by_a_standby_of_2x;
     one_node:
         run_updates_to_a_later_version_and_refuses_one_that_it_does_not_know;
     older_three_nodes:
         three_nodes_of_2x_are_upgraded_without_a_pause;
+    older_formation:
+        citus_formation_of_2x_is_upgraded;
 }
 
 fn older_two_nodes() -> Setup {
@@ -24,6 +30,10 @@ fn older_two_nodes() -> Setup {
 
 fn older_three_nodes() -> Setup {
     Setup { is_older: true, ..Setup::nodes(3) }
+}
+
+fn older_formation() -> Setup {
+    Setup { is_older: true, ..Setup::citus(1).with_or_without_shards() }
 }
 
 /// The longest time without a commit during the whole upgrade.
@@ -42,9 +52,7 @@ fn three_nodes_of_2x_are_upgraded_without_a_pause(cluster: &mut Cluster) -> Resu
 /// Packages, the monitor, then one keeper after the other: no server is restarted, nobody takes over, nothing is lost; and
 /// then the group loses its primary as one that was made by this build.
 fn is_upgraded_without_a_pause(cluster: &mut Cluster, order: &[&str]) -> Result<()> {
-    let from = cluster
-        .monitor
-        .psql("pg_auto_failover", "select extversion from pg_extension where extname = 'pgautofailover'")?;
+    let from = version(cluster)?;
     let primary = cluster.primary()?;
     let servers = postmasters(cluster)?;
     let events = count(cluster, "select count(*) from pgautofailover.event")?;
@@ -67,6 +75,151 @@ fn is_upgraded_without_a_pause(cluster: &mut Cluster, order: &[&str]) -> Result<
     ensure!(pause < PAUSE, "{pause:?} without a commit");
     loses_its_primary(cluster, &writer)?;
     cluster.verify(&[writer.stop()])
+}
+
+/// What `make bench` measures on a fresh installation; here it is told, and must be far from what 2.x needs.
+fn the_six_losses_of_two_nodes_of_2x_that_were_upgraded(cluster: &mut Cluster) -> Result<()> {
+    cluster.install_ours()?;
+    upgrade_monitor(cluster)?;
+    older_keepers_are_served(cluster, &["n1", "n2"])?;
+    for name in ["n2", "n1"] {
+        upgrade_keeper(cluster, name)?;
+        cluster.wait_whole(WHOLE)?;
+    }
+    let writer = cluster.writer()?;
+    for loss in Loss::ALL {
+        let primary = cluster.primary()?;
+        let since = Instant::now();
+        loss.strike(cluster, &primary)?;
+        cluster.wait_another_primary(&primary, TAKEOVER)?;
+        let pause = writer.pause_since(since, TAKEOVER)?;
+        eprintln!("after an upgrade, {}: {:.2} s without a commit", loss.name(), pause.as_secs_f64());
+        ensure!(pause < longest_pause(loss), "{pause:?} without a commit: {}", loss.description());
+        loss.heal(cluster, &primary)?;
+        cluster.wait_whole(WHOLE).with_context(|| loss.description())?;
+    }
+    cluster.verify(&[writer.stop()])
+}
+
+/// On a machine that is busy with other tests; 2.x needs eleven seconds without its server, and fifty without its host.
+const fn longest_pause(loss: Loss) -> Duration {
+    match loss {
+        Loss::Switchover | Loss::PostmasterKilled | Loss::ControlFileLost => Duration::from_secs(5),
+        Loss::HostKilled | Loss::HostCut | Loss::HostFrozen => Duration::from_secs(20),
+    }
+}
+
+/// As docs/upgrade.md has it, while the keepers are those of 2.x.
+fn a_monitor_of_2x_is_taken_back_until_a_keeper_is_upgraded(cluster: &mut Cluster) -> Result<()> {
+    let from = version(cluster)?;
+    let rows = "select string_agg(format('%s %s %s %s %s %s', nodeid, nodename, nodehost, nodeport, sysidentifier, \
+                candidatepriority), ',' order by nodeid) from pgautofailover.node";
+    let nodes = cluster.monitor.psql("pg_auto_failover", rows)?;
+    let writer = cluster.writer()?;
+    let since = Instant::now();
+    cluster.install_ours()?;
+    upgrade_monitor(cluster)?;
+    older_keepers_are_served(cluster, &["n1", "n2"])?;
+
+    stop_monitor(cluster)?;
+    cluster.install_older()?;
+    let (pgdata, socket) = (cluster.monitor.pgdata(), cluster.monitor.directory.join("s"));
+    let options = format!("-c shared_preload_libraries=pgautofailover -p 5432 -k {}", socket.display());
+    let pg_ctl =
+        |what: &str| format!("setsid pg_ctl {what} -w -D {} >/dev/null 2>&1 </dev/null", pgdata.display());
+    cluster.monitor.shell(&pg_ctl(&format!("start -o '{options}'")))?;
+    cluster.monitor.psql("pg_auto_failover", &sql_to_go_back(&from)?)?;
+    cluster.monitor.shell(&pg_ctl("stop"))?;
+    cluster.monitor.run()?;
+    await_version(cluster, &from)?;
+    the_older_monitor_goes_on(cluster)?;
+    cluster.wait_whole(WHOLE)?;
+    ensure!(cluster.monitor.psql("pg_auto_failover", rows)? == nodes, "the nodes are others");
+    let pause = writer.pause_since(since, SOON)?;
+    ensure!(pause < PAUSE, "{pause:?} without a commit");
+    cluster.monitor.autoctl(&["perform", "switchover"])?.success()?;
+    cluster.wait_primary_is("n2", TAKEOVER_FROM_2X)?;
+    cluster.wait_whole(TAKEOVER_FROM_2X)?;
+
+    // And forth again.
+    cluster.install_ours()?;
+    upgrade_monitor(cluster)?;
+    older_keepers_are_served(cluster, &["n1", "n2"])?;
+    for name in ["n1", "n2"] {
+        upgrade_keeper(cluster, name)?;
+        cluster.wait_whole(WHOLE)?;
+    }
+    writer.wait_for_ack(SOON)?;
+    cluster.verify(&[writer.stop()])
+}
+
+/// The statements of the document, for the version that there was.
+fn sql_to_go_back(version: &str) -> Result<String> {
+    const DOCUMENT: &str = include_str!("../../../../docs/upgrade.md");
+    let block = DOCUMENT.split_once("<<'SQL'\n").and_then(|(_, rest)| rest.split_once("\nSQL\n"));
+    let (sql, _) = block.context("docs/upgrade.md does not say how to go back")?;
+    ensure!(sql.contains("VERSION '2.0'"), "docs/upgrade.md makes the extension in no version");
+    Ok(sql.replace("VERSION '2.0'", &format!("VERSION '{version}'")))
+}
+
+/// The monitor's service is restarted, and the last script fails: nothing has changed, and 2.x may go on.
+fn an_update_of_2x_that_fails_leaves_it_usable(cluster: &mut Cluster) -> Result<()> {
+    let from = version(cluster)?;
+    let writer = cluster.writer()?;
+    let since = Instant::now();
+    cluster.install_ours()?;
+    let script = cluster.extension_directory()?.join("pgautofailover--3.0-tables--3.0.sql");
+    let whole = std::fs::read_to_string(&script)?;
+    std::fs::write(&script, format!("{whole}\nDO $$ BEGIN RAISE disk_full; END $$;\n"))?;
+    stop_monitor(cluster)?;
+    cluster.monitor.run()?;
+    let ended = cluster.monitor.keeper_end(TAKEOVER)?;
+    ensure!(ended.code() == Some(13), "it ended with {ended}");
+    let log = std::fs::read_to_string(cluster.monitor.keeper_log())?;
+    let reason = format!("could not update extension pgautofailover from {from} to 3.0: disk_full");
+    ensure!(log.contains(&reason), "the log does not say why");
+
+    cluster.install_older()?;
+    cluster.monitor.run()?;
+    await_version(cluster, &from)?;
+    the_older_monitor_goes_on(cluster)?;
+    cluster.wait_whole(WHOLE)?;
+
+    cluster.install_ours()?;
+    ensure!(std::fs::read_to_string(&script)? == whole, "the script is not that of this build");
+    upgrade_monitor(cluster)?;
+    has_all_of_a_new_monitor(cluster)?;
+    older_keepers_are_served(cluster, &["n1", "n2"])?;
+    let pause = writer.pause_since(since, SOON)?;
+    ensure!(pause < PAUSE, "{pause:?} without a commit");
+    for name in ["n2", "n1"] {
+        upgrade_keeper(cluster, name)?;
+        cluster.wait_whole(WHOLE)?;
+    }
+    cluster.verify(&[writer.stop()])
+}
+
+/// In the order of docs/upgrade.md: the monitor, the workers, the coordinator; standbys first.
+fn citus_formation_of_2x_is_upgraded(cluster: &mut Cluster) -> Result<()> {
+    let servers = postmasters(cluster)?;
+    let clients = cluster.clients(Patience::Short)?;
+    let since = Instant::now();
+    cluster.install_ours()?;
+    upgrade_monitor(cluster)?;
+    for name in ["worker1b", "worker1a", "coord0b", "coord0a"] {
+        upgrade_keeper(cluster, name)?;
+        cluster.wait_in_order(WHOLE)?;
+    }
+    let pause = clients.pause_since(since, SOON)?;
+    eprintln!("upgrade of a Citus formation: {:.2} s without a commit", pause.as_secs_f64());
+    ensure!(postmasters(cluster)? == servers, "a server was restarted");
+    ensure!(pause < PAUSE, "{pause:?} without a commit");
+    for (group, expected) in [("1", "worker1b"), ("0", "coord0b")] {
+        cluster.ask(&["perform", "switchover", "--group", group])?;
+        cluster.wait_primary_is(expected, TAKEOVER)?;
+        cluster.wait_in_order(WHOLE)?;
+    }
+    well_again(cluster, clients)
 }
 
 /// The host of a primary of 2.x is lost, half-way through the upgrade.
@@ -137,10 +290,14 @@ fn stop_monitor(cluster: &mut Cluster) -> Result<()> {
     Ok(())
 }
 
-fn await_version(cluster: &Cluster, version: &str) -> Result<()> {
-    wait_for("the extension to be updated", TAKEOVER, || {
-        let sql = "select extversion from pg_extension where extname = 'pgautofailover'";
-        Ok((cluster.monitor.psql("pg_auto_failover", sql)? == version).then_some(()))
+fn version(cluster: &Cluster) -> Result<String> {
+    let sql = "select extversion from pg_extension where extname = 'pgautofailover'";
+    cluster.monitor.psql("pg_auto_failover", sql)
+}
+
+fn await_version(cluster: &Cluster, expected: &str) -> Result<()> {
+    wait_for("the extension to be of another version", TAKEOVER, || {
+        Ok((version(cluster)? == expected).then_some(()))
     })
 }
 

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::{Engine, Moment, Outbox};
+use super::{Engine, Outbox};
 use crate::keeper::engine::command::Command;
+use crate::keeper::moment::Moment;
 
 impl Engine {
     pub(super) const fn on_woken(&mut self) {

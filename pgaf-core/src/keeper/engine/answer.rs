@@ -1,9 +1,11 @@
 //! What the monitor says, and what it means when it says nothing.
 
+use super::Engine;
+use super::command::Ending;
 use super::notice::Notice;
 use super::shutdown::Shutdown;
-use super::{Ending, Engine, Moment};
 use crate::formation::FormationNode;
+use crate::keeper::moment::Moment;
 use crate::message::{Answer, Assignment};
 
 impl Engine {
@@ -19,10 +21,13 @@ impl Engine {
             let reason = format!("monitor {theirs} answers, and this node was registered at monitor {ours}");
             return self.on_unknown_node(reason);
         }
-        if self.state.monitor.is_none() && answer.monitor.is_some() {
-            self.state.monitor.clone_from(&answer.monitor);
-            self.saving.state_changed();
+        if let (Some(ours), Some(theirs)) = (&self.state.registration, &answer.registration)
+            && ours != theirs
+        {
+            let reason = format!("the monitor answers for another node {}", self.state.node);
+            return self.on_unknown_node(reason);
         }
+        self.note_identity(&answer);
         if let Some(number) = answer.overtaken_by {
             self.tell(Notice::Overtaken(number));
             self.state.keeper_start = self.reporting.overtaken_by(number);
@@ -42,6 +47,18 @@ impl Engine {
         self.accept(answer.assignment);
     }
 
+    /// Keeps who the monitor is, and as whom it knows this node.
+    fn note_identity(&mut self, answer: &Answer) {
+        let state = &mut self.state;
+        let known = (state.monitor.is_some(), state.registration.is_some(), state.is_unknown_to_monitor);
+        state.monitor = state.monitor.take().or_else(|| answer.monitor.clone());
+        state.registration = state.registration.take().or_else(|| answer.registration.clone());
+        state.is_unknown_to_monitor = false;
+        if known != (state.monitor.is_some(), state.registration.is_some(), false) {
+            self.saving.state_changed();
+        }
+    }
+
     pub(super) fn on_unanswered(&mut self, reason: String) {
         self.authority.failed();
         if self.reporting.monitor_is_silent(self.now()) {
@@ -57,6 +74,9 @@ impl Engine {
         self.reporting.monitor_is_silent(self.now());
         if !std::mem::replace(&mut self.reporting.is_unknown, true) {
             self.tell(Notice::UnknownToMonitor(reason));
+        }
+        if !std::mem::replace(&mut self.state.is_unknown_to_monitor, true) {
+            self.saving.state_changed();
         }
         self.planning.is_due = true;
     }

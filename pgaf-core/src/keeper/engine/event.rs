@@ -135,6 +135,8 @@ pub struct Observation {
     pub notice: Option<String>,
     /// How much of a base backup has been copied, while one is made.
     pub copied_percent: Option<u8>,
+    /// The data directory has not answered in time: what is told of it is the last that was known.
+    pub is_disk_hung: bool,
 }
 
 /// How a postmaster ended.

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use super::Engine;
 use super::command::Command;
 use super::notice::Notice;
-use super::{Engine, Moment, Server};
 use crate::keeper::isolated::plan_isolated;
+use crate::keeper::moment::Moment;
+use crate::keeper::server::Server;
 use crate::keeper::step::{Plan, Step, StopMode};
 
 /// The dead man's switch leaves the engine so much time to fence by itself.

@@ -3,10 +3,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::Engine;
 use super::command::Command;
 use super::settings::CitusRole;
-use super::{Engine, Moment, Server};
 use crate::formation::{FormationNode, coordinator_of};
+use crate::keeper::moment::Moment;
+use crate::keeper::server::Server;
 
 /// A coordinator that could not be told to send writes here is told again after this long.
 const ROUTE_RETRY: Duration = Duration::from_secs(5);

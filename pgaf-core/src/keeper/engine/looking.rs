@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use super::Engine;
 use super::command::Command;
 use super::event::{LookId, Observation, PostgresExit};
 use super::notice::Notice;
 use super::shutdown::Shutdown;
-use super::{Engine, Moment, Server};
 use crate::keeper::claim::state_that_holds;
+use crate::keeper::moment::Moment;
+use crate::keeper::server::Server;
 use crate::keeper::step::Step;
 use crate::message::Peer;
 use crate::state::ReplicationState;
@@ -30,6 +32,7 @@ pub(super) struct Looking {
     is_under_way: bool,
     next: Moment,
     unresponsive_since: Option<Moment>,
+    disk_hung_since: Option<Moment>,
     quick_restart: Option<Moment>,
 }
 
@@ -42,6 +45,7 @@ impl Looking {
             is_under_way: false,
             next: now,
             unresponsive_since: None,
+            disk_hung_since: None,
             quick_restart: None,
         }
     }
@@ -80,6 +84,11 @@ impl Looking {
         self.unresponsive_since.map(|since| now.since(since))
     }
 
+    /// For how long the data directory has not answered.
+    pub(super) fn disk_hung_for(&self, now: Moment) -> Option<Duration> {
+        self.disk_hung_since.map(|since| now.since(since))
+    }
+
     /// Without anything that the next look finds again, and at rest.
     pub(super) fn rest(&mut self, now: Moment) {
         *self = Self { quick_restart: self.quick_restart, ..Self::new(now) };
@@ -88,6 +97,7 @@ impl Looking {
     pub(super) fn age(&mut self, by: Duration) {
         self.next = self.next.before(by);
         self.unresponsive_since = self.unresponsive_since.map(|since| since.before(by));
+        self.disk_hung_since = self.disk_hung_since.map(|since| since.before(by));
         self.quick_restart = self.quick_restart.map(|at| at.before(by));
     }
 }
@@ -129,6 +139,8 @@ impl Engine {
         } else {
             self.looking.unresponsive_since = None;
         }
+        self.note_disk(observation.is_disk_hung);
+        let server = &observation.observed.server;
         if matches!(server, Server::Running(_)) && !std::mem::replace(&mut self.is_ready, true) {
             self.order(Command::TellReady);
         }
@@ -138,6 +150,18 @@ impl Engine {
         self.looking.is_stale = false;
         self.planning.is_due = true;
         self.report_news();
+    }
+
+    fn note_disk(&mut self, is_hung: bool) {
+        let now = self.now();
+        if !is_hung {
+            if self.looking.disk_hung_since.take().is_some() {
+                self.tell(Notice::DiskAnswers);
+            }
+        } else if self.looking.disk_hung_since.is_none() {
+            self.looking.disk_hung_since = Some(now);
+            self.tell(Notice::DiskHangs);
+        }
     }
 
     /// What was reached does not hold any more: that is remembered, also over a crash of Postgres, until it is reached
@@ -163,6 +187,7 @@ impl Engine {
         let may_restart = exit == PostgresExit::Clean
             && !is_expected
             && !is_recent
+            && self.looking.disk_hung_since.is_none()
             && self.shutdown == Shutdown::None
             && self.authority.is_fresh(self.fence_limit() / 2, now);
         if may_restart && self.is_synchronous_writer() {

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use super::Engine;
 use super::command::Command;
 use super::event::{Outcome, StepId};
 use super::notice::Notice;
-use super::{Engine, Moment, Server};
+use crate::keeper::moment::Moment;
+use crate::keeper::server::Server;
 use crate::keeper::step::Step;
 use crate::message::Peer;
 
@@ -51,7 +53,8 @@ impl Engine {
         };
         // What is gated has not been told yet what it is.
         let is_settled = !running.is_gated && !self.looking.is_stale() && !self.shutdown.is_wanted();
-        let is_idle = !self.work.is_busy() && !self.work.is_backing_off();
+        let is_disk_hung = self.looking.disk_hung_for(self.now()).is_some();
+        let is_idle = !is_disk_hung && !self.work.is_busy() && !self.work.is_backing_off();
         let is_new = self.maintenance.peers.as_ref() != Some(&assignment.peers);
         let is_due = is_new || self.maintenance.next <= self.now();
         if !is_due || !is_settled || !is_idle || self.maintenance.under_way.is_some() {

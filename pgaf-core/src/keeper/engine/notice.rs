@@ -61,6 +61,10 @@ pub enum Notice {
     Waiting(&'static str),
     /// Only a person can help.
     Blocked(&'static str),
+    /// The data directory has begun not to answer.
+    DiskHangs,
+    /// The data directory answers again.
+    DiskAnswers,
     /// The primary fences itself.
     Fencing,
     /// Postgres has ended, and not by a step.
@@ -114,6 +118,7 @@ impl Notice {
     pub const fn severity(&self) -> Severity {
         match self {
             Self::Blocked(_)
+            | Self::DiskHangs
             | Self::UnknownToMonitor(_)
             | Self::Dropped
             | Self::SaveFailed { .. }
@@ -152,6 +157,10 @@ impl fmt::Display for Notice {
             Self::StepMoot(step) => write!(f, "no longer needed: {step}"),
             Self::Waiting(why) => write!(f, "waiting: {why}"),
             Self::Blocked(why) => f.write_str(why),
+            Self::DiskHangs => f.write_str(
+                "the disk of the data directory does not answer: only a stop of Postgres is possible until it does",
+            ),
+            Self::DiskAnswers => f.write_str("the disk of the data directory answers again"),
             Self::Fencing => f.write_str(
                 "neither the monitor nor the standbys answer: stopping Postgres to fence this primary",
             ),

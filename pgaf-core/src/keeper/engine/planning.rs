@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use super::Engine;
 use super::notice::Notice;
 use super::shutdown::Shutdown;
-use super::{Engine, Moment, Server};
 use crate::keeper::isolated::plan_unmonitored;
+use crate::keeper::moment::Moment;
+use crate::keeper::server::Server;
 use crate::keeper::step::{Plan, Step, StopMode};
 use crate::state::ReplicationState;
 
@@ -15,6 +17,9 @@ const IMPATIENT_FOR: Duration = Duration::from_secs(5);
 const HUNG_AFTER: Duration = Duration::from_secs(4);
 /// or for this long, when there is nobody who could.
 const HUNG_ALONE_AFTER: Duration = Duration::from_secs(30);
+/// A primary whose disk has not answered for this long is ended, when a standby can take over. A disk that stalls for some
+/// seconds is no reason.
+const DISK_HUNG_AFTER: Duration = Duration::from_secs(8);
 
 /// What stands between a node and its goal.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -85,7 +90,10 @@ impl Engine {
             self.memory.wants(assignment, &seen.observed.server);
         }
         match self.next_plan() {
-            Some(plan) => self.follow(plan),
+            Some(plan) => {
+                let plan = self.without_disk(plan);
+                self.follow(plan);
+            }
             None => self.await_something("waiting for the monitor"),
         }
     }
@@ -121,6 +129,23 @@ impl Engine {
         };
         std::mem::swap(&mut observed.memory, &mut self.memory);
         Some(plan)
+    }
+
+    /// What is left of a plan while the disk does not answer: a stop of Postgres, which needs none, and then as if it
+    /// crashed. Commits wait for that disk, so a standby that can take over is let do that.
+    fn without_disk(&self, plan: Plan) -> Plan {
+        let Some(hung_for) = self.looking.disk_hung_for(self.now()) else { return plan };
+        let is_up = self.server().is_some_and(|server| *server != Server::Stopped);
+        let stops =
+            matches!(&plan, Plan::Steps(steps) if matches!(steps.last(), Some(Step::StopPostgres(_))));
+        let is_past_hope = self.is_synchronous_writer() && hung_for >= DISK_HUNG_AFTER;
+        if is_up && (stops || is_past_hope) {
+            return Plan::Steps(vec![Step::StopPostgres(StopMode::Immediate)]);
+        }
+        match plan {
+            Plan::Steps(_) | Plan::Blocked(_) => Plan::Wait("the disk of the data directory does not answer"),
+            plan => plan,
+        }
     }
 
     /// What comes before any assignment, once the keeper was told to end.

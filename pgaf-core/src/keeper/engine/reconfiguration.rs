@@ -1,12 +1,13 @@
 //! Changed settings, a monitor that is disabled or enabled, and what a person assigns while there is none.
 
+use super::Engine;
 use super::command::Command;
 use super::event::Outcome;
 use super::notice::Notice;
 use super::settings::Settings;
-use super::{Authority, Engine};
+use crate::keeper::authority::Authority;
 use crate::keeper::manual::ManualAssignment;
-use crate::keeper::observed::DataDirectory;
+use crate::keeper::server::DataDirectory;
 
 impl Engine {
     /// There is no monitor to report to.

@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use super::Engine;
 use super::command::Command;
 use super::event::Observation;
-use super::{Engine, Moment, Server};
 use crate::id::ReportNumber;
 use crate::keeper::claim::epoch_to_report;
+use crate::keeper::moment::Moment;
 use crate::keeper::numbering::Numbering;
-use crate::keeper::observed::DataDirectory;
+use crate::keeper::server::DataDirectory;
+use crate::keeper::server::Server;
 use crate::lsn::{Lsn, Timeline};
 use crate::message::{Position, Report, ReportDetail};
 
@@ -16,6 +18,9 @@ use crate::message::{Position, Report, ReportDetail};
 pub(super) const PERIOD: Duration = Duration::from_secs(1);
 /// After a failed report, the next is sent this much later.
 const RETRY: Duration = Duration::from_millis(300);
+
+/// The monitor takes a node whose disk hangs for one that does not answer after this long: disks stall.
+const DISK_PATIENCE: Duration = Duration::from_secs(3);
 
 /// The report that is under way, and when the next is due.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -170,22 +175,32 @@ impl Engine {
                 upstream: seen.upstream,
                 is_stopping: self.shutdown.is_wanted(),
                 is_gated: matches!(&observed.server, Server::Running(running) if running.is_gated),
-                is_hung: observed.server == Server::Unresponsive,
+                is_hung: self.is_hung(seen),
                 shutdown_lsn: seen.shutdown_lsn,
                 history: seen.history.clone(),
                 progress: self.progress_to_report(seen),
                 number: None,
                 monitor: self.state.monitor.clone(),
+                registration: self.state.registration.clone(),
             },
         }
     }
 
     /// What an operator has to see comes before what is being done.
     pub(super) fn progress_to_report(&self, seen: &Observation) -> Option<String> {
+        if seen.is_disk_hung {
+            return Some("the disk of the data directory does not answer".to_owned());
+        }
         match (&seen.notice, self.planning.describe(seen.copied_percent)) {
             (Some(notice), Some(doing)) => Some(format!("{notice}; {doing}")),
             (notice, doing) => notice.clone().or(doing),
         }
+    }
+
+    /// The server does not answer, or the disk under it has not for some time.
+    fn is_hung(&self, seen: &Observation) -> bool {
+        let is_disk_hung = self.looking.disk_hung_for(self.now()).is_some_and(|time| time >= DISK_PATIENCE);
+        seen.observed.server == Server::Unresponsive || is_disk_hung
     }
 
     fn is_running(&self, seen: &Observation) -> bool {
@@ -202,7 +217,7 @@ impl Engine {
             || last.timeline != position(seen).0
             || last.sync_state != seen.sync_state
             || last.detail.is_stopping != self.shutdown.is_wanted()
-            || last.detail.is_hung != (observed.server == Server::Unresponsive)
+            || last.detail.is_hung != self.is_hung(seen)
             || last.detail.shutdown_lsn != seen.shutdown_lsn
             || last.detail.history != seen.history
             || streams(last.detail.upstream) != streams(seen.upstream)

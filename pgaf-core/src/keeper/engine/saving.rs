@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use super::Engine;
 use super::command::Command;
 use super::event::SaveId;
 use super::notice::Notice;
-use super::{Engine, Moment};
+use crate::keeper::moment::Moment;
 
 /// After a failed write, the next is begun this much later, and twice as long each time, up to the limit.
 const FIRST_RETRY: Duration = Duration::from_millis(300);

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use super::Engine;
 use super::command::{Command, Ending};
 use super::event::Signal;
 use super::notice::Notice;
-use super::{Engine, Moment};
+use crate::keeper::moment::Moment;
 use crate::message::Answer;
 
 /// A hand-over that takes longer is given up; Postgres is stopped all the same.

@@ -3,10 +3,11 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::Engine;
 use super::command::Command;
 use super::event::{Outcome, StepId};
 use super::notice::Notice;
-use super::{Engine, Moment};
+use crate::keeper::moment::Moment;
 use crate::keeper::step::{Step, StopMode};
 use crate::message::{Assignment, Peer};
 use crate::state::ReplicationState;
