@@ -173,6 +173,14 @@ impl CommitRule {
         self.acks > 0
     }
 
+    /// These nodes are enough for a commit: as many of its standbys as it asks for. A node that is named twice, because it
+    /// has just connected anew, is one.
+    pub fn is_met_by(&self, nodes: impl Iterator<Item = NodeId>) -> bool {
+        let nodes: Vec<NodeId> = nodes.collect();
+        let count = self.standbys.iter().filter(|member| nodes.contains(member)).count();
+        u32::try_from(count).is_ok_and(|count| count >= self.acks)
+    }
+
     /// The value of `synchronous_standby_names` that makes Postgres follow this rule.
     pub fn synchronous_standby_names(&self) -> String {
         if !self.is_synchronous() {
@@ -211,6 +219,16 @@ mod tests {
         assert_eq!(rule(3, 1).needed_for_election(), Some(3));
         assert_eq!(rule(3, 2).needed_for_election(), Some(2));
         assert_eq!(CommitRule::ASYNCHRONOUS.needed_for_election(), None);
+    }
+
+    #[test]
+    fn a_node_that_is_named_twice_acknowledges_once() {
+        let rule = CommitRule { standbys: vec![NodeId(2), NodeId(3)], acks: 2 };
+        let is_met = |nodes: &[i64]| rule.is_met_by(nodes.iter().copied().map(NodeId));
+        assert!(is_met(&[3, 2]));
+        assert!(!is_met(&[2, 2]));
+        assert!(!is_met(&[2, 4]));
+        assert!(CommitRule::ASYNCHRONOUS.is_met_by(std::iter::empty()));
     }
 
     #[test]

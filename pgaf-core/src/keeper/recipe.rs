@@ -6,7 +6,7 @@ use crate::state::ReplicationState as State;
 
 use super::holding;
 use super::observed::Observed;
-use super::server::{Cluster, DataDirectory, Receiver, Running, Server};
+use super::server::{Cluster, DataDirectory, Receiver, Running, Server, StreamingStandby};
 use super::step::{Plan, Step, StopMode};
 
 const STOP_FAST: Step = Step::StopPostgres(StopMode::Fast);
@@ -109,14 +109,9 @@ fn is_quorum_complete(assignment: &Assignment, observed: &Observed, running: &Ru
 
 /// As many standbys of the quorum as a commit needs stream and have flushed this much.
 fn is_quorum_at(assignment: &Assignment, running: &Running, lsn: Option<Lsn>) -> bool {
-    let rule = &assignment.commit_rule;
-    let flushed = running
-        .standbys
-        .iter()
-        .filter(|standby| rule.standbys.contains(&standby.node))
-        .filter(|standby| standby.is_streaming && lsn.is_some_and(|lsn| standby.flushed >= lsn))
-        .count();
-    u32::try_from(flushed).is_ok_and(|count| count >= rule.acks)
+    let has_flushed =
+        |standby: &&StreamingStandby| standby.is_streaming && lsn.is_some_and(|lsn| standby.flushed >= lsn);
+    assignment.commit_rule.is_met_by(running.standbys.iter().filter(has_flushed).map(|standby| standby.node))
 }
 
 /// Stopped, after a checkpoint that makes the stop short.

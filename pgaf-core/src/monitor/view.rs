@@ -105,9 +105,8 @@ impl Group {
         };
         had_standbys
             && self.commit_rules.iter().any(|rule| {
-                let members = self.others(node.id).filter(|other| rule.standbys.contains(&other.id));
-                let heard_by = members.filter(hears).count();
-                rule.is_synchronous() && u32::try_from(heard_by).is_ok_and(|count| count >= rule.acks)
+                let hearing = self.others(node.id).filter(hears).map(|other| other.id);
+                rule.is_synchronous() && rule.is_met_by(hearing)
             })
     }
 
@@ -148,19 +147,19 @@ impl Group {
 
     /// Closer to the writer than the threshold, on its timeline.
     pub fn is_caught_up(&self, node: &Node) -> bool {
-        self.writer().is_some_and(|writer| {
-            node.timeline == writer.timeline
-                && !self.has_forked(node)
-                && node.lsn.bytes_behind(writer.lsn) <= self.timeouts.enable_sync_lag_bytes
-        })
+        self.is_behind_at_most(node, self.timeouts.enable_sync_lag_bytes)
     }
 
     /// So close to the writer that it may take over from it: what is left is sent while the writer stops.
     pub fn is_near(&self, node: &Node) -> bool {
+        self.is_behind_at_most(node, self.timeouts.promote_lag_bytes)
+    }
+
+    fn is_behind_at_most(&self, node: &Node, bytes: u64) -> bool {
         self.writer().is_some_and(|writer| {
             node.timeline == writer.timeline
                 && !self.has_forked(node)
-                && node.lsn.bytes_behind(writer.lsn) <= self.timeouts.promote_lag_bytes
+                && node.lsn.bytes_behind(writer.lsn) <= bytes
         })
     }
 

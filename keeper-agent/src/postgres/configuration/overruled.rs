@@ -8,7 +8,7 @@ use crate::postgres::server::{
 
 use super::opt_outs;
 use super::settings::LAST_WORDS;
-use super::written::{ALTER_SYSTEM_FILE, Entry, Written, parse};
+use super::written::{ALTER_SYSTEM_FILE, Entry, Written, without};
 
 /// The lines of postgresql.auto.conf that set one of these.
 fn found(
@@ -47,9 +47,7 @@ pub(crate) fn erase(config: &InstanceConfig) -> Result<(), PostgresError> {
     }
     let path = config.in_pgdata(ALTER_SYSTEM_FILE);
     let content = files::read_if_there(&path)?.unwrap_or_default();
-    let is_ours = |line: &str| parse(line).is_some_and(|(name, _)| found.iter().any(|(of, _)| *of == name));
-    let kept: String =
-        content.lines().filter(|line| !is_ours(line)).map(|line| format!("{line}\n")).collect();
+    let kept = without(&content, |name| found.iter().any(|(of, _)| *of == name));
     files::replace(&path, kept.as_bytes(), 0o600)?;
     found.iter().for_each(|(_, entry)| tell(entry));
     Ok(())
