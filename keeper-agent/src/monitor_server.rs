@@ -12,13 +12,11 @@ use crate::config::{Config, MonitorConfig};
 use crate::exit::Exit;
 use crate::http::{Http, MonitorSite, Settings, feed};
 use crate::monitor::LIBRARY;
+use crate::monitor_database::NODE_ROLE;
 use crate::monitor_watch::Watch;
 use crate::postgres::{HbaAddress, HbaEntry, Instance, PostgresError};
 use crate::supervisor;
 use crate::upgrade::{self, ExtensionError};
-
-/// The role that keepers connect as.
-pub const NODE_ROLE: &str = "autoctl_node";
 
 /// While the server does not accept connections yet, it is asked again this often.
 const CONNECT_RETRY: Duration = Duration::from_millis(100);
@@ -27,7 +25,7 @@ const CONNECT_RETRY: Duration = Duration::from_millis(100);
 const START_RETRY: Duration = Duration::from_secs(1);
 
 /// Who may connect to the monitor's database: keepers, from the local network and from this machine.
-fn hba_entries(config: &MonitorConfig) -> Vec<HbaEntry> {
+pub(crate) fn hba_entries(config: &MonitorConfig) -> Vec<HbaEntry> {
     let entry = |address: HbaAddress| HbaEntry {
         database: config.postgres.dbname.clone(),
         user: NODE_ROLE.to_owned(),
@@ -100,7 +98,7 @@ pub async fn run(instance: &Instance, mut config: MonitorConfig) -> Result<Exit,
     }
     let pgdata = config.postgres.pgdata.clone();
     replace_library(instance).await?;
-    let mut watch = Watch::default();
+    let mut watch = Watch::of_the_only_one();
     let mut page = Page::new(&config);
     loop {
         let has_started = async {

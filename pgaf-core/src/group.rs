@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::id::{Epoch, GroupId, NodeId, ReportNumber};
 use crate::lsn::{Lsn, Timeline, TimelineHistory};
 use crate::message::{CommitRule, ReportDetail, Upstream};
 use crate::state::ReplicationState;
 
 /// What the last probes of a node said.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Health {
     /// Not probed yet: neither good nor bad.
     #[default]
@@ -49,7 +51,7 @@ impl Health {
 }
 
 /// A node's row, with every time as an age on the monitor's boot-time clock.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Node {
     /// Its id.
     pub id: NodeId,
@@ -96,6 +98,8 @@ pub struct Node {
     pub is_gated: bool,
     /// Its Postgres runs and does not answer, or the disk under it does not.
     pub is_hung: bool,
+    /// For how long at most it accepts writes without a word of anybody, as it last reported.
+    pub fence_after: Option<Duration>,
     /// Its keeper is of pg_auto_failover 2.x, which says less.
     pub is_older: bool,
     /// How long ago it reported; counted from the monitor's start when that is later.
@@ -111,7 +115,7 @@ pub struct Node {
 }
 
 /// The timeouts and thresholds a decision depends on; settings of the monitor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Timeouts {
     /// Silence, together with failed probes, after which a node counts as lost.
     pub unhealthy_after: Duration,
@@ -138,7 +142,7 @@ impl Default for Timeouts {
 pub const DEFAULT_CLUSTER: &str = "default";
 
 /// What `pgautofailover.formation.kind` says.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum FormationKind {
     /// Groups of plain Postgres.
     #[default]
@@ -158,7 +162,7 @@ impl FormationKind {
 }
 
 /// Everything a decision may depend on, read once under the group's lock.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Group {
     /// Which formation.
     pub formation: String,
@@ -238,6 +242,7 @@ impl Node {
             is_stopping: false,
             is_gated: false,
             is_hung: false,
+            fence_after: None,
             is_older: false,
             silent_for: Duration::ZERO,
             has_reported: false,

@@ -50,6 +50,10 @@ pub struct ReportDetail {
     /// Postgres runs and does not answer, or the disk under it does not.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub is_hung: bool,
+    /// For how long a primary on this node would accept writes without a word of the monitor and its standbys, in
+    /// milliseconds. A longer time is in force only once a report with it was answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fence_after_ms: Option<u64>,
     /// Where the log of a primary ends that was shut down cleanly: its last record begins here. Absent when Postgres
     /// runs, has crashed, or is a standby.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -7,7 +7,9 @@ use pgaf_core::keeper::{Command, Ending, Engine, Event, LookId, Observation, Sav
 use tracing::{info, warn};
 
 use super::AgentError;
+use super::authority::Authority;
 use super::citus::Formation;
+use super::council::Council;
 use super::executor::Executor;
 use super::hold::Hold;
 use super::link::{Exchange, Link};
@@ -21,6 +23,7 @@ use super::whereabouts::{self, Look};
 use crate::config::{NodeConfig, state};
 use crate::exit::Exit;
 use crate::monitor::MonitorError;
+use crate::monitors::Handle;
 use crate::postgres::{BootTime, Instance, InstanceConfig, PostgresError};
 use crate::supervisor;
 
@@ -31,7 +34,7 @@ pub(super) struct Keeper {
     instance: Rc<Instance>,
     executor: Executor,
     formation: Formation,
-    link: Link,
+    authority: Authority,
     signals: Signals,
     state_writer: StateWriter,
     publisher: Publisher,
@@ -56,7 +59,8 @@ struct UnderWay {
 }
 
 impl Keeper {
-    pub(super) async fn new(config: NodeConfig) -> Result<Self, AgentError> {
+    /// With the monitors, for the Postgres of one of them; else its configuration has the monitor.
+    pub(super) async fn new(config: NodeConfig, monitors: Option<Handle>) -> Result<Self, AgentError> {
         let mut state = state::load(&config.paths.state)?.ok_or(AgentError::NotRegistered)?;
         state.keeper_start = state.keeper_start.saturating_add(1);
         if let Err(error) = state::store(&config.paths.state, &state) {
@@ -77,12 +81,15 @@ impl Keeper {
         let reads_formation = config.kind != crate::config::NodeKind::Standalone;
         Ok(Self {
             executor: Executor::new(Rc::clone(&instance), formation.worker()),
-            link: Link::new(
-                config.monitor.clone(),
-                config.formation.clone(),
-                (state.node, state.group),
-                reads_formation,
-            ),
+            authority: match monitors {
+                Some(handle) => Authority::Monitors(Council::new(state.node, handle)),
+                None => Authority::Monitor(Link::new(
+                    config.monitor.clone(),
+                    config.formation.clone(),
+                    (state.node, state.group),
+                    reads_formation,
+                )),
+            },
             signals: Signals::install()?,
             state_writer: StateWriter::new(config.paths.state.clone()),
             publisher: Publisher::new(&config, &state),
@@ -139,7 +146,7 @@ impl Keeper {
                 Err(reason) => Event::SaveFailed { save, reason },
             }),
             exchange = under_way.report.done() => self.take_exchange(exchange),
-            () = self.link.notified() => self.events.push_back(Event::Notified),
+            () = self.authority.notified() => self.events.push_back(Event::Notified),
             (look, observation) = under_way.look.done() => {
                 self.events.push_back(Event::Observed { look, observation: Box::new(observation) });
             }
@@ -172,7 +179,7 @@ impl Keeper {
                 under_way.look.start(observe);
             }
             Command::Report(report) => {
-                if let Some(exchange) = self.link.exchange(*report) {
+                if let Some(exchange) = self.authority.exchange(*report) {
                     under_way.report.start(exchange);
                 }
             }
@@ -222,7 +229,7 @@ impl Keeper {
 
     /// Takes the end of an exchange with the monitor.
     fn take_exchange(&mut self, mut exchange: Exchange) {
-        self.link.settle(&mut exchange);
+        self.authority.settle(&mut exchange);
         let Exchange { number: report, sent, result, nodes, .. } = exchange;
         self.publisher.counters().note_report(result.is_ok().then(|| sent.elapsed()));
         self.events.push_back(match result {
@@ -245,7 +252,7 @@ impl Keeper {
         };
         let has_other_monitor = config.monitor != self.config.monitor;
         if has_other_monitor {
-            self.link.retarget(config.monitor.clone());
+            self.authority.retarget(config.monitor.clone());
         }
         self.config = config;
         self.look_where_we_are(Look::Later);

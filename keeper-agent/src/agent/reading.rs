@@ -20,7 +20,7 @@ pub(super) struct Reading {
 /// What the engine depends on.
 pub(super) fn settings(config: &NodeConfig) -> Settings {
     Settings {
-        is_monitored: config.monitor.is_some(),
+        is_monitored: config.monitor.is_some() || config.is_monitor,
         network_partition_timeout: config.timeout.network_partition,
         dbname: config.postgres.dbname.clone(),
         citus: match config.kind {
@@ -74,7 +74,7 @@ async fn read_with(
 
 /// What a person has assigned, while the monitor is disabled; what cannot be read is logged.
 pub(super) fn manual_assignment(config: &NodeConfig) -> Option<ManualAssignment> {
-    if config.monitor.is_some() {
+    if config.monitor.is_some() || config.is_monitor {
         return None;
     }
     match manual::load(&config.paths.orders()) {

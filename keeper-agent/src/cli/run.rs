@@ -13,7 +13,9 @@ use crate::config::pid_file::{self, PidFile};
 use crate::config::state::KeeperState;
 use crate::config::{Config, MonitorConfig, NodeConfig, Paths};
 use crate::exit::Exit;
-use crate::monitor_server::{self, NODE_ROLE};
+use crate::monitor_database::NODE_ROLE;
+use crate::monitor_peer;
+use crate::monitor_server;
 use crate::postgres::{Instance, PostgresError};
 use crate::upgrade::{self, Processes, UpgradeError};
 use crate::user;
@@ -122,6 +124,10 @@ pub(super) async fn run_monitor(
     monitor: MonitorConfig,
     _claim: PidFile,
 ) -> CliResult<Exit> {
+    if monitor.monitors.is_some() {
+        let ended = monitor_peer::run(monitor).await;
+        return ended.map_err(|error| CliError::new(error.exit(), error.to_string()));
+    }
     monitor_server::run(instance, monitor)
         .await
         .map_err(|error| CliError::new(error.exit(), error.to_string()))

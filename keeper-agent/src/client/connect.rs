@@ -4,6 +4,8 @@ use std::error::Error as _;
 use std::future::{Future, poll_fn};
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
+use std::pin::Pin;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use postgres_openssl::MakeTlsConnector;
@@ -31,6 +33,8 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(1);
 const KEEPALIVE_RETRIES: u32 = 3;
 /// How long sent data may stay without an acknowledgement.
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(5);
+/// A server that has not said by then whether it accepts writes is not waited for alone.
+const NEXT_HOST_AFTER: Duration = Duration::from_millis(250);
 /// What `pg_stat_activity` shows when nothing else is asked for.
 const APPLICATION_NAME: &str = "pg_autoctl";
 
@@ -143,6 +147,9 @@ pub async fn connect(target: &ConnectionString, deadline: Duration) -> Result<Se
         let begin = anywhere_below(hosts.len());
         hosts.rotate_left(begin);
     }
+    if target.needs_writer && hosts.len() > 1 {
+        return connect_to_writer(target, hosts, deadline).await;
+    }
     for host in hosts {
         match connect_to_host(target, host, deadline).await {
             Ok(session) => return Ok(session),
@@ -150,6 +157,50 @@ pub async fn connect(target: &ConnectionString, deadline: Duration) -> Result<Se
         }
     }
     Err(last_error)
+}
+
+type Attempt<'a> = Pin<Box<dyn Future<Output = Result<Session, ConnectError>> + Send + 'a>>;
+
+/// At most one of these servers accepts writes: whoever says so first is the one. The next host is tried when one refuses,
+/// and beside one that says nothing: a host that is frozen or cut off must not cost its whole deadline.
+async fn connect_to_writer(
+    target: &ConnectionString,
+    hosts: Vec<&Host>,
+    deadline: Duration,
+) -> Result<Session, ConnectError> {
+    let mut last_error = ConnectError::Options("the connection string names no host".to_owned());
+    let mut waiting = hosts.into_iter();
+    let mut attempts: Vec<Attempt<'_>> = Vec::new();
+    loop {
+        match waiting.next() {
+            Some(host) => attempts.push(Box::pin(connect_to_host(target, host, deadline))),
+            None if attempts.is_empty() => return Err(last_error),
+            None => {}
+        }
+        let patience = if waiting.len() == 0 { deadline } else { NEXT_HOST_AFTER };
+        let Ok((index, result)) = tokio::time::timeout(patience, first_of(&mut attempts)).await else {
+            continue;
+        };
+        drop(attempts.swap_remove(index));
+        match result {
+            Ok(session) => return Ok(session),
+            Err(error) => last_error = error,
+        }
+    }
+}
+
+/// The first of these that ends, by its place.
+async fn first_of(attempts: &mut [Attempt<'_>]) -> (usize, Result<Session, ConnectError>) {
+    poll_fn(|context| {
+        let ended = attempts.iter_mut().enumerate().find_map(|(index, attempt)| {
+            match attempt.as_mut().poll(context) {
+                Poll::Ready(result) => Some((index, result)),
+                Poll::Pending => None,
+            }
+        });
+        ended.map_or(Poll::Pending, Poll::Ready)
+    })
+    .await
 }
 
 /// Where to begin, so that many clients spread over the servers.

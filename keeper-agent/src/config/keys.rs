@@ -8,6 +8,7 @@ use pgaf_core::GroupId;
 
 use super::http::HttpConfig;
 use super::limits::{self, Unworkable};
+use super::members::parse_members;
 use super::node::{MonitorConfig, NodeConfig, PostgresConfig, SslConfig};
 use super::values::{HbaLevel, HttpAuth, Role, parse_duration, print_duration};
 use crate::client::{ConnectionString, MASK, Secret};
@@ -522,6 +523,34 @@ impl HasKeys for MonitorConfig {
         keys.extend(postgres_keys());
         keys.extend(ssl_keys());
         keys.extend(http_keys());
+        keys.extend(monitors_keys());
         keys
     }
+}
+
+fn members_of(config: &MonitorConfig) -> Option<String> {
+    let members = config.monitors.iter().flat_map(|monitors| &monitors.members);
+    let words: Vec<String> = members.map(|(_, member)| member.to_string()).collect();
+    (!words.is_empty()).then(|| words.join(","))
+}
+
+/// Of a monitor that is one of several.
+fn monitors_keys() -> Vec<Key<MonitorConfig>> {
+    const SECTION: &str = "monitors";
+    vec![
+        key!(SECTION, "name", Fixed, |c| c.monitors.as_ref().map(|monitors| monitors.name.clone()), |text| {
+            c.monitors.get_or_insert_default().name = required(text)?
+        },),
+        Key {
+            section: SECTION,
+            name: "members",
+            access: Fixed,
+            stored: members_of,
+            shown: members_of,
+            read: |c, text| {
+                c.monitors.get_or_insert_default().members = parse_members(text)?;
+                Ok(())
+            },
+        },
+    ]
 }

@@ -15,14 +15,17 @@ mod fuzz;
 mod http;
 mod keys;
 mod limits;
+mod members;
 mod node;
 mod paths;
 mod values;
 
 pub use error::ConfigError;
 pub use http::{HttpConfig, InvalidListenAddress, ListenAddress};
+pub use members::{Member, parse_members};
 pub use node::{
-    CitusConfig, MonitorConfig, NodeConfig, PostgresConfig, ReplicationConfig, SslConfig, TimeoutConfig,
+    CitusConfig, MonitorConfig, MonitorsConfig, NodeConfig, PostgresConfig, ReplicationConfig, SslConfig,
+    TimeoutConfig,
 };
 pub use paths::{KEPT_DIRECTORY, Paths, absolute};
 pub use values::{AuthMethod, CitusRole, HbaLevel, HttpAuth, NodeKind, Role, parse_duration, print_duration};
@@ -182,7 +185,14 @@ impl NodeConfig {
     /// # Errors
     /// As `load`.
     pub fn reload(&self) -> Result<Self, ConfigError> {
-        Self::load(&self.postgres.pgdata)
+        match Config::load(&self.postgres.pgdata)? {
+            Config::Node(config) if !self.is_monitor => Ok(*config),
+            Config::Monitor(config) if self.is_monitor => Ok(config.as_node()),
+            Config::Node(_) => Err(ConfigError::Role { path: self.paths.config.clone(), role: Role::Keeper }),
+            Config::Monitor(_) => {
+                Err(ConfigError::Role { path: self.paths.config.clone(), role: Role::Monitor })
+            }
+        }
     }
 
     /// Writes it to its file.

@@ -6,6 +6,7 @@ use crate::group::{FormationKind, Group, Health, Node};
 use crate::id::{GroupId, NodeId};
 use crate::state::ReplicationState;
 
+use super::assignment::FENCE_MARGIN;
 use super::election;
 
 impl Node {
@@ -64,10 +65,18 @@ impl Group {
         self.monitor_uptime >= self.timeouts.startup_grace && node.silent_for >= self.timeouts.unhealthy_after
     }
 
+    /// For how long nobody must have heard of it until it has certainly fenced itself: it may still have been told a
+    /// longer time than the settings of the monitor now lead to.
+    pub fn lost_after(&self, node: &Node) -> Duration {
+        let fenced_after = node.fence_after.map_or(Duration::ZERO, |time| time.saturating_add(FENCE_MARGIN));
+        self.timeouts.unhealthy_after.max(fenced_after)
+    }
+
     /// Nobody hears of it: its keeper is silent, the probes fail, and not enough standbys receive from it to keep it
     /// from fencing itself.
     pub fn is_lost(&self, node: &Node) -> bool {
         self.is_silent(node)
+            && node.silent_for >= self.lost_after(node)
             && !node.is_silent_too_shortly()
             && node.health == Health::Bad
             && !self.is_heard_by_quorum(node)
@@ -93,15 +102,16 @@ impl Group {
     fn is_heard_by_quorum(&self, node: &Node) -> bool {
         let had_standbys = node.goal.is_writer() || node.is_complete;
         // Who fetches WAL, or has been counted in an election, receives from another standby or from nobody.
+        let lost_after = self.lost_after(node);
         let follows = |other: &Node| other.goal != ReplicationState::FastForward && !other.is_complete;
         let hears = |other: &&Node| {
             self.is_alive(other)
                 && follows(other)
                 // It does not tell whether it receives.
                 && !other.is_older
-                && other
-                    .upstream
-                    .is_some_and(|upstream| upstream.is_streaming || !self.is_long(upstream.silent_ms))
+                && other.upstream.is_some_and(|upstream| {
+                    upstream.is_streaming || Duration::from_millis(upstream.silent_ms) < lost_after
+                })
         };
         had_standbys
             && self.commit_rules.iter().any(|rule| {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! state GOAL [sync] [reached] [epoch E] [left_monitor]   the state file the keeper starts with; no goal: state none
-//! settings [unmonitored] [worker|coordinator]
+//! settings [unmonitored] [worker|coordinator] [fences SECONDS]   with `fences`: the network_partition_timeout, else 4
 //! at SECONDS EVENT …                                     what happens:
 //!   started, woken, notified, dropped, unknown, silent, saved, signal stop|fast|immediate|reload
 //!   save_fails WORD, settings_applied, exit clean|crash
@@ -45,10 +45,17 @@ pub(crate) struct Stage {
     others: Vec<String>,
 }
 
+/// What reports say, and is not written down.
+const USUAL_FENCE_TIME_MS: u64 = 4000;
+
 impl Default for Stage {
     fn default() -> Self {
         Self {
-            state: KeeperState { keeper_start: 1, ..KeeperState::registered(NodeId(1), GroupId(1)) },
+            state: KeeperState {
+                keeper_start: 1,
+                granted_fence_time_ms: Some(USUAL_FENCE_TIME_MS),
+                ..KeeperState::registered(NodeId(1), GroupId(1))
+            },
             settings: Settings {
                 is_monitored: true,
                 network_partition_timeout: Duration::from_secs(4),
@@ -129,7 +136,13 @@ impl Stage {
         } else {
             CitusRole::None
         };
-        Settings { is_monitored: !words.has("unmonitored"), citus, ..self.settings.clone() }
+        let fences = words.number("fences").ok().flatten().map(Duration::from_secs);
+        Settings {
+            is_monitored: !words.has("unmonitored"),
+            network_partition_timeout: fences.unwrap_or(self.settings.network_partition_timeout),
+            citus,
+            ..self.settings.clone()
+        }
     }
 
     fn handle(&mut self, event: Event) {
@@ -289,5 +302,8 @@ fn report_text(report: &Report) -> String {
             text.push_str(word);
         }
     }
-    text
+    match report.detail.fence_after_ms {
+        Some(USUAL_FENCE_TIME_MS) | None => text,
+        Some(other) => format!("{text} fences {}", other / 1000),
+    }
 }

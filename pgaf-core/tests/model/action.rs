@@ -5,7 +5,7 @@ use pgaf_core::keeper::{Event, StopMode};
 use pgaf_core::monitor;
 
 use super::invariants::one_writer;
-use super::keeper::{NOW, OLDEST_TICKS};
+use super::keeper::{NOW, OLDEST_TICKS, TICK};
 use super::server::{Data, Mode, Server};
 use super::turn::Reply;
 use super::world::{Host, SILENT_AFTER_TICKS, World};
@@ -49,6 +49,8 @@ pub(crate) enum Action {
     /// The second host hears nothing of the first any more.
     Cut(usize, usize),
     CutFromMonitor(usize),
+    /// It is cut off from everybody, both ways.
+    Isolate(usize),
     /// All links are as they should be.
     Mend,
     MonitorDies,
@@ -57,6 +59,8 @@ pub(crate) enum Action {
     /// The monitor is restarted on the older copy of its rows.
     RestoreRows,
     Command(monitor::Event),
+    /// The monitor calls a node silent after so many ticks from now on.
+    SetUnhealthyTicks(u8),
     /// A person creates one more node.
     AddNode,
 }
@@ -90,6 +94,11 @@ impl World {
             Action::AddNode => {
                 self.budget.commands = self.budget.commands.checked_sub(1)?;
                 self.is_monitor_up.then(|| self.add_host(Data::Missing))
+            }
+            Action::SetUnhealthyTicks(ticks) => {
+                self.budget.commands = self.budget.commands.checked_sub(1)?;
+                self.group.timeouts.unhealthy_after = TICK * u32::from(*ticks);
+                self.is_monitor_up.then_some(())
             }
             Action::Command(event) => {
                 self.budget.commands = self.budget.commands.checked_sub(1)?;

@@ -56,6 +56,12 @@ impl World {
                 self.cuts.sort_unstable();
             }
             Action::CutFromMonitor(index) => self.hosts[index].sees_monitor = false,
+            Action::Isolate(index) => {
+                let others = (0..self.hosts.len()).filter(|other| *other != index);
+                self.cuts = others.flat_map(|other| [(index, other), (other, index)]).collect();
+                self.cuts.sort_unstable();
+                self.hosts[index].sees_monitor = false;
+            }
             Action::MonitorDies if self.is_monitor_up => self.is_monitor_up = false,
             Action::BackUpRows if self.backup.is_none() => {
                 self.story.tell(|| Chapter::BackedUp);

@@ -35,7 +35,7 @@ mod world;
 use check::check;
 use scope::Kind::{
     Additions, Crashes, Cuts, Data, Freezes, HandOvers, LastResort, Maintenance, Messages, Monitor, Removals,
-    Settings,
+    Settings, Timeouts,
 };
 
 macro_rules! checks {
@@ -58,6 +58,7 @@ checks! {
     two_nodes_and_one_more(2, 0, [Additions, Removals, HandOvers, Crashes], (1, 1, 2));
     two_nodes_insist(2, 1, [Crashes, Cuts, Settings], (1, 2, 1));
     two_nodes_and_anything(2, 0, [Crashes, Cuts, Freezes, Messages, Monitor, HandOvers, Maintenance], (1, 2, 1));
+    two_nodes_and_timeouts(2, 0, [Timeouts], (0, 1, 2));
     three_nodes_crash(3, 1, [Crashes], (1, 3, 0));
     three_nodes_go_on_alone(3, 0, [Crashes, Freezes], (1, 2, 0));
     three_nodes_are_cut_off(3, 1, [Cuts], (1, 2, 0));

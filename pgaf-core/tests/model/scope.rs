@@ -33,7 +33,13 @@ pub(crate) enum Kind {
     Settings,
     /// A person gives up commits.
     LastResort,
+    /// The monitor's time-outs, shorter and longer, and hosts that lose every link.
+    Timeouts,
 }
+
+/// What the monitor's time-out may become.
+const UNHEALTHY_TICKS: [u8; 2] = [2, LONG_UNHEALTHY_TICKS];
+const LONG_UNHEALTHY_TICKS: u8 = 4;
 
 /// One check.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +51,11 @@ pub(crate) struct Scope {
 }
 
 impl Scope {
+    /// When the monitor calls a node silent at first, if not as always.
+    pub(crate) fn unhealthy_ticks(&self) -> Option<u8> {
+        self.has(Kind::Timeouts).then_some(LONG_UNHEALTHY_TICKS)
+    }
+
     fn has(&self, kind: Kind) -> bool {
         self.kinds.contains(&kind)
     }
@@ -70,7 +81,7 @@ impl Scope {
         if self.has(Kind::Monitor) {
             actions.push(Action::MonitorStarts);
         }
-        if self.has(Kind::Cuts) {
+        if self.has(Kind::Cuts) || self.has(Kind::Timeouts) {
             actions.push(Action::Mend);
         }
         if world.budget.faults > 0 {
@@ -103,6 +114,9 @@ impl Scope {
             if self.has(Kind::Freezes) {
                 actions.push(Action::Freeze(index));
             }
+            if self.has(Kind::Timeouts) {
+                actions.push(Action::Isolate(index));
+            }
             if self.has(Kind::Cuts) {
                 actions.push(Action::CutFromMonitor(index));
                 let others = (0..world.hosts.len()).filter(|other| *other != index);
@@ -114,6 +128,9 @@ impl Scope {
     fn commands(&self, world: &World, actions: &mut Vec<Action>) {
         if self.has(Kind::Additions) && world.hosts.len() == self.nodes {
             actions.push(Action::AddNode);
+        }
+        if self.has(Kind::Timeouts) {
+            actions.extend(UNHEALTHY_TICKS.map(Action::SetUnhealthyTicks));
         }
         let mut command = |kind, event| {
             if self.has(kind) {

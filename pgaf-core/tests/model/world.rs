@@ -216,6 +216,7 @@ impl World {
         node.lsn = report.lsn;
         node.upstream = report.detail.upstream;
         node.is_gated = report.detail.is_gated;
+        node.fence_after = report.detail.fence_after_ms.map(Duration::from_millis);
         node.shutdown_lsn = report.detail.shutdown_lsn;
         node.history = report.detail.history;
         self.decide(&Event::Reported(id));

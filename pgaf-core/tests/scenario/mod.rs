@@ -10,11 +10,12 @@
 //! elsewhere 1                        the smallest quorum in another group of the formation (before the first event)
 //! timeouts 5 10 16777216             unhealthy_after and startup_grace in seconds, and how many bytes are near
 //! register 2 [STATE] [nodata] [lsn X] a node registers, in this state if it has data
-//! report 2 [STATE] [up|down] [hung] [gated] [stopping] [lsn X] [tli N [from X,X|-]] [end X] [streams|cut SECONDS|alone]
-//!          [nodata] [old] [epoch N] [health H]
+//! report 2 [STATE] [up|down] [hung] [gated] [stopping] [lsn X] [tli N [from X,X|-]] [end X] [fences S]
+//!          [streams|cut SECONDS|alone] [nodata] [old] [epoch N] [health H]
 //!                                    a report; without a state: its goal, reached. `old`: not under the newest
 //!                                    assignment. `cut`: it receives nothing since then; `alone`: from nobody. `from`:
-//!                                    where each timeline before left its parent (- for the first). `end`: shut down
+//!                                    where each timeline before left its parent (- for the first). `fences`: it fences itself
+//!                                    after so many seconds without a word, as before if not said. `end`: shut down
 //!                                    cleanly there. `health`: what the probes say; good, if nothing else is said
 //! row 2 [silent S] [age S] [health good|bad|unknown] [unreported]
 //!                                    what time has made of a row: since its report, since its goal was assigned; no

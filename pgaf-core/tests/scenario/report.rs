@@ -77,6 +77,7 @@ impl World {
                 "from" => {
                     node.history = Some(history(node.timeline, value()?)?);
                 }
+                "fences" => node.fence_after = Some(Duration::from_secs(number(value()?)?)),
                 "end" => node.shutdown_lsn = Some(value()?.parse().map_err(|error| format!("{error}"))?),
                 "nodata" => node.has_data = false,
                 "epoch" => node.reported_epoch = Epoch(number(value()?)?),

@@ -165,6 +165,7 @@ impl Monitor {
         node.is_stopping = detail.is_stopping;
         node.is_gated = detail.is_gated;
         node.is_hung = detail.is_hung;
+        node.fence_after = detail.fence_after_ms.map(Duration::from_millis);
         node.shutdown_lsn = detail.shutdown_lsn;
         if detail.history.is_some() {
             node.history.clone_from(&detail.history);

@@ -149,6 +149,7 @@ pub(crate) fn detailed(node: &mut Node, detail: &ReportDetail) {
     node.is_stopping = detail.is_stopping;
     node.is_gated = detail.is_gated;
     node.is_hung = detail.is_hung;
+    node.fence_after = detail.fence_after_ms.map(Duration::from_millis);
     node.is_older = false;
     node.shutdown_lsn = detail.shutdown_lsn;
 }
@@ -162,6 +163,7 @@ pub(crate) fn undetailed(node: &mut Node) {
     node.is_stopping = false;
     node.is_gated = false;
     node.is_hung = false;
+    node.fence_after = None;
     node.is_older = true;
     node.shutdown_lsn = None;
 }

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Parser, Subcommand};
 
-pub(super) use create::{Create, Kind, NewCitusNode, NewFormation, NewNode};
+pub(super) use create::{Create, Kind, NewCitusNode, NewFormation, NewMonitor, NewNode};
 pub(super) use debugging::{
     Compose, Debugging, Demo, DemoOptions, Fsm, Getpid, Nodes, Pgsetup, Restart, Service, Session,
     ShowNetwork, Tmux,

@@ -2,9 +2,7 @@
 //! taken back, and the log says so: a standby that follows nobody, or a commit that waits for nobody although the monitor
 //! counts on it, costs data.
 
-use crate::postgres::server::{
-    InstanceConfig, LocalServer, PostgresError, ServerKind, Session, connection, files,
-};
+use crate::postgres::server::{InstanceConfig, LocalServer, PostgresError, Session, connection, files};
 
 use super::opt_outs;
 use super::settings::LAST_WORDS;
@@ -15,7 +13,7 @@ fn found(
     config: &InstanceConfig,
     names: &[&'static str],
 ) -> Result<Vec<(&'static str, Entry)>, PostgresError> {
-    if config.kind != ServerKind::DataNode {
+    if !config.replicates() {
         return Ok(Vec::new());
     }
     let written = Written::read(&config.pgdata)?;

@@ -128,7 +128,7 @@ fn write_last(
     changing: &Changing,
 ) -> Result<(), PostgresError> {
     let mut lines = Lines::default();
-    if config.kind == ServerKind::DataNode {
+    if config.replicates() {
         let written = Written::read(&config.pgdata)?;
         lines.set("synchronous_commit", &synchronous_commit(&written, &own_files(&config.pgdata)));
         lines.set("synchronous_standby_names", &changing.synchronous_standby_names);
@@ -197,15 +197,15 @@ fn render(config: &InstanceConfig, changing: &Changing, major: Option<u32>) -> S
     let mut lines = Lines::default();
     listening(config, &mut lines);
     logging(&mut lines);
-    match config.kind {
-        ServerKind::DataNode => {
-            replication(config, &mut lines);
-            if major.is_some_and(|major| major >= version::SYNCS_SLOTS_SINCE) {
-                logical_slots(changing, &mut lines);
-            }
-            lines.set(GATE_SETTING, if changing.is_gated { "on" } else { "off" });
+    if config.replicates() {
+        replication(config, &mut lines);
+        if major.is_some_and(|major| major >= version::SYNCS_SLOTS_SINCE) {
+            logical_slots(changing, &mut lines);
         }
-        ServerKind::Monitor => lines.set("shared_preload_libraries", MONITOR_LIBRARY),
+        lines.set(GATE_SETTING, if changing.is_gated { "on" } else { "off" });
+    }
+    if config.kind == ServerKind::Monitor {
+        lines.set("shared_preload_libraries", MONITOR_LIBRARY);
     }
     for (name, value) in &config.extra_settings {
         lines.set(name, value);

@@ -26,6 +26,7 @@ mod lifecycle;
 mod maintenance;
 mod monitor_lost;
 mod monitor_replaced;
+mod monitors;
 mod postgres_process;
 mod primary_lost;
 mod quorum;
@@ -72,6 +73,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         maintenance::scenarios(),
         monitor_lost::scenarios(),
         monitor_replaced::scenarios(),
+        monitors::scenarios(),
         restart::scenarios(),
         addresses::scenarios(),
         security::scenarios(),

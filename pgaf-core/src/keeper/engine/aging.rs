@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::fence_time::FenceTime;
 use super::{Engine, Outbox};
 use crate::keeper::engine::command::Command;
 use crate::keeper::moment::Moment;
@@ -60,6 +61,7 @@ impl Engine {
         self.maintenance.rest(now);
         self.formation.rest(now);
         self.saving.rest();
+        self.fence_time = FenceTime::new(self.state.granted_fence_time());
         self.is_ready = true;
         self.outbox = Outbox { now, ..Outbox::default() };
     }

@@ -28,13 +28,6 @@ enum Serving {
 }
 
 impl Engine {
-    /// After how long without a word of the monitor and the standbys a primary fences itself.
-    pub(super) fn fence_limit(&self) -> Duration {
-        let of_monitor = self.assignment().and_then(|assignment| assignment.network_partition_timeout_ms);
-        let own = self.settings.network_partition_timeout;
-        of_monitor.map_or(own, |limit| own.min(Duration::from_millis(limit)))
-    }
-
     /// When a server that accepts writes must have stopped, unless somebody confirms it before; `None` for a node that
     /// nobody can replace behind its back.
     pub fn authority_ends(&self) -> Option<Moment> {

@@ -17,6 +17,7 @@ mod aging;
 mod answer;
 mod command;
 mod event;
+mod fence_time;
 mod fencing;
 mod formation;
 mod insight;
@@ -43,6 +44,7 @@ use super::moment::Moment;
 use super::saved::KeeperState;
 use super::server::Server;
 use crate::message::Assignment;
+use fence_time::FenceTime;
 use formation::Formation;
 use looking::Looking;
 use maintenance::Maintenance;
@@ -59,6 +61,7 @@ pub struct Engine {
     state: KeeperState,
     saving: Saving,
     authority: Authority,
+    fence_time: FenceTime,
     memory: Memory,
     looking: Looking,
     planning: Planning,
@@ -87,6 +90,7 @@ impl Engine {
             settings,
             saving: Saving::default(),
             authority: Authority::new(now),
+            fence_time: FenceTime::new(state.granted_fence_time()),
             memory: Memory::default(),
             looking: Looking::new(now),
             planning: Planning::new(now),
@@ -115,6 +119,7 @@ impl Engine {
 
     /// In the order of its urgency.
     fn do_what_is_due(&mut self) {
+        self.shorten_fence_time();
         self.look_if_due();
         self.fence_if_due();
         self.plan_if_due();

@@ -140,6 +140,7 @@ impl Engine {
         if !report.is_running {
             self.authority.goes_down(now);
         }
+        self.note_fence_time_reported();
         self.reporting.last = Some(report.clone());
         let number = self.reporting.numbering.next();
         report.detail.number = Some(number);
@@ -176,6 +177,7 @@ impl Engine {
                 is_stopping: self.shutdown.is_wanted(),
                 is_gated: matches!(&observed.server, Server::Running(running) if running.is_gated),
                 is_hung: self.is_hung(seen),
+                fence_after_ms: self.fence_after_ms(),
                 shutdown_lsn: seen.shutdown_lsn,
                 history: seen.history.clone(),
                 progress: self.progress_to_report(seen),
@@ -184,6 +186,10 @@ impl Engine {
                 registration: self.state.registration.clone(),
             },
         }
+    }
+
+    fn fence_after_ms(&self) -> Option<u64> {
+        u64::try_from(self.fence_time_to_report().as_millis()).ok()
     }
 
     /// What an operator has to see comes before what is being done.
@@ -218,6 +224,7 @@ impl Engine {
             || last.sync_state != seen.sync_state
             || last.detail.is_stopping != self.shutdown.is_wanted()
             || last.detail.is_hung != self.is_hung(seen)
+            || last.detail.fence_after_ms != self.fence_after_ms()
             || last.detail.shutdown_lsn != seen.shutdown_lsn
             || last.detail.history != seen.history
             || streams(last.detail.upstream) != streams(seen.upstream)
