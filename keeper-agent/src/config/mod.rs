@@ -12,6 +12,7 @@ mod error;
 mod file;
 #[cfg(test)]
 mod fuzz;
+mod hook_command;
 mod http;
 mod keys;
 mod limits;
@@ -21,11 +22,12 @@ mod paths;
 mod values;
 
 pub use error::ConfigError;
+pub use hook_command::HookCommand;
 pub use http::{HttpConfig, InvalidListenAddress, ListenAddress};
 pub use members::{Member, parse_members};
 pub use node::{
-    CitusConfig, MonitorConfig, MonitorsConfig, NodeConfig, PostgresConfig, ReplicationConfig, SslConfig,
-    TimeoutConfig,
+    CitusConfig, MonitorConfig, MonitorsConfig, NodeConfig, PoolerConfig, PostgresConfig, ReplicationConfig,
+    SslConfig, TimeoutConfig,
 };
 pub use paths::{KEPT_DIRECTORY, Paths, absolute};
 pub use values::{AuthMethod, CitusRole, HbaLevel, HttpAuth, NodeKind, Role, parse_duration, print_duration};

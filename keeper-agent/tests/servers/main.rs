@@ -11,13 +11,17 @@ mod denial;
 mod harness;
 #[allow(dead_code, reason = "the words that cases are written with")]
 mod node;
+mod pgbouncer;
 mod port;
 
 mod adopted;
+mod arranged;
 mod fresh;
+mod hooks;
 mod http;
 mod kernel;
 mod libraries;
+mod pooler;
 mod refused;
 mod sessions;
 mod settings;
@@ -58,10 +62,13 @@ fn main() -> ExitCode {
 fn cases() -> Vec<Case> {
     [
         adopted::cases(),
+        arranged::cases(),
         fresh::cases(),
         http::cases(),
+        hooks::cases(),
         kernel::cases(),
         libraries::cases(),
+        pooler::cases(),
         refused::cases(),
         sessions::cases(),
         settings::cases(),

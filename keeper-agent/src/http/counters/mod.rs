@@ -196,6 +196,9 @@ fn of_step(step: &Step) -> Labels {
         Step::HoldWrites { .. } => "hold_writes",
         Step::ReleaseWrites => "release_writes",
         Step::RouteWrites { .. } => "route_writes",
+        Step::BeforePromote { .. } => "before_promote",
+        Step::PausePoolers => "pause_poolers",
+        Step::RoutePoolers => "route_poolers",
     };
     vec![("step", name.to_owned())]
 }
