@@ -1,11 +1,9 @@
 //! A real browser without a window, driven over a pipe with the DevTools protocol.
 
-use std::fs::File;
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -19,10 +17,13 @@ use crate::harness::wait_for;
 /// An answer of the browser; a busy machine needs some time to start one.
 const DEADLINE: Duration = Duration::from_secs(60);
 
+/// It reads commands from descriptor 3 and writes answers to descriptor 4.
+const HAND_OVER: &str = "exec chromium \"$@\" 3<&0 4>&1 </dev/null >/dev/null";
+
 /// A browser with one page.
 pub(crate) struct Browser {
     child: Child,
-    commands: File,
+    commands: ChildStdin,
     messages: Receiver<Value>,
     next: u64,
     session: Option<String>,
@@ -31,10 +32,9 @@ pub(crate) struct Browser {
 impl Browser {
     /// Starts one; what it keeps goes below this directory.
     pub(crate) fn start(directory: &Path) -> Result<Self> {
-        let (their_input, commands) = rustix::pipe::pipe()?;
-        let (answers, their_output) = rustix::pipe::pipe()?;
-        let mut command = Command::new("chromium");
+        let mut command = Command::new("sh");
         command
+            .args(["-c", HAND_OVER, "sh"])
             .args([
                 "--headless=new",
                 "--no-sandbox",
@@ -46,15 +46,16 @@ impl Browser {
             .args(["--remote-debugging-pipe", "--force-color-profile=srgb"])
             .arg(format!("--user-data-dir={}", directory.join("browser").display()))
             .env("HOME", directory)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .process_group(0);
-        hand_over(&mut command, their_input, their_output);
-        let child = command.spawn().context("cannot start chromium")?;
+        let mut child = command.spawn().context("cannot start chromium")?;
+        let commands = child.stdin.take().context("no way to command it")?;
+        let answers = child.stdout.take().context("no way to hear it")?;
         let (sender, messages) = channel();
         thread::spawn(move || {
-            for message in BufReader::new(File::from(answers)).split(0).map_while(Result::ok) {
+            for message in BufReader::new(answers).split(0).map_while(Result::ok) {
                 if let Ok(message) = serde_json::from_slice(&message)
                     && sender.send(message).is_err()
                 {
@@ -62,7 +63,7 @@ impl Browser {
                 }
             }
         });
-        let mut browser = Self { child, commands: File::from(commands), messages, next: 0, session: None };
+        let mut browser = Self { child, commands, messages, next: 0, session: None };
         let target = browser.call("Target.createTarget", json!({ "url": "about:blank" }))?;
         let attach = json!({ "targetId": target["targetId"], "flatten": true });
         let attached = browser.call("Target.attachToTarget", attach)?;
@@ -129,26 +130,6 @@ impl Browser {
         let answer = self.call("Page.captureScreenshot", parameters)?;
         let data = answer["data"].as_str().context("no picture")?;
         Ok(openssl::base64::decode_block(data)?)
-    }
-}
-
-/// The browser reads commands from descriptor 3 and writes answers to descriptor 4.
-fn hand_over(command: &mut Command, input: OwnedFd, output: OwnedFd) {
-    let (from, to) = (input.as_raw_fd(), output.as_raw_fd());
-    // SAFETY: between fork and exec only duplicates descriptors, which allocates nothing and takes no lock. They are first
-    // moved out of the way of each other.
-    #[allow(unsafe_code)]
-    unsafe {
-        command.pre_exec(move || {
-            // They live until the command is dropped.
-            let _kept = (&input, &output);
-            let (from, to) =
-                (libc::fcntl(from, libc::F_DUPFD_CLOEXEC, 10), libc::fcntl(to, libc::F_DUPFD_CLOEXEC, 10));
-            if from < 0 || to < 0 || libc::dup2(from, 3) < 0 || libc::dup2(to, 4) < 0 {
-                return Err(std::io::Error::last_os_error());
-            }
-            Ok(())
-        });
     }
 }
 
