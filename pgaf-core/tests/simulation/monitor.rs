@@ -165,6 +165,8 @@ impl Monitor {
         node.is_stopping = detail.is_stopping;
         node.is_gated = detail.is_gated;
         node.is_hung = detail.is_hung;
+        node.asks_before_promotion = detail.asks_before_promotion;
+        node.refuses_promotion = detail.refuses_promotion;
         node.fence_after = detail.fence_after_ms.map(Duration::from_millis);
         node.shutdown_lsn = detail.shutdown_lsn;
         if detail.history.is_some() {
