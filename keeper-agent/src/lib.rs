@@ -8,6 +8,7 @@ pub mod config;
 pub mod exit;
 pub mod files;
 pub mod hooks;
+pub mod http;
 mod instance_config;
 pub mod monitor;
 pub mod monitor_database;

@@ -1,5 +1,7 @@
 //! The monitor's own Postgres: kept running, with what keepers need to connect to it.
 
+use std::convert::Infallible;
+use std::pin::Pin;
 use std::time::Duration;
 
 use pgaf_core::keeper::{HookKind, Step, StopMode};
@@ -9,6 +11,7 @@ use tokio_postgres::error::SqlState;
 use crate::config::{Config, MonitorConfig};
 use crate::exit::Exit;
 use crate::hooks::Hooks;
+use crate::http::{Http, MonitorSite, Settings, feed};
 use crate::monitor::LIBRARY;
 use crate::monitor_database::NODE_ROLE;
 use crate::monitor_events::EventFeed;
@@ -98,6 +101,7 @@ pub async fn run(instance: &Instance, mut config: MonitorConfig) -> Result<Exit,
     let pgdata = config.postgres.pgdata.clone();
     replace_library(instance).await?;
     let (mut watch, mut events, hooks) = (Watch::of_the_only_one(), EventFeed::default(), Hooks::default());
+    let mut page = Page::new(&config);
     loop {
         let has_started = async {
             let is_running = start(instance).await;
@@ -127,11 +131,15 @@ pub async fn run(instance: &Instance, mut config: MonitorConfig) -> Result<Exit,
             _ = terminate.recv() => Wake::Stop(StopMode::Fast),
             _ = interrupt.recv() => Wake::Stop(StopMode::Fast),
             _ = hangup.recv() => Wake::Reload,
+            never = page.feed.as_mut() => match never {},
             wake = has_started => wake,
         };
         match wake {
             Wake::Exited | Wake::Retry => {}
-            Wake::Reload => config = reload(instance, &pgdata).await.unwrap_or(config),
+            Wake::Reload => {
+                config = reload(instance, &pgdata).await.unwrap_or(config);
+                page.reconfigure(&config);
+            }
             Wake::Moved(hostname) => move_to(instance, &mut config, hostname).await,
             Wake::Stop(mode) => {
                 supervisor::stopping();
@@ -154,6 +162,44 @@ pub async fn run(instance: &Instance, mut config: MonitorConfig) -> Result<Exit,
                 return Err(error.into());
             }
         }
+    }
+}
+
+/// What is served over HTTP, and what keeps it up to date.
+struct Page {
+    site: MonitorSite,
+    http: Option<Http>,
+    feed: Pin<Box<dyn Future<Output = Infallible>>>,
+}
+
+impl Page {
+    fn new(config: &MonitorConfig) -> Self {
+        let mut page = Self { site: MonitorSite::new(), http: None, feed: Box::pin(std::future::pending()) };
+        page.reconfigure(config);
+        page
+    }
+
+    /// Nothing is read as long as nothing is served.
+    fn reconfigure(&mut self, config: &MonitorConfig) {
+        let settings = Settings {
+            http: config.http.clone(),
+            ssl: config.ssl.clone(),
+            secret: config.paths.http_secret(),
+        };
+        let is_wanted = settings.http.listen.is_some();
+        match &self.http {
+            Some(http) => http.reconfigure(settings),
+            None if is_wanted => self.http = Some(self.site.serve(settings)),
+            None => {}
+        }
+        let (postgres, site) = (config.postgres.clone(), self.site.clone());
+        self.feed =
+            match is_wanted {
+                true => Box::pin(async move {
+                    feed(&postgres.pgdata, &postgres.username, &postgres.dbname, &site).await
+                }),
+                false => Box::pin(std::future::pending()),
+            };
     }
 }
 

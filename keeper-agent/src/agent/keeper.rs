@@ -15,6 +15,7 @@ use super::executor::Executor;
 use super::hold::Hold;
 use super::link::{Exchange, Link};
 use super::log::log;
+use super::publisher::Publisher;
 use super::reading::{self, Reading};
 use super::signals::Signals;
 use super::slot::Slot;
@@ -38,6 +39,7 @@ pub(super) struct Keeper {
     authority: Authority,
     signals: Signals,
     state_writer: StateWriter,
+    publisher: Publisher,
     under_way: UnderWay,
     /// What has happened, and the engine does not know yet.
     events: VecDeque<Event>,
@@ -100,6 +102,7 @@ impl Keeper {
             },
             signals: Signals::install()?,
             state_writer: StateWriter::new(config.paths.state.clone()),
+            publisher: Publisher::new(&config, &state),
             engine: Engine::new(reading::settings(&config), state, BootTime::now().moment()),
             formation,
             config,
@@ -125,7 +128,9 @@ impl Keeper {
         self.look_where_we_are(Look::Now);
         loop {
             while let Some(event) = self.events.pop_front() {
-                for command in self.engine.handle(event, BootTime::now().moment()) {
+                let now = BootTime::now().moment();
+                self.publisher.happened(&event, now);
+                for command in self.engine.handle(event, now) {
                     if let Some(exit) = self.carry_out(command) {
                         // Postgres is stopped: its hooks may say so.
                         self.companions.finish().await;
@@ -133,6 +138,7 @@ impl Keeper {
                     }
                 }
             }
+            self.publisher.publish(&self.engine, &self.instance);
             self.await_event().await;
             self.hold.wait();
         }
@@ -181,6 +187,7 @@ impl Keeper {
         let under_way = &mut self.under_way;
         match command {
             Command::Observe { look, upstream } => {
+                self.publisher.ordered(look);
                 let instance = Rc::clone(&self.instance);
                 let observe = async move { (look, instance.observe(upstream.as_ref()).await) };
                 under_way.look.start(observe);
@@ -229,7 +236,10 @@ impl Keeper {
             Command::WakeAt(moment) => self.wakes_at = Some(BootTime::from(moment)),
             Command::TellReady => supervisor::ready(),
             Command::TellStopping => supervisor::stopping(),
-            Command::Log(notice) => log(&notice),
+            Command::Log(notice) => {
+                self.publisher.note(&notice);
+                log(&notice);
+            }
             Command::Exit(Ending::Stopped) => return Some(Exit::Quit),
             Command::Exit(Ending::Dropped) => return Some(Exit::Dropped),
         }
@@ -240,6 +250,7 @@ impl Keeper {
     fn take_exchange(&mut self, mut exchange: Exchange) {
         self.authority.settle(&mut exchange);
         let Exchange { number: report, sent, result, nodes, .. } = exchange;
+        self.publisher.counters().note_report(result.is_ok().then(|| sent.elapsed()));
         self.events.push_back(match result {
             Ok(answer) => {
                 let (sent, answer) = (sent.moment(), Box::new(answer));
@@ -265,6 +276,7 @@ impl Keeper {
         self.config = config;
         self.look_where_we_are(Look::Later);
         self.formation.reconfigure(&self.config, self.engine.state());
+        self.publisher.reconfigure(&self.config, self.engine.state());
         self.companions.reconfigure(&self.config);
         self.instance.reconfigure(self.instance_config());
         let settings = Box::new(reading::settings(&self.config));

@@ -13,6 +13,7 @@ mod hold;
 mod keeper;
 mod link;
 mod log;
+mod publisher;
 mod reading;
 mod signals;
 mod slot;

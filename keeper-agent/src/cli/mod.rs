@@ -33,6 +33,7 @@ mod checks;
 mod contents;
 mod error;
 mod follow;
+mod http;
 mod listen_addresses;
 mod local_time;
 mod log;

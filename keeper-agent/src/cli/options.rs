@@ -8,7 +8,7 @@ use pgaf_core::GroupId;
 
 use super::error::CliError;
 use crate::client::{ConnectionString, SslMode};
-use crate::config::{AuthMethod, NodeConfig, TimeoutConfig, absolute};
+use crate::config::{AuthMethod, HttpAuth, ListenAddress, NodeConfig, TimeoutConfig, absolute};
 
 /// Which node of this machine.
 #[derive(Args, Clone, Debug)]
@@ -132,6 +132,18 @@ pub(super) struct Ssl {
     pub(super) server_cert: Option<PathBuf>,
 }
 
+/// HTTP.
+#[derive(Args, Clone, Debug, Default)]
+#[group(skip)]
+pub(super) struct Http {
+    /// Serve health checks and metrics over HTTP, and on a monitor a page, at this address: 127.0.0.1:8008 or *:8008
+    #[arg(long, env = "PG_AUTOCTL_HTTP_LISTEN", value_name = "ADDRESS:PORT")]
+    pub(super) http_listen: Option<ListenAddress>,
+    /// What clients have to show for the page and for metrics: none, basic or bearer; a password or token is made
+    #[arg(long, env = "PG_AUTOCTL_HTTP_AUTH", value_name = "METHOD")]
+    pub(super) http_auth: Option<HttpAuth>,
+}
+
 /// What a new Postgres server is like, whatever it is for.
 #[derive(Args, Clone, Debug)]
 pub(super) struct NewServer {
@@ -157,6 +169,8 @@ pub(super) struct NewServer {
     pub(super) skip_pg_hba: bool,
     #[command(flatten)]
     pub(super) ssl: Ssl,
+    #[command(flatten)]
+    pub(super) http: Http,
     /// More options for initdb, as on a command line: '--data-checksums --wal-segsize=64'
     #[arg(
         long,

@@ -7,10 +7,11 @@ use std::str::FromStr;
 use pgaf_core::GroupId;
 use pgaf_core::keeper::HookKind;
 
+use super::http::HttpConfig;
 use super::limits::{self, Unworkable};
 use super::members::parse_members;
 use super::node::{MonitorConfig, NodeConfig, PostgresConfig, SslConfig};
-use super::values::{HbaLevel, Role, parse_duration, print_duration};
+use super::values::{HbaLevel, HttpAuth, Role, parse_duration, print_duration};
 use crate::client::{ConnectionString, MASK, Secret};
 
 /// In the place of the monitor's URI, when the node has no monitor.
@@ -78,6 +79,8 @@ trait Server {
     fn postgres_mut(&mut self) -> &mut PostgresConfig;
     fn ssl(&self) -> &SslConfig;
     fn ssl_mut(&mut self) -> &mut SslConfig;
+    fn http(&self) -> &HttpConfig;
+    fn http_mut(&mut self) -> &mut HttpConfig;
 }
 
 macro_rules! server {
@@ -94,6 +97,12 @@ macro_rules! server {
             }
             fn ssl_mut(&mut self) -> &mut SslConfig {
                 &mut self.ssl
+            }
+            fn http(&self) -> &HttpConfig {
+                &self.http
+            }
+            fn http_mut(&mut self) -> &mut HttpConfig {
+                &mut self.http
             }
         }
     };
@@ -276,6 +285,34 @@ fn ssl_keys<C: Server>() -> Vec<Key<C>> {
             absolute_file(text)?,),
         key!(SECTION, "crl_file", Settable, |c| path(&c.ssl().crl_file), |text| c.ssl_mut().crl_file =
             absolute_file(text)?,),
+    ]
+}
+
+/// A default has no line in the file.
+fn http_keys<C: Server>() -> Vec<Key<C>> {
+    const SECTION: &str = "http";
+    vec![
+        key!(SECTION, "listen", Settable, |c| c.http().listen.map(|listen| listen.to_string()), |text| c
+            .http_mut()
+            .listen =
+            optional(text).as_deref().map(parse).transpose()?,),
+        key!(
+            SECTION,
+            "auth",
+            Settable,
+            |c| Some(c.http().auth).filter(|auth| *auth != HttpAuth::None).map(|auth| auth.to_string()),
+            |text| c.http_mut().auth =
+                optional(text).as_deref().map(parse).transpose()?.unwrap_or(HttpAuth::None),
+        ),
+        key!(SECTION, "auth_file", Settable, |c| path(&c.http().auth_file), |text| c.http_mut().auth_file =
+            absolute_file(text)?,),
+        key!(
+            SECTION,
+            "tls",
+            Settable,
+            |c| c.http().tls.map(|tls| if tls { "on" } else { "off" }.to_owned()),
+            |text| c.http_mut().tls = optional(text).as_deref().map(flag).transpose()?,
+        ),
     ]
 }
 
@@ -506,6 +543,7 @@ impl HasKeys for NodeConfig {
         let mut keys = identity_keys();
         keys.extend(postgres_keys());
         keys.extend(ssl_keys());
+        keys.extend(http_keys());
         keys.extend(replication_keys());
         keys.extend(timeout_keys());
         keys.extend(citus_keys());
@@ -537,6 +575,7 @@ impl HasKeys for MonitorConfig {
         ];
         keys.extend(postgres_keys());
         keys.extend(ssl_keys());
+        keys.extend(http_keys());
         keys.push(hook!("on_event", HookKind::Event));
         keys.extend(monitors_keys());
         keys

@@ -13,6 +13,7 @@ mod file;
 #[cfg(test)]
 mod fuzz;
 mod hook_command;
+mod http;
 mod keys;
 mod limits;
 mod members;
@@ -22,13 +23,14 @@ mod values;
 
 pub use error::ConfigError;
 pub use hook_command::HookCommand;
+pub use http::{HttpConfig, InvalidListenAddress, ListenAddress};
 pub use members::{Member, parse_members};
 pub use node::{
     CitusConfig, MonitorConfig, MonitorsConfig, NodeConfig, PoolerConfig, PostgresConfig, ReplicationConfig,
     SslConfig, TimeoutConfig,
 };
 pub use paths::{KEPT_DIRECTORY, Paths, absolute};
-pub use values::{AuthMethod, CitusRole, HbaLevel, NodeKind, Role, parse_duration, print_duration};
+pub use values::{AuthMethod, CitusRole, HbaLevel, HttpAuth, NodeKind, Role, parse_duration, print_duration};
 
 use std::path::Path;
 
@@ -44,6 +46,12 @@ pub enum Config {
 impl From<NodeConfig> for Config {
     fn from(config: NodeConfig) -> Self {
         Self::Node(Box::new(config))
+    }
+}
+
+impl From<MonitorConfig> for Config {
+    fn from(config: MonitorConfig) -> Self {
+        Self::Monitor(Box::new(config))
     }
 }
 
@@ -102,6 +110,14 @@ impl Config {
         match self {
             Self::Node(config) => &mut config.ssl,
             Self::Monitor(config) => &mut config.ssl,
+        }
+    }
+
+    /// The part about HTTP.
+    pub const fn http(&self) -> &HttpConfig {
+        match self {
+            Self::Node(config) => &config.http,
+            Self::Monitor(config) => &config.http,
         }
     }
 

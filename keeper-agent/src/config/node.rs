@@ -8,6 +8,7 @@ use pgaf_core::keeper::HookKind;
 use pgaf_core::{DEFAULT_CLUSTER, GroupId};
 
 use super::hook_command::HookCommand;
+use super::http::HttpConfig;
 use super::members::Member;
 use super::paths::Paths;
 use super::values::{AuthMethod, CitusRole, HbaLevel, NodeKind};
@@ -34,6 +35,8 @@ pub struct NodeConfig {
     pub postgres: PostgresConfig,
     /// TLS of its server, and towards the other nodes.
     pub ssl: SslConfig,
+    /// What is served over HTTP.
+    pub http: HttpConfig,
     /// Replication.
     pub replication: ReplicationConfig,
     /// How long things may take.
@@ -63,6 +66,8 @@ pub struct MonitorConfig {
     pub postgres: PostgresConfig,
     /// TLS of its server.
     pub ssl: SslConfig,
+    /// What is served over HTTP.
+    pub http: HttpConfig,
     /// Programs that are called.
     pub hooks: BTreeMap<HookKind, HookCommand>,
     /// The monitors of which it is one; absent when it is the only one.
@@ -245,6 +250,7 @@ impl NodeConfig {
             kind: NodeKind::Standalone,
             postgres: PostgresConfig::empty(),
             ssl: SslConfig::inactive(),
+            http: HttpConfig::default(),
             replication: ReplicationConfig { maximum_backup_rate: "100M".to_owned(), password: None },
             timeout: TimeoutConfig::default(),
             citus: CitusConfig::default(),
@@ -267,6 +273,7 @@ impl MonitorConfig {
             hostname_follows_network: false,
             postgres,
             ssl: SslConfig::inactive(),
+            http: HttpConfig::default(),
             hooks: BTreeMap::new(),
             monitors: None,
             paths,

@@ -37,6 +37,11 @@ impl Paths {
         self.state.with_extension("orders")
     }
 
+    /// What clients of the HTTP server have to show, unless the configuration names another file; beside the configuration.
+    pub fn http_secret(&self) -> PathBuf {
+        self.config.with_extension("http")
+    }
+
     /// What a monitor has as one of several: certificates, and the log of their elections; beside the state.
     pub fn monitors(&self) -> PathBuf {
         self.state.with_extension("monitors")

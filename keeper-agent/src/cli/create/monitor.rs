@@ -5,6 +5,7 @@ use std::path::Path;
 use super::super::checks;
 use super::super::commands::NewMonitor;
 use super::super::error::{CliError, CliResult};
+use super::super::http;
 use super::super::run::{claim, run_monitor};
 use super::super::ssl::make_certificate;
 use super::adopt::Adoption;
@@ -66,6 +67,8 @@ pub(super) async fn run(new: &NewMonitor) -> CliResult<Exit> {
         adoption = Some(found);
     }
     config.ssl = plan.ssl.clone();
+    http::take(&options.http, &mut config.http);
+    http::check(&config.clone().into())?;
     init_file::store(&config.paths.init, &Progress { pgdata: plan.before, is_registering: false })?;
     instance.reconfigure(config.instance());
     if let Err(error) = make(&instance, &mut config, &plan, adoption.as_ref(), options.run).await {
@@ -93,6 +96,7 @@ async fn make(
 ) -> CliResult {
     make_certificate(instance, &mut config.ssl).await.map_err(failed)?;
     config.store()?;
+    http::prepare(&config.clone().into())?;
     instance.reconfigure(config.instance());
     if let Some(adoption) = adoption {
         adoption.bring_in(instance).await?;

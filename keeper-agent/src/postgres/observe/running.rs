@@ -1,6 +1,8 @@
 //! What a server that answers says of itself, asked in one round trip.
 
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use pgaf_core::NodeId;
 use pgaf_core::keeper::{Receiver, Running, StreamingStandby};
@@ -9,6 +11,7 @@ use serde::Deserialize;
 
 use crate::postgres::configuration::{conninfo, opt_outs, opt_outs::OptOut};
 use crate::postgres::data::RecoverySettings;
+use crate::postgres::server::Measured;
 
 /// One row with one JSON text.
 pub(crate) static QUESTION: LazyLock<String> = LazyLock::new(|| {
@@ -48,6 +51,12 @@ SELECT json_build_object(
                    'pid', pid, 'name', application_name, 'state', state, 'sync_state', sync_state,
                    'flushed', flush_lsn, 'replied', reply_time)), '[]')
                FROM pg_stat_replication WHERE starts_with(application_name, 'pgautofailover_standby_')),
+  'replay_delay_ms', CASE WHEN r AND pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() THEN 0
+      WHEN r THEN greatest((extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()) * 1000)::int8, 0) END,
+  'slot_bytes', (SELECT coalesce(json_object_agg(slot_name, greatest(pg_wal_lsn_diff(
+                     CASE WHEN r THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END,
+                     restart_lsn), 0)::int8), '{{}}')
+                 FROM pg_replication_slots WHERE restart_lsn IS NOT NULL),
   'slots', (SELECT coalesce(json_agg(slot_name), '[]') FROM pg_replication_slots
             WHERE slot_type = 'physical' AND starts_with(slot_name, 'pgautofailover_standby_'))
 )::text FROM pg_is_in_recovery() r",
@@ -78,6 +87,10 @@ pub(crate) struct Answer {
     has_receiver: bool,
     pub(crate) receiver: Option<ReceiverRow>,
     pub(crate) standbys: Vec<StandbyRow>,
+    #[serde(default)]
+    replay_delay_ms: Option<u64>,
+    #[serde(default)]
+    slot_bytes: BTreeMap<String, u64>,
     slots: Vec<String>,
 }
 
@@ -133,6 +146,14 @@ pub(crate) struct Context<'a> {
 }
 
 impl Answer {
+    /// What is in it for people.
+    pub(crate) fn measured(&self) -> Measured {
+        Measured {
+            replay_delay: self.replay_delay_ms.map(Duration::from_millis),
+            slot_bytes: self.slot_bytes.clone(),
+        }
+    }
+
     /// The answer as a plan sees it.
     pub(crate) fn running(&self, context: &Context<'_>) -> Running {
         let is_replay_over = self.is_replay_over(context);

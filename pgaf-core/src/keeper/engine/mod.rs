@@ -21,6 +21,7 @@ mod fence_time;
 mod fencing;
 mod formation;
 mod hooks;
+mod insight;
 mod looking;
 mod maintenance;
 mod notice;

@@ -208,7 +208,7 @@ impl Engine {
     }
 
     /// What an operator has to see comes before what is being done.
-    fn progress_to_report(&self, seen: &Observation) -> Option<String> {
+    pub(super) fn progress_to_report(&self, seen: &Observation) -> Option<String> {
         if seen.is_disk_hung {
             return Some("the disk of the data directory does not answer".to_owned());
         }
