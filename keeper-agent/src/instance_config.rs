@@ -6,7 +6,7 @@ use pgaf_core::NodeId;
 
 use crate::citus;
 use crate::client::SslOptions;
-use crate::config::{Config, MonitorConfig, NodeConfig, Paths, PostgresConfig, SslConfig};
+use crate::config::{Config, MonitorConfig, MonitorsConfig, NodeConfig, Paths, PostgresConfig, SslConfig};
 use crate::postgres::{InstanceConfig, ServerKind, ServerSsl, SocketDir};
 
 impl NodeConfig {
@@ -22,8 +22,8 @@ impl NodeConfig {
             monitor_host: monitor_host.map(|host| host.name.clone()),
             replication_password: self.replication.password.clone(),
             maximum_backup_rate: self.replication.maximum_backup_rate.clone(),
-            kind: ServerKind::DataNode,
-            extra_settings: citus::settings(self),
+            kind: if self.is_monitor { ServerKind::Monitor } else { ServerKind::DataNode },
+            extra_settings: if self.is_monitor { monitor_settings() } else { citus::settings(self) },
             ..server(&self.postgres, &self.ssl, &self.paths)
         }
     }
@@ -42,6 +42,9 @@ impl Config {
 impl MonitorConfig {
     /// The monitor's server.
     pub fn instance(&self) -> InstanceConfig {
+        if let Some((number, _)) = self.monitors.as_ref().and_then(MonitorsConfig::own) {
+            return self.as_node().instance(Some(NodeId(number.cast_signed())));
+        }
         InstanceConfig {
             hostname: self.hostname.clone(),
             name: "monitor".to_owned(),
@@ -49,6 +52,12 @@ impl MonitorConfig {
             ..server(&self.postgres, &self.ssl, &self.paths)
         }
     }
+}
+
+/// For a monitor that is one of several: whoever takes over has heard of nobody yet, and needs no longer for that than a
+/// node may be silent.
+fn monitor_settings() -> Vec<(String, String)> {
+    vec![("pgautofailover.startup_grace_period".to_owned(), "5s".to_owned())]
 }
 
 /// What both kinds of servers have.

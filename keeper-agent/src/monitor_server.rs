@@ -1,21 +1,24 @@
 //! The monitor's own Postgres: kept running, with what keepers need to connect to it.
 
+use std::convert::Infallible;
+use std::pin::Pin;
 use std::time::Duration;
 
-use pgaf_core::keeper::{Step, StopMode};
+use pgaf_core::keeper::{HookKind, Step, StopMode};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_postgres::error::SqlState;
 
 use crate::config::{Config, MonitorConfig};
 use crate::exit::Exit;
+use crate::hooks::Hooks;
+use crate::http::{Http, MonitorSite, Settings, feed};
 use crate::monitor::LIBRARY;
+use crate::monitor_database::NODE_ROLE;
+use crate::monitor_events::EventFeed;
 use crate::monitor_watch::Watch;
 use crate::postgres::{HbaAddress, HbaEntry, Instance, PostgresError};
 use crate::supervisor;
 use crate::upgrade::{self, ExtensionError};
-
-/// The role that keepers connect as.
-pub const NODE_ROLE: &str = "autoctl_node";
 
 /// While the server does not accept connections yet, it is asked again this often.
 const CONNECT_RETRY: Duration = Duration::from_millis(100);
@@ -24,7 +27,7 @@ const CONNECT_RETRY: Duration = Duration::from_millis(100);
 const START_RETRY: Duration = Duration::from_secs(1);
 
 /// Who may connect to the monitor's database: keepers, from the local network and from this machine.
-fn hba_entries(config: &MonitorConfig) -> Vec<HbaEntry> {
+pub(crate) fn hba_entries(config: &MonitorConfig) -> Vec<HbaEntry> {
     let entry = |address: HbaAddress| HbaEntry {
         database: config.postgres.dbname.clone(),
         user: NODE_ROLE.to_owned(),
@@ -97,7 +100,8 @@ pub async fn run(instance: &Instance, mut config: MonitorConfig) -> Result<Exit,
     }
     let pgdata = config.postgres.pgdata.clone();
     replace_library(instance).await?;
-    let mut watch = Watch::default();
+    let (mut watch, mut events, hooks) = (Watch::of_the_only_one(), EventFeed::default(), Hooks::default());
+    let mut page = Page::new(&config);
     loop {
         let has_started = async {
             let is_running = start(instance).await;
@@ -107,12 +111,14 @@ pub async fn run(instance: &Instance, mut config: MonitorConfig) -> Result<Exit,
                 }
                 supervisor::ready();
                 let entries = hba_entries(&config);
+                let (dbname, hook) = (&config.postgres.dbname, config.hooks.get(&HookKind::Event));
                 tokio::select! {
                     exit = instance.exited() => {
                         tracing::warn!("Postgres has ended ({exit:?}), it is started again");
                         Wake::Exited
                     }
                     hostname = watch.look_after(instance, &config, &entries) => Wake::Moved(hostname),
+                    never = events.follow(instance, dbname, hook, &hooks) => match never {},
                 }
             } else {
                 tokio::time::sleep(START_RETRY).await;
@@ -125,11 +131,15 @@ pub async fn run(instance: &Instance, mut config: MonitorConfig) -> Result<Exit,
             _ = terminate.recv() => Wake::Stop(StopMode::Fast),
             _ = interrupt.recv() => Wake::Stop(StopMode::Fast),
             _ = hangup.recv() => Wake::Reload,
+            never = page.feed.as_mut() => match never {},
             wake = has_started => wake,
         };
         match wake {
             Wake::Exited | Wake::Retry => {}
-            Wake::Reload => config = reload(instance, &pgdata).await.unwrap_or(config),
+            Wake::Reload => {
+                config = reload(instance, &pgdata).await.unwrap_or(config);
+                page.reconfigure(&config);
+            }
             Wake::Moved(hostname) => move_to(instance, &mut config, hostname).await,
             Wake::Stop(mode) => {
                 supervisor::stopping();
@@ -143,6 +153,7 @@ pub async fn run(instance: &Instance, mut config: MonitorConfig) -> Result<Exit,
                         instance.execute(&now).await?;
                     }
                 }
+                hooks.finish().await;
                 return Ok(watch.exit());
             }
             Wake::Unusable(error) => {
@@ -151,6 +162,44 @@ pub async fn run(instance: &Instance, mut config: MonitorConfig) -> Result<Exit,
                 return Err(error.into());
             }
         }
+    }
+}
+
+/// What is served over HTTP, and what keeps it up to date.
+struct Page {
+    site: MonitorSite,
+    http: Option<Http>,
+    feed: Pin<Box<dyn Future<Output = Infallible>>>,
+}
+
+impl Page {
+    fn new(config: &MonitorConfig) -> Self {
+        let mut page = Self { site: MonitorSite::new(), http: None, feed: Box::pin(std::future::pending()) };
+        page.reconfigure(config);
+        page
+    }
+
+    /// Nothing is read as long as nothing is served.
+    fn reconfigure(&mut self, config: &MonitorConfig) {
+        let settings = Settings {
+            http: config.http.clone(),
+            ssl: config.ssl.clone(),
+            secret: config.paths.http_secret(),
+        };
+        let is_wanted = settings.http.listen.is_some();
+        match &self.http {
+            Some(http) => http.reconfigure(settings),
+            None if is_wanted => self.http = Some(self.site.serve(settings)),
+            None => {}
+        }
+        let (postgres, site) = (config.postgres.clone(), self.site.clone());
+        self.feed =
+            match is_wanted {
+                true => Box::pin(async move {
+                    feed(&postgres.pgdata, &postgres.username, &postgres.dbname, &site).await
+                }),
+                false => Box::pin(std::future::pending()),
+            };
     }
 }
 

@@ -12,6 +12,7 @@ use crate::exit::Exit;
 use crate::monitor::{EXTENSION_VERSION, LIBRARY};
 use crate::own_address;
 use crate::postgres::{HbaEntry, Instance, PostgresError};
+use crate::upgrade;
 
 /// Between two looks; the worker needs a moment to start.
 const PERIOD: Duration = Duration::from_secs(5);
@@ -39,15 +40,36 @@ struct Trouble {
     exit: Exit,
 }
 
+/// What a monitor is among the monitors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Only,
+    /// Its server may be a standby, and follows.
+    OneOfSeveral,
+}
+
 /// What was seen last.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Watch {
+    place: Place,
     trouble: Option<Trouble>,
     told_at: Option<Instant>,
     ignored: Vec<String>,
 }
 
 impl Watch {
+    pub(crate) const fn of_the_only_one() -> Self {
+        Self::new(Place::Only)
+    }
+
+    pub(crate) const fn of_one_of_several() -> Self {
+        Self::new(Place::OneOfSeveral)
+    }
+
+    const fn new(place: Place) -> Self {
+        Self { place, trouble: None, told_at: None, ignored: Vec::new() }
+    }
+
     /// What the program ends with, when it is told to end.
     pub(crate) fn exit(&self) -> Exit {
         self.trouble.as_ref().map_or(Exit::Quit, |trouble| trouble.exit)
@@ -66,10 +88,13 @@ impl Watch {
                 return hostname;
             }
             sleep(PERIOD).await;
+            if self.place == Place::OneOfSeveral && !instance.is_postmaster_running().await {
+                continue;
+            }
             if let Err(error) = keep_entries(instance, entries).await {
                 tracing::warn!("could not look after pg_hba.conf: {error}");
             }
-            match trouble(instance, dbname).await {
+            match trouble(instance, dbname, self.place).await {
                 Ok(trouble) => self.note(trouble),
                 // It starts, or is full: its keepers see that as well.
                 Err(error) => tracing::debug!("the monitor's Postgres could not be looked at: {error}"),
@@ -122,13 +147,25 @@ async fn keep_entries(instance: &Instance, entries: &[HbaEntry]) -> Result<(), P
     Ok(())
 }
 
-async fn trouble(instance: &Instance, dbname: &str) -> Result<Option<Trouble>, PostgresError> {
+async fn trouble(instance: &Instance, dbname: &str, place: Place) -> Result<Option<Trouble>, PostgresError> {
     let session = instance.session(dbname).await?;
     let row = session
         .query_one(QUESTION, &[])
         .await
         .map_err(PostgresError::sql("look at the monitor's database"))?;
     let (libraries, version): (&str, Option<&str>) = (row.get(0), row.get(1));
+    let is_standby: bool = row.get(2);
+    if is_standby && place == Place::OneOfSeveral {
+        return Ok(None);
+    }
+    let is_of_another_version = version.is_some_and(|version| version != EXTENSION_VERSION);
+    if is_of_another_version && place == Place::OneOfSeveral {
+        // It has been promoted, by a program that is newer than the one that ran before.
+        return Ok(upgrade::bring_up_to_date(&session)
+            .await
+            .err()
+            .map(|error| Trouble { what: error.to_string(), exit: error.exit() }));
+    }
     let trouble = |exit, what: String| Some(Trouble { what, exit });
     Ok(match version {
         _ if !libraries.contains(LIBRARY) => trouble(
@@ -143,7 +180,7 @@ async fn trouble(instance: &Instance, dbname: &str) -> Result<Option<Trouble>, P
             Exit::ExtensionMissing,
             format!("the extension is of version {other}, pg_autoctl is of version {EXTENSION_VERSION}"),
         ),
-        _ if row.get(2) => {
+        _ if is_standby => {
             trouble(Exit::Monitor, "its Postgres is a standby, and cannot record anything".to_owned())
         }
         _ if row.get::<_, i64>(3) == 0 => trouble(

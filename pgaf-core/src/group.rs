@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::id::{Epoch, GroupId, NodeId, ReportNumber};
 use crate::lsn::{Lsn, Timeline, TimelineHistory};
 use crate::message::{CommitRule, ReportDetail, Upstream};
 use crate::state::ReplicationState;
 
 /// What the last probes of a node said.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Health {
     /// Not probed yet: neither good nor bad.
     #[default]
@@ -49,7 +51,7 @@ impl Health {
 }
 
 /// A node's row, with every time as an age on the monitor's boot-time clock.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Node {
     /// Its id.
     pub id: NodeId,
@@ -96,6 +98,12 @@ pub struct Node {
     pub is_gated: bool,
     /// Its Postgres runs and does not answer, or the disk under it does not.
     pub is_hung: bool,
+    /// A hook of it is asked before it takes over as planned.
+    pub asks_before_promotion: bool,
+    /// That hook has refused.
+    pub refuses_promotion: bool,
+    /// For how long at most it accepts writes without a word of anybody, as it last reported.
+    pub fence_after: Option<Duration>,
     /// Its keeper is of pg_auto_failover 2.x, which says less.
     pub is_older: bool,
     /// How long ago it reported; counted from the monitor's start when that is later.
@@ -104,6 +112,11 @@ pub struct Node {
     pub has_reported: bool,
     /// What the probes say.
     pub health: Health,
+    /// How long ago the session in which it last reported ended, although its keeper had not said that it would go: the
+    /// keeper's process is gone. Absent as long as that session goes on, and when it ended in any other way.
+    pub session_ended_for: Option<Duration>,
+    /// Since its last report its port has refused connections, twice and not at the same moment, and accepted none.
+    pub is_refusing: bool,
     /// 0 to 100; 0 is never promoted.
     pub candidate_priority: i32,
     /// A commit may wait for this node.
@@ -111,7 +124,7 @@ pub struct Node {
 }
 
 /// The timeouts and thresholds a decision depends on; settings of the monitor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Timeouts {
     /// Silence, together with failed probes, after which a node counts as lost.
     pub unhealthy_after: Duration,
@@ -126,7 +139,7 @@ pub struct Timeouts {
 impl Default for Timeouts {
     fn default() -> Self {
         Self {
-            unhealthy_after: Duration::from_secs(5),
+            unhealthy_after: Duration::from_millis(2800),
             startup_grace: Duration::from_secs(10),
             enable_sync_lag_bytes: 16 << 20,
             promote_lag_bytes: 16 << 20,
@@ -138,7 +151,7 @@ impl Default for Timeouts {
 pub const DEFAULT_CLUSTER: &str = "default";
 
 /// What `pgautofailover.formation.kind` says.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum FormationKind {
     /// Groups of plain Postgres.
     #[default]
@@ -158,7 +171,7 @@ impl FormationKind {
 }
 
 /// Everything a decision may depend on, read once under the group's lock.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Group {
     /// Which formation.
     pub formation: String,
@@ -170,6 +183,8 @@ pub struct Group {
     pub dbname: String,
     /// Standbys may be promoted at all (`opt_secondary`).
     pub has_secondary: bool,
+    /// A person has paused automatic failover: nobody takes over until a person says so.
+    pub is_failover_paused: bool,
     /// How many acknowledgements a commit never goes without.
     pub number_sync_standbys: u32,
     /// How many standbys are in the smallest quorum of the formation's other groups; read when a node registers, and
@@ -200,6 +215,7 @@ impl Group {
             id,
             dbname: "postgres".to_owned(),
             has_secondary: true,
+            is_failover_paused: false,
             number_sync_standbys: 0,
             fewest_standbys_elsewhere: None,
             commit_rules: Vec::new(),
@@ -238,10 +254,15 @@ impl Node {
             is_stopping: false,
             is_gated: false,
             is_hung: false,
+            asks_before_promotion: false,
+            refuses_promotion: false,
+            fence_after: None,
             is_older: false,
             silent_for: Duration::ZERO,
             has_reported: false,
             health: Health::Unknown,
+            session_ended_for: None,
+            is_refusing: false,
             candidate_priority: 50,
             replication_quorum: true,
         }

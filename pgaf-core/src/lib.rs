@@ -10,6 +10,7 @@ pub mod keeper;
 pub mod lsn;
 pub mod message;
 pub mod monitor;
+pub mod monitors;
 pub mod sqlstate;
 pub mod state;
 

@@ -47,9 +47,19 @@ pub struct ReportDetail {
     /// A primary runs, and lets in only its keeper and standbys.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub is_gated: bool,
+    /// A hook of the node is asked before it takes over as planned, while the primary still serves.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub asks_before_promotion: bool,
+    /// That hook has refused.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub refuses_promotion: bool,
     /// Postgres runs and does not answer, or the disk under it does not.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub is_hung: bool,
+    /// For how long a primary on this node would accept writes without a word of the monitor and its standbys, in
+    /// milliseconds. A longer time is in force only once a report with it was answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fence_after_ms: Option<u64>,
     /// Where the log of a primary ends that was shut down cleanly: its last record begins here. Absent when Postgres
     /// runs, has crashed, or is a standby.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -173,6 +183,14 @@ impl CommitRule {
         self.acks > 0
     }
 
+    /// These nodes are enough for a commit: as many of its standbys as it asks for. A node that is named twice, because it
+    /// has just connected anew, is one.
+    pub fn is_met_by(&self, nodes: impl Iterator<Item = NodeId>) -> bool {
+        let nodes: Vec<NodeId> = nodes.collect();
+        let count = self.standbys.iter().filter(|member| nodes.contains(member)).count();
+        u32::try_from(count).is_ok_and(|count| count >= self.acks)
+    }
+
     /// The value of `synchronous_standby_names` that makes Postgres follow this rule.
     pub fn synchronous_standby_names(&self) -> String {
         if !self.is_synchronous() {
@@ -211,6 +229,16 @@ mod tests {
         assert_eq!(rule(3, 1).needed_for_election(), Some(3));
         assert_eq!(rule(3, 2).needed_for_election(), Some(2));
         assert_eq!(CommitRule::ASYNCHRONOUS.needed_for_election(), None);
+    }
+
+    #[test]
+    fn a_node_that_is_named_twice_acknowledges_once() {
+        let rule = CommitRule { standbys: vec![NodeId(2), NodeId(3)], acks: 2 };
+        let is_met = |nodes: &[i64]| rule.is_met_by(nodes.iter().copied().map(NodeId));
+        assert!(is_met(&[3, 2]));
+        assert!(!is_met(&[2, 2]));
+        assert!(!is_met(&[2, 4]));
+        assert!(CommitRule::ASYNCHRONOUS.is_met_by(std::iter::empty()));
     }
 
     #[test]

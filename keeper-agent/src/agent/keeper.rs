@@ -7,11 +7,15 @@ use pgaf_core::keeper::{Command, Ending, Engine, Event, LookId, Observation, Sav
 use tracing::{info, warn};
 
 use super::AgentError;
+use super::authority::Authority;
 use super::citus::Formation;
+use super::companions::Companions;
+use super::council::Council;
 use super::executor::Executor;
 use super::hold::Hold;
 use super::link::{Exchange, Link};
 use super::log::log;
+use super::publisher::Publisher;
 use super::reading::{self, Reading};
 use super::signals::Signals;
 use super::slot::Slot;
@@ -20,6 +24,7 @@ use super::whereabouts::{self, Look};
 use crate::config::{NodeConfig, state};
 use crate::exit::Exit;
 use crate::monitor::MonitorError;
+use crate::monitors::Handle;
 use crate::postgres::{BootTime, Instance, InstanceConfig, PostgresError};
 use crate::supervisor;
 
@@ -30,9 +35,11 @@ pub(super) struct Keeper {
     instance: Rc<Instance>,
     executor: Executor,
     formation: Formation,
-    link: Link,
+    companions: Rc<Companions>,
+    authority: Authority,
     signals: Signals,
     state_writer: StateWriter,
+    publisher: Publisher,
     under_way: UnderWay,
     /// What has happened, and the engine does not know yet.
     events: VecDeque<Event>,
@@ -49,12 +56,14 @@ struct UnderWay {
     save: Slot<(SaveId, Result<(), String>)>,
     reading: Slot<Option<Reading>>,
     settings: Slot<Result<(), PostgresError>>,
+    tending: Slot<()>,
     /// Another name for this machine.
     whereabouts: Slot<String>,
 }
 
 impl Keeper {
-    pub(super) async fn new(config: NodeConfig) -> Result<Self, AgentError> {
+    /// With the monitors, for the Postgres of one of them; else its configuration has the monitor.
+    pub(super) async fn new(config: NodeConfig, monitors: Option<Handle>) -> Result<Self, AgentError> {
         let mut state = state::load(&config.paths.state)?.ok_or(AgentError::NotRegistered)?;
         state.keeper_start = state.keeper_start.saturating_add(1);
         if let Err(error) = state::store(&config.paths.state, &state) {
@@ -62,6 +71,7 @@ impl Keeper {
         }
         let instance = Rc::new(Instance::new(config.instance(Some(state.node))));
         let formation = Formation::new(&config, &state, &instance);
+        let companions = Companions::new(&config);
         instance.set_up_switch().await?;
         match instance.adopt().await {
             Ok(true) => info!("adopted the Postgres that runs in {}", config.postgres.pgdata.display()),
@@ -74,15 +84,25 @@ impl Keeper {
         let events = std::iter::once(Event::Started).chain(manual.map(Event::Assigned)).collect();
         let reads_formation = config.kind != crate::config::NodeKind::Standalone;
         Ok(Self {
-            executor: Executor::new(Rc::clone(&instance), formation.worker()),
-            link: Link::new(
-                config.monitor.clone(),
-                config.formation.clone(),
+            executor: Executor::new(
+                Rc::clone(&instance),
+                formation.worker(),
+                Rc::clone(&companions),
                 (state.node, state.group),
-                reads_formation,
             ),
+            companions,
+            authority: match monitors {
+                Some(handle) => Authority::Monitors(Council::new(state.node, handle)),
+                None => Authority::Monitor(Link::new(
+                    config.monitor.clone(),
+                    config.formation.clone(),
+                    (state.node, state.group),
+                    reads_formation,
+                )),
+            },
             signals: Signals::install()?,
             state_writer: StateWriter::new(config.paths.state.clone()),
+            publisher: Publisher::new(&config, &state),
             engine: Engine::new(reading::settings(&config), state, BootTime::now().moment()),
             formation,
             config,
@@ -95,6 +115,7 @@ impl Keeper {
                 save: Slot::empty(),
                 reading: Slot::empty(),
                 settings: Slot::empty(),
+                tending: Slot::empty(),
                 whereabouts: Slot::empty(),
             },
             events,
@@ -107,12 +128,17 @@ impl Keeper {
         self.look_where_we_are(Look::Now);
         loop {
             while let Some(event) = self.events.pop_front() {
-                for command in self.engine.handle(event, BootTime::now().moment()) {
+                let now = BootTime::now().moment();
+                self.publisher.happened(&event, now);
+                for command in self.engine.handle(event, now) {
                     if let Some(exit) = self.carry_out(command) {
+                        // Postgres is stopped: its hooks may say so.
+                        self.companions.finish().await;
                         return Ok(exit);
                     }
                 }
             }
+            self.publisher.publish(&self.engine, &self.instance);
             self.await_event().await;
             self.hold.wait();
         }
@@ -133,7 +159,7 @@ impl Keeper {
                 Err(reason) => Event::SaveFailed { save, reason },
             }),
             exchange = under_way.report.done() => self.take_exchange(exchange),
-            () = self.link.notified() => self.events.push_back(Event::Notified),
+            () = self.authority.notified() => self.events.push_back(Event::Notified),
             (look, observation) = under_way.look.done() => {
                 self.events.push_back(Event::Observed { look, observation: Box::new(observation) });
             }
@@ -148,6 +174,7 @@ impl Keeper {
             is_complete = self.formation.reconciled() => {
                 self.events.push_back(Event::Reconciled { is_complete });
             }
+            () = under_way.tending.done() => self.events.push_back(Event::PoolersTended),
             () = sleep_until(self.wakes_at) => {
                 self.wakes_at = None;
                 self.events.push_back(Event::Woken);
@@ -160,12 +187,13 @@ impl Keeper {
         let under_way = &mut self.under_way;
         match command {
             Command::Observe { look, upstream } => {
+                self.publisher.ordered(look);
                 let instance = Rc::clone(&self.instance);
                 let observe = async move { (look, instance.observe(upstream.as_ref()).await) };
                 under_way.look.start(observe);
             }
             Command::Report(report) => {
-                if let Some(exchange) = self.link.exchange(*report) {
+                if let Some(exchange) = self.authority.exchange(*report) {
                     under_way.report.start(exchange);
                 }
             }
@@ -193,6 +221,11 @@ impl Keeper {
             Command::Reconcile { nodes, read_at } => {
                 self.formation.reconcile(&self.instance, &self.config, nodes, read_at);
             }
+            Command::RunHook(call) => self.companions.call(&call),
+            Command::TendPoolers => {
+                let companions = Rc::clone(&self.companions);
+                under_way.tending.start(async move { companions.tend_poolers().await });
+            }
             Command::Save { save, state } => under_way.save.start(self.state_writer.write(save, *state)),
             Command::ReadConfiguration => under_way.reading.start(reading::read_again(self.config.clone())),
             Command::ApplySettings => {
@@ -203,7 +236,10 @@ impl Keeper {
             Command::WakeAt(moment) => self.wakes_at = Some(BootTime::from(moment)),
             Command::TellReady => supervisor::ready(),
             Command::TellStopping => supervisor::stopping(),
-            Command::Log(notice) => log(&notice),
+            Command::Log(notice) => {
+                self.publisher.note(&notice);
+                log(&notice);
+            }
             Command::Exit(Ending::Stopped) => return Some(Exit::Quit),
             Command::Exit(Ending::Dropped) => return Some(Exit::Dropped),
         }
@@ -212,8 +248,9 @@ impl Keeper {
 
     /// Takes the end of an exchange with the monitor.
     fn take_exchange(&mut self, mut exchange: Exchange) {
-        self.link.settle(&mut exchange);
+        self.authority.settle(&mut exchange);
         let Exchange { number: report, sent, result, nodes, .. } = exchange;
+        self.publisher.counters().note_report(result.is_ok().then(|| sent.elapsed()));
         self.events.push_back(match result {
             Ok(answer) => {
                 let (sent, answer) = (sent.moment(), Box::new(answer));
@@ -234,11 +271,13 @@ impl Keeper {
         };
         let has_other_monitor = config.monitor != self.config.monitor;
         if has_other_monitor {
-            self.link.retarget(config.monitor.clone());
+            self.authority.retarget(config.monitor.clone());
         }
         self.config = config;
         self.look_where_we_are(Look::Later);
         self.formation.reconfigure(&self.config, self.engine.state());
+        self.publisher.reconfigure(&self.config, self.engine.state());
+        self.companions.reconfigure(&self.config);
         self.instance.reconfigure(self.instance_config());
         let settings = Box::new(reading::settings(&self.config));
         self.events.push_back(Event::Reconfigured { settings, has_other_monitor });

@@ -39,6 +39,17 @@ pub(super) struct Exchange {
     opened: Option<(Rc<MonitorConnection>, Notifications)>,
 }
 
+impl Exchange {
+    /// One that needed no connection of its own.
+    pub(super) const fn with_monitors(
+        sent: BootTime,
+        number: ReportNumber,
+        result: Result<Answer, MonitorError>,
+    ) -> Self {
+        Self { sent, number, told: None, result, nodes: None, opened: None }
+    }
+}
+
 impl Link {
     pub(super) const fn new(
         target: Option<ConnectionString>,

@@ -4,12 +4,16 @@
 //! that is being executed go on beside each other, so that neither a slow copy nor a monitor that does not answer keeps a
 //! primary from fencing itself in time.
 
+mod authority;
 mod citus;
+mod companions;
+mod council;
 mod executor;
 mod hold;
 mod keeper;
 mod link;
 mod log;
+mod publisher;
 mod reading;
 mod signals;
 mod slot;
@@ -19,6 +23,7 @@ mod whereabouts;
 use crate::config::state::StateError;
 use crate::config::{ConfigError, NodeConfig};
 use crate::exit::Exit;
+use crate::monitors::Handle;
 use crate::postgres::PostgresError;
 
 /// Why a keeper cannot go on.
@@ -58,5 +63,13 @@ impl AgentError {
 /// # Errors
 /// Only what makes it impossible to begin; afterwards errors are logged and what failed is tried again.
 pub async fn run(config: NodeConfig) -> Result<Exit, AgentError> {
-    keeper::Keeper::new(config).await?.live().await
+    keeper::Keeper::new(config, None).await?.live().await
+}
+
+/// Runs the keeper of the Postgres of one of several monitors, whose agents say together what it shall be.
+///
+/// # Errors
+/// As `run`.
+pub(crate) async fn run_monitor(config: NodeConfig, monitors: Handle) -> Result<Exit, AgentError> {
+    keeper::Keeper::new(config, Some(monitors)).await?.live().await
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pgaf_core::keeper::{CitusRole, ManualAssignment, Settings};
+use pgaf_core::keeper::{CitusRole, HookKind, ManualAssignment, Settings};
 use tracing::error;
 
 use crate::config::{ConfigError, NodeConfig, NodeKind, manual};
@@ -20,7 +20,7 @@ pub(super) struct Reading {
 /// What the engine depends on.
 pub(super) fn settings(config: &NodeConfig) -> Settings {
     Settings {
-        is_monitored: config.monitor.is_some(),
+        is_monitored: config.monitor.is_some() || config.is_monitor,
         network_partition_timeout: config.timeout.network_partition,
         dbname: config.postgres.dbname.clone(),
         citus: match config.kind {
@@ -28,6 +28,9 @@ pub(super) fn settings(config: &NodeConfig) -> Settings {
             NodeKind::Coordinator => CitusRole::Coordinator,
             NodeKind::Worker => CitusRole::Worker,
         },
+        has_hooks: !config.hooks.is_empty(),
+        has_before_promote: config.hooks.contains_key(&HookKind::BeforePromote),
+        has_poolers: !config.pooler.admin.is_empty(),
     }
 }
 
@@ -74,7 +77,7 @@ async fn read_with(
 
 /// What a person has assigned, while the monitor is disabled; what cannot be read is logged.
 pub(super) fn manual_assignment(config: &NodeConfig) -> Option<ManualAssignment> {
-    if config.monitor.is_some() {
+    if config.monitor.is_some() || config.is_monitor {
         return None;
     }
     match manual::load(&config.paths.orders()) {

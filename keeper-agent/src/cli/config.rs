@@ -7,6 +7,7 @@ use super::checks;
 use super::commands;
 use super::contents;
 use super::error::{CliError, CliResult};
+use super::http;
 use super::listen_addresses::checked_listen_addresses;
 use super::print;
 use super::process;
@@ -120,6 +121,10 @@ async fn check_value(config: &Config, name: &str) -> CliResult {
         "ssl.crl_file" => check_file(name, &ssl.crl_file),
         _ => Ok(()),
     }?;
+    if name.starts_with("http.") {
+        http::check(config)?;
+        http::prepare(config)?;
+    }
     if name.starts_with("ssl.") { check_ssl(ssl) } else { Ok(()) }
 }
 

@@ -8,7 +8,7 @@ use pgaf_core::GroupId;
 
 use super::error::CliError;
 use crate::client::{ConnectionString, SslMode};
-use crate::config::{AuthMethod, NodeConfig, TimeoutConfig, absolute};
+use crate::config::{AuthMethod, HttpAuth, ListenAddress, NodeConfig, TimeoutConfig, absolute};
 
 /// Which node of this machine.
 #[derive(Args, Clone, Debug)]
@@ -132,6 +132,18 @@ pub(super) struct Ssl {
     pub(super) server_cert: Option<PathBuf>,
 }
 
+/// HTTP.
+#[derive(Args, Clone, Debug, Default)]
+#[group(skip)]
+pub(super) struct Http {
+    /// Serve health checks and metrics over HTTP, and on a monitor a page, at this address: 127.0.0.1:8008 or *:8008
+    #[arg(long, env = "PG_AUTOCTL_HTTP_LISTEN", value_name = "ADDRESS:PORT")]
+    pub(super) http_listen: Option<ListenAddress>,
+    /// What clients have to show for the page and for metrics: none, basic or bearer; a password or token is made
+    #[arg(long, env = "PG_AUTOCTL_HTTP_AUTH", value_name = "METHOD")]
+    pub(super) http_auth: Option<HttpAuth>,
+}
+
 /// What a new Postgres server is like, whatever it is for.
 #[derive(Args, Clone, Debug)]
 pub(super) struct NewServer {
@@ -157,6 +169,8 @@ pub(super) struct NewServer {
     pub(super) skip_pg_hba: bool,
     #[command(flatten)]
     pub(super) ssl: Ssl,
+    #[command(flatten)]
+    pub(super) http: Http,
     /// More options for initdb, as on a command line: '--data-checksums --wal-segsize=64'
     #[arg(
         long,
@@ -201,6 +215,26 @@ pub(super) fn boolean(text: &str) -> Result<bool, String> {
         .ok_or_else(|| "expected true, yes, on or 1, or false, no, off or 0".to_owned())
 }
 
+/// A time for which something holds: a number with s, min, h or d.
+///
+/// # Errors
+/// Anything else.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.trim_end_matches(|character: char| !character.is_ascii_digit());
+    let unit: u64 = match &text[digits.len()..] {
+        "s" => 1,
+        "min" | "m" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        _ => return Err(format!("\"{text}\" is not a time like 90s, 30min, 2h or 1d")),
+    };
+    let seconds = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(unit));
+    match seconds {
+        Some(seconds) if seconds > 0 && seconds <= 366 * 86_400 => Ok(Duration::from_secs(seconds)),
+        _ => Err(format!("\"{text}\" is not a time from 1 s to a year")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -215,6 +249,15 @@ mod tests {
         }
         for text in ["o", "2", "truely", "enabled"] {
             assert!(boolean(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn durations_have_a_unit_and_a_bound() {
+        assert_eq!(duration("2h"), Ok(Duration::from_secs(7200)));
+        assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
+        for text in ["", "h", "2", "0s", "-1h", "1w", "99999999999999999999h", "4000d"] {
+            assert!(duration(text).is_err(), "{text}");
         }
     }
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::checks;
 use super::commands::Run;
 use super::error::{CliError, CliResult};
+use super::http;
 use super::properties::move_node;
 use crate::agent;
 use crate::config::init_file;
@@ -12,7 +13,9 @@ use crate::config::pid_file::{self, PidFile};
 use crate::config::state::KeeperState;
 use crate::config::{Config, MonitorConfig, NodeConfig, Paths};
 use crate::exit::Exit;
-use crate::monitor_server::{self, NODE_ROLE};
+use crate::monitor_database::NODE_ROLE;
+use crate::monitor_peer;
+use crate::monitor_server;
 use crate::postgres::{Instance, PostgresError};
 use crate::upgrade::{self, Processes, UpgradeError};
 use crate::user;
@@ -65,6 +68,7 @@ pub(super) fn claim(paths: &Paths, pgdata: &Path) -> CliResult<PidFile> {
 }
 
 async fn node_as_asked(options: &Run, pgdata: &Path, node: NodeConfig, claim: PidFile) -> CliResult<Exit> {
+    let node = with_http(options, node)?;
     let changes_name = options.name.as_ref().is_some_and(|name| *name != node.name);
     let changes_host = options.hostname.as_ref().is_some_and(|host| *host != node.hostname);
     let changes_port = options.pgport.is_some_and(|port| port != node.postgres.port);
@@ -74,6 +78,16 @@ async fn node_as_asked(options: &Run, pgdata: &Path, node: NodeConfig, claim: Pi
     let node =
         move_node(pgdata, options.name.as_deref(), options.hostname.as_deref(), options.pgport).await?;
     run_node(node, claim).await
+}
+
+/// With what the options say of HTTP, which stays.
+fn with_http(options: &Run, mut node: NodeConfig) -> CliResult<NodeConfig> {
+    let is_given = http::take(&options.http, &mut node.http);
+    http::ready(node.clone(), is_given)?;
+    if is_given {
+        node.store()?;
+    }
+    Ok(node)
 }
 
 async fn monitor_as_asked(options: &Run, mut monitor: MonitorConfig, claim: PidFile) -> CliResult<Exit> {
@@ -87,6 +101,8 @@ async fn monitor_as_asked(options: &Run, mut monitor: MonitorConfig, claim: PidF
     if let Some(port) = options.pgport {
         monitor.postgres.port = port;
     }
+    let is_given = http::take(&options.http, &mut monitor.http);
+    http::ready(monitor.clone(), is_given)?;
     if monitor.postgres.username == NODE_ROLE {
         // 2.x connects as the role of the keepers there.
         upgrade::keep_copy(&monitor.paths.config)?;
@@ -108,6 +124,10 @@ pub(super) async fn run_monitor(
     monitor: MonitorConfig,
     _claim: PidFile,
 ) -> CliResult<Exit> {
+    if monitor.monitors.is_some() {
+        let ended = monitor_peer::run(monitor).await;
+        return ended.map_err(|error| CliError::new(error.exit(), error.to_string()));
+    }
     monitor_server::run(instance, monitor)
         .await
         .map_err(|error| CliError::new(error.exit(), error.to_string()))

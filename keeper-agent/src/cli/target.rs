@@ -117,6 +117,10 @@ pub(super) fn monitor_of(node: &NodeConfig) -> CliResult<ConnectionString> {
 
 /// How to reach the monitor's own Postgres from this machine.
 pub(super) fn local_connection(monitor: &MonitorConfig) -> CliResult<ConnectionString> {
+    if monitor.monitors.is_some() {
+        // Its own Postgres may follow another one.
+        return Ok(monitor.uri());
+    }
     let pgdata = &monitor.postgres.pgdata;
     let (host, port) = local_address(pgdata).ok_or_else(|| {
         CliError::new(

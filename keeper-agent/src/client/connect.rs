@@ -4,6 +4,8 @@ use std::error::Error as _;
 use std::future::{Future, poll_fn};
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
+use std::pin::Pin;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use postgres_openssl::MakeTlsConnector;
@@ -31,6 +33,8 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(1);
 const KEEPALIVE_RETRIES: u32 = 3;
 /// How long sent data may stay without an acknowledgement.
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(5);
+/// A server that has not said by then whether it accepts writes is not waited for alone.
+const NEXT_HOST_AFTER: Duration = Duration::from_millis(250);
 /// What `pg_stat_activity` shows when nothing else is asked for.
 const APPLICATION_NAME: &str = "pg_autoctl";
 
@@ -136,6 +140,32 @@ pub async fn within<T>(
 /// # Errors
 /// The last server's, when none is fit.
 pub async fn connect(target: &ConnectionString, deadline: Duration) -> Result<Session, ConnectError> {
+    connect_as(target, deadline, Peer::Postgres).await
+}
+
+/// The same with the admin console of a PgBouncer, which knows no settings of a session.
+///
+/// # Errors
+/// As `connect`.
+pub async fn connect_to_pooler(
+    target: &ConnectionString,
+    deadline: Duration,
+) -> Result<Session, ConnectError> {
+    connect_as(target, deadline, Peer::Pooler).await
+}
+
+/// Who is spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Peer {
+    Postgres,
+    Pooler,
+}
+
+async fn connect_as(
+    target: &ConnectionString,
+    deadline: Duration,
+    peer: Peer,
+) -> Result<Session, ConnectError> {
     let deadline = target.connect_timeout.unwrap_or(deadline);
     let mut last_error = ConnectError::Options("the connection string names no host".to_owned());
     let mut hosts: Vec<&Host> = target.hosts.iter().collect();
@@ -143,13 +173,60 @@ pub async fn connect(target: &ConnectionString, deadline: Duration) -> Result<Se
         let begin = anywhere_below(hosts.len());
         hosts.rotate_left(begin);
     }
+    if peer == Peer::Postgres && target.needs_writer && hosts.len() > 1 {
+        return connect_to_writer(target, hosts, deadline).await;
+    }
     for host in hosts {
-        match connect_to_host(target, host, deadline).await {
+        match connect_to_host(target, host, deadline, peer).await {
             Ok(session) => return Ok(session),
             Err(error) => last_error = error,
         }
     }
     Err(last_error)
+}
+
+type Attempt<'a> = Pin<Box<dyn Future<Output = Result<Session, ConnectError>> + Send + 'a>>;
+
+/// At most one of these servers accepts writes: whoever says so first is the one. The next host is tried when one refuses,
+/// and beside one that says nothing: a host that is frozen or cut off must not cost its whole deadline.
+async fn connect_to_writer(
+    target: &ConnectionString,
+    hosts: Vec<&Host>,
+    deadline: Duration,
+) -> Result<Session, ConnectError> {
+    let mut last_error = ConnectError::Options("the connection string names no host".to_owned());
+    let mut waiting = hosts.into_iter();
+    let mut attempts: Vec<Attempt<'_>> = Vec::new();
+    loop {
+        match waiting.next() {
+            Some(host) => attempts.push(Box::pin(connect_to_host(target, host, deadline, Peer::Postgres))),
+            None if attempts.is_empty() => return Err(last_error),
+            None => {}
+        }
+        let patience = if waiting.len() == 0 { deadline } else { NEXT_HOST_AFTER };
+        let Ok((index, result)) = tokio::time::timeout(patience, first_of(&mut attempts)).await else {
+            continue;
+        };
+        drop(attempts.swap_remove(index));
+        match result {
+            Ok(session) => return Ok(session),
+            Err(error) => last_error = error,
+        }
+    }
+}
+
+/// The first of these that ends, by its place.
+async fn first_of(attempts: &mut [Attempt<'_>]) -> (usize, Result<Session, ConnectError>) {
+    poll_fn(|context| {
+        let ended = attempts.iter_mut().enumerate().find_map(|(index, attempt)| {
+            match attempt.as_mut().poll(context) {
+                Poll::Ready(result) => Some((index, result)),
+                Poll::Pending => None,
+            }
+        });
+        ended.map_or(Poll::Pending, Poll::Ready)
+    })
+    .await
 }
 
 /// Where to begin, so that many clients spread over the servers.
@@ -163,6 +240,7 @@ async fn connect_to_host(
     target: &ConnectionString,
     host: &Host,
     deadline: Duration,
+    peer: Peer,
 ) -> Result<Session, ConnectError> {
     let begin = Instant::now();
     let addresses = addresses_of(host, deadline).await?;
@@ -174,7 +252,7 @@ async fn connect_to_host(
             Some(address) if addresses.len() > 1 => format!("connecting to {host} at {address}"),
             _ => format!("connecting to {host}"),
         };
-        match within(share, &what, connect_to(target, host, *address)).await {
+        match within(share, &what, connect_to(target, host, *address, peer)).await {
             Ok(Ok(session)) => {
                 address.inspect(|address| resolve::prefer(&host.name, *address));
                 return Ok(session);
@@ -203,6 +281,7 @@ async fn connect_to(
     target: &ConnectionString,
     host: &Host,
     address: Option<IpAddr>,
+    peer: Peer,
 ) -> Result<Session, ConnectError> {
     let attempts: &[WireSslMode] = match target.ssl.mode {
         SslMode::Disable => &[WireSslMode::Disable],
@@ -213,7 +292,7 @@ async fn connect_to(
     let attempts = if host.is_socket_directory() { &[WireSslMode::Disable] } else { attempts };
     let mut first_error = None;
     for mode in attempts {
-        let error = match open(target, host, address, *mode).await {
+        let error = match open(target, host, address, (*mode, peer)).await {
             Ok(session) => return Ok(session),
             Err(error) => error,
         };
@@ -269,9 +348,9 @@ async fn open(
     target: &ConnectionString,
     host: &Host,
     address: Option<IpAddr>,
-    mode: WireSslMode,
+    (mode, peer): (WireSslMode, Peer),
 ) -> Result<Session, OpenError> {
-    let mut config = configuration(target, host);
+    let mut config = configuration(target, host, peer);
     if let Some(address) = address {
         config.hostaddr(address);
     }
@@ -285,7 +364,7 @@ async fn open(
     Ok(Session { client, notifications })
 }
 
-fn configuration(target: &ConnectionString, host: &Host) -> Config {
+fn configuration(target: &ConnectionString, host: &Host, peer: Peer) -> Config {
     let mut config = Config::new();
     config
         .host(&host.name)
@@ -305,7 +384,9 @@ fn configuration(target: &ConnectionString, host: &Host) -> Config {
         config.dbname(dbname);
     }
     // What the connection string asks for comes last, and counts.
-    config.options(session_options::any_role() + target.options.as_deref().unwrap_or_default());
+    if peer == Peer::Postgres {
+        config.options(session_options::any_role() + target.options.as_deref().unwrap_or_default());
+    }
     if target.needs_writer {
         config.target_session_attrs(TargetSessionAttrs::ReadWrite);
     }

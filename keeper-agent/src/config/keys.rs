@@ -5,10 +5,13 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use pgaf_core::GroupId;
+use pgaf_core::keeper::HookKind;
 
+use super::http::HttpConfig;
 use super::limits::{self, Unworkable};
+use super::members::parse_members;
 use super::node::{MonitorConfig, NodeConfig, PostgresConfig, SslConfig};
-use super::values::{HbaLevel, Role, parse_duration, print_duration};
+use super::values::{HbaLevel, HttpAuth, Role, parse_duration, print_duration};
 use crate::client::{ConnectionString, MASK, Secret};
 
 /// In the place of the monitor's URI, when the node has no monitor.
@@ -76,6 +79,8 @@ trait Server {
     fn postgres_mut(&mut self) -> &mut PostgresConfig;
     fn ssl(&self) -> &SslConfig;
     fn ssl_mut(&mut self) -> &mut SslConfig;
+    fn http(&self) -> &HttpConfig;
+    fn http_mut(&mut self) -> &mut HttpConfig;
 }
 
 macro_rules! server {
@@ -92,6 +97,12 @@ macro_rules! server {
             }
             fn ssl_mut(&mut self) -> &mut SslConfig {
                 &mut self.ssl
+            }
+            fn http(&self) -> &HttpConfig {
+                &self.http
+            }
+            fn http_mut(&mut self) -> &mut HttpConfig {
+                &mut self.http
             }
         }
     };
@@ -277,6 +288,34 @@ fn ssl_keys<C: Server>() -> Vec<Key<C>> {
     ]
 }
 
+/// A default has no line in the file.
+fn http_keys<C: Server>() -> Vec<Key<C>> {
+    const SECTION: &str = "http";
+    vec![
+        key!(SECTION, "listen", Settable, |c| c.http().listen.map(|listen| listen.to_string()), |text| c
+            .http_mut()
+            .listen =
+            optional(text).as_deref().map(parse).transpose()?,),
+        key!(
+            SECTION,
+            "auth",
+            Settable,
+            |c| Some(c.http().auth).filter(|auth| *auth != HttpAuth::None).map(|auth| auth.to_string()),
+            |text| c.http_mut().auth =
+                optional(text).as_deref().map(parse).transpose()?.unwrap_or(HttpAuth::None),
+        ),
+        key!(SECTION, "auth_file", Settable, |c| path(&c.http().auth_file), |text| c.http_mut().auth_file =
+            absolute_file(text)?,),
+        key!(
+            SECTION,
+            "tls",
+            Settable,
+            |c| c.http().tls.map(|tls| if tls { "on" } else { "off" }.to_owned()),
+            |text| c.http_mut().tls = optional(text).as_deref().map(flag).transpose()?,
+        ),
+    ]
+}
+
 /// What the file is for: read by whoever chooses the configuration's type, and only checked here.
 fn role_key<C>(print: Print<C>) -> Key<C> {
     Key {
@@ -449,14 +488,67 @@ fn citus_keys() -> Vec<Key<NodeConfig>> {
     ]
 }
 
+/// The program of a hook.
+macro_rules! hook {
+    ($name:literal, $kind:expr) => {
+        key!("hooks", $name, Settable, |c| c.hooks.get(&$kind).map(ToString::to_string), |text| {
+            if text.is_empty() {
+                c.hooks.remove(&$kind);
+            } else {
+                c.hooks.insert($kind, text.parse()?);
+            }
+        },)
+    };
+}
+
+fn hook_keys() -> Vec<Key<NodeConfig>> {
+    vec![
+        hook!("on_role_change", HookKind::RoleChange),
+        hook!("on_start", HookKind::Start),
+        hook!("on_stop", HookKind::Stop),
+        hook!("on_fence", HookKind::Fence),
+        hook!("before_promote", HookKind::BeforePromote),
+    ]
+}
+
+fn pooler_keys() -> Vec<Key<NodeConfig>> {
+    const SECTION: &str = "pooler";
+    vec![
+        Key {
+            section: SECTION,
+            name: "admin",
+            access: Settable,
+            stored: |c| join(c.pooler.admin.iter().map(ConnectionString::to_uri)),
+            shown: |c| join(c.pooler.admin.iter().map(ToString::to_string)),
+            read: |c, text| {
+                c.pooler.admin = text.split_whitespace().map(parse).collect::<Result<_, _>>()?;
+                Ok(())
+            },
+        },
+        key!(SECTION, "conffile", Settable, |c| c.pooler.conffile.clone(), |text| c.pooler.conffile =
+            absolute_file(text)?.map(|file| file.display().to_string()),),
+        key!(SECTION, "databases", Settable, |c| join(c.pooler.databases.iter().cloned()), |text| c
+            .pooler
+            .databases =
+            text.split_whitespace().map(str::to_owned).collect(),),
+    ]
+}
+
+fn join(words: impl Iterator<Item = String>) -> Option<String> {
+    optional(&words.collect::<Vec<_>>().join(" "))
+}
+
 impl HasKeys for NodeConfig {
     fn keys() -> Vec<Key<Self>> {
         let mut keys = identity_keys();
         keys.extend(postgres_keys());
         keys.extend(ssl_keys());
+        keys.extend(http_keys());
         keys.extend(replication_keys());
         keys.extend(timeout_keys());
         keys.extend(citus_keys());
+        keys.extend(hook_keys());
+        keys.extend(pooler_keys());
         keys
     }
 
@@ -483,6 +575,36 @@ impl HasKeys for MonitorConfig {
         ];
         keys.extend(postgres_keys());
         keys.extend(ssl_keys());
+        keys.extend(http_keys());
+        keys.push(hook!("on_event", HookKind::Event));
+        keys.extend(monitors_keys());
         keys
     }
+}
+
+fn members_of(config: &MonitorConfig) -> Option<String> {
+    let members = config.monitors.iter().flat_map(|monitors| &monitors.members);
+    let words: Vec<String> = members.map(|(_, member)| member.to_string()).collect();
+    (!words.is_empty()).then(|| words.join(","))
+}
+
+/// Of a monitor that is one of several.
+fn monitors_keys() -> Vec<Key<MonitorConfig>> {
+    const SECTION: &str = "monitors";
+    vec![
+        key!(SECTION, "name", Fixed, |c| c.monitors.as_ref().map(|monitors| monitors.name.clone()), |text| {
+            c.monitors.get_or_insert_default().name = required(text)?
+        },),
+        Key {
+            section: SECTION,
+            name: "members",
+            access: Fixed,
+            stored: members_of,
+            shown: members_of,
+            read: |c, text| {
+                c.monitors.get_or_insert_default().members = parse_members(text)?;
+                Ok(())
+            },
+        },
+    ]
 }

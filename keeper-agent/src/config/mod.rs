@@ -12,18 +12,25 @@ mod error;
 mod file;
 #[cfg(test)]
 mod fuzz;
+mod hook_command;
+mod http;
 mod keys;
 mod limits;
+mod members;
 mod node;
 mod paths;
 mod values;
 
 pub use error::ConfigError;
+pub use hook_command::HookCommand;
+pub use http::{HttpConfig, InvalidListenAddress, ListenAddress};
+pub use members::{Member, parse_members};
 pub use node::{
-    CitusConfig, MonitorConfig, NodeConfig, PostgresConfig, ReplicationConfig, SslConfig, TimeoutConfig,
+    CitusConfig, MonitorConfig, MonitorsConfig, NodeConfig, PoolerConfig, PostgresConfig, ReplicationConfig,
+    SslConfig, TimeoutConfig,
 };
 pub use paths::{KEPT_DIRECTORY, Paths, absolute};
-pub use values::{AuthMethod, CitusRole, HbaLevel, NodeKind, Role, parse_duration, print_duration};
+pub use values::{AuthMethod, CitusRole, HbaLevel, HttpAuth, NodeKind, Role, parse_duration, print_duration};
 
 use std::path::Path;
 
@@ -39,6 +46,12 @@ pub enum Config {
 impl From<NodeConfig> for Config {
     fn from(config: NodeConfig) -> Self {
         Self::Node(Box::new(config))
+    }
+}
+
+impl From<MonitorConfig> for Config {
+    fn from(config: MonitorConfig) -> Self {
+        Self::Monitor(Box::new(config))
     }
 }
 
@@ -97,6 +110,14 @@ impl Config {
         match self {
             Self::Node(config) => &mut config.ssl,
             Self::Monitor(config) => &mut config.ssl,
+        }
+    }
+
+    /// The part about HTTP.
+    pub const fn http(&self) -> &HttpConfig {
+        match self {
+            Self::Node(config) => &config.http,
+            Self::Monitor(config) => &config.http,
         }
     }
 
@@ -166,7 +187,14 @@ impl NodeConfig {
     /// # Errors
     /// As `load`.
     pub fn reload(&self) -> Result<Self, ConfigError> {
-        Self::load(&self.postgres.pgdata)
+        match Config::load(&self.postgres.pgdata)? {
+            Config::Node(config) if !self.is_monitor => Ok(*config),
+            Config::Monitor(config) if self.is_monitor => Ok(config.as_node()),
+            Config::Node(_) => Err(ConfigError::Role { path: self.paths.config.clone(), role: Role::Keeper }),
+            Config::Monitor(_) => {
+                Err(ConfigError::Role { path: self.paths.config.clone(), role: Role::Monitor })
+            }
+        }
     }
 
     /// Writes it to its file.

@@ -4,11 +4,15 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use pgaf_core::keeper::HookKind;
 use pgaf_core::{DEFAULT_CLUSTER, GroupId};
 
+use super::hook_command::HookCommand;
+use super::http::HttpConfig;
+use super::members::Member;
 use super::paths::Paths;
 use super::values::{AuthMethod, CitusRole, HbaLevel, NodeKind};
-use crate::client::{ConnectionString, Secret, SslMode, SslOptions};
+use crate::client::{ConnectionString, Host, Secret, SslMode, SslOptions};
 
 /// The configuration of a data node.
 #[derive(Clone, Debug)]
@@ -31,12 +35,20 @@ pub struct NodeConfig {
     pub postgres: PostgresConfig,
     /// TLS of its server, and towards the other nodes.
     pub ssl: SslConfig,
+    /// What is served over HTTP.
+    pub http: HttpConfig,
     /// Replication.
     pub replication: ReplicationConfig,
     /// How long things may take.
     pub timeout: TimeoutConfig,
     /// Citus.
     pub citus: CitusConfig,
+    /// Programs that are called.
+    pub hooks: BTreeMap<HookKind, HookCommand>,
+    /// The poolers that clients connect through.
+    pub pooler: PoolerConfig,
+    /// It is the Postgres of one of several monitors, whose agents say what it shall be.
+    pub is_monitor: bool,
     /// Keys of 2.2 that change nothing here, by their names, as they are written.
     pub obsolete: BTreeMap<&'static str, String>,
     /// Where its files are.
@@ -54,8 +66,30 @@ pub struct MonitorConfig {
     pub postgres: PostgresConfig,
     /// TLS of its server.
     pub ssl: SslConfig,
+    /// What is served over HTTP.
+    pub http: HttpConfig,
+    /// Programs that are called.
+    pub hooks: BTreeMap<HookKind, HookCommand>,
+    /// The monitors of which it is one; absent when it is the only one.
+    pub monitors: Option<MonitorsConfig>,
     /// Where its files are.
     pub paths: Paths,
+}
+
+/// Several monitors.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MonitorsConfig {
+    /// Which of them this one is.
+    pub name: String,
+    /// All of them, by their numbers.
+    pub members: Vec<(u64, Member)>,
+}
+
+impl MonitorsConfig {
+    /// The number of this one, and where its agent listens.
+    pub fn own(&self) -> Option<&(u64, Member)> {
+        self.members.iter().find(|(_, member)| member.name == self.name)
+    }
 }
 
 /// A Postgres server.
@@ -156,8 +190,19 @@ pub struct TimeoutConfig {
 
 impl Default for TimeoutConfig {
     fn default() -> Self {
-        Self { network_partition: Duration::from_secs(4), listen_notifications: Duration::from_secs(60) }
+        Self { network_partition: Duration::from_secs(20), listen_notifications: Duration::from_secs(60) }
     }
+}
+
+/// Poolers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PoolerConfig {
+    /// Their admin consoles.
+    pub admin: Vec<ConnectionString>,
+    /// The configuration file, on the host of each pooler, that sends clients to this node.
+    pub conffile: Option<String>,
+    /// The databases of theirs that are paused; all when there are none.
+    pub databases: Vec<String>,
 }
 
 /// Citus.
@@ -205,9 +250,13 @@ impl NodeConfig {
             kind: NodeKind::Standalone,
             postgres: PostgresConfig::empty(),
             ssl: SslConfig::inactive(),
+            http: HttpConfig::default(),
             replication: ReplicationConfig { maximum_backup_rate: "100M".to_owned(), password: None },
             timeout: TimeoutConfig::default(),
             citus: CitusConfig::default(),
+            hooks: BTreeMap::new(),
+            pooler: PoolerConfig::default(),
+            is_monitor: false,
             obsolete: BTreeMap::new(),
             paths,
         }
@@ -224,7 +273,40 @@ impl MonitorConfig {
             hostname_follows_network: false,
             postgres,
             ssl: SslConfig::inactive(),
+            http: HttpConfig::default(),
+            hooks: BTreeMap::new(),
+            monitors: None,
             paths,
+        }
+    }
+
+    /// The connection string that nodes use for this monitor. Several monitors have their Postgres on the same port.
+    pub fn uri(&self) -> ConnectionString {
+        let mut uri = ConnectionString::new(&self.hostname, self.postgres.port);
+        uri.user = Some("autoctl_node".to_owned());
+        uri.dbname = Some(self.postgres.dbname.clone());
+        uri.ssl = self.ssl.client_options();
+        if let Some(monitors) = &self.monitors {
+            let host =
+                |member: &Member| Host { name: member.host.clone(), port: self.postgres.port, address: None };
+            uri.hosts = monitors.members.iter().map(|(_, member)| host(member)).collect();
+            uri.needs_writer = true;
+        }
+        uri
+    }
+
+    /// The same, as that of a node that its agents look after.
+    pub fn as_node(&self) -> NodeConfig {
+        NodeConfig {
+            formation: "monitors".to_owned(),
+            group: Some(GroupId(0)),
+            name: self.monitors.as_ref().map(|monitors| monitors.name.clone()).unwrap_or_default(),
+            hostname: self.hostname.clone(),
+            postgres: self.postgres.clone(),
+            ssl: self.ssl.clone(),
+            replication: ReplicationConfig { maximum_backup_rate: String::new(), password: None },
+            is_monitor: true,
+            ..NodeConfig::empty(self.paths.clone())
         }
     }
 }

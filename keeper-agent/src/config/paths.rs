@@ -37,6 +37,16 @@ impl Paths {
         self.state.with_extension("orders")
     }
 
+    /// What clients of the HTTP server have to show, unless the configuration names another file; beside the configuration.
+    pub fn http_secret(&self) -> PathBuf {
+        self.config.with_extension("http")
+    }
+
+    /// What a monitor has as one of several: certificates, and the log of their elections; beside the state.
+    pub fn monitors(&self) -> PathBuf {
+        self.state.with_extension("monitors")
+    }
+
     /// Removes all of them but the claim to run the node, and what else is kept beside the state.
     ///
     /// # Errors
@@ -46,6 +56,7 @@ impl Paths {
         atomic::remove_files_in(&beside(&self.config))?;
         atomic::remove(&self.state)?;
         atomic::remove_tree(&beside(&self.state).join(KEPT_DIRECTORY))?;
+        atomic::remove_tree(&self.monitors())?;
         // With the init file, which says what was there before: as long as it is there, another try is safe.
         atomic::remove_files_in(&beside(&self.state))
     }

@@ -102,6 +102,18 @@ words! {
 }
 
 words! {
+    /// What a client of the node's HTTP server has to show.
+    HttpAuth {
+        /// Nothing.
+        None = "none",
+        /// A user and a password.
+        Basic = "basic",
+        /// A token.
+        Bearer = "bearer",
+    }
+}
+
+words! {
     /// Which part a node plays for Citus.
     CitusRole {
         /// It can become a primary.

@@ -2,6 +2,8 @@
 //!
 //! Everything the monitor does is behind the functions of schema `pgautofailover`; nothing here decides anything.
 
+mod arrangements;
+mod board;
 mod branches;
 mod connection;
 mod error;
@@ -12,6 +14,7 @@ mod overview;
 mod registration;
 mod views;
 
+pub use board::{Board, BoardEvent, BoardFormation, BoardGroup, BoardNode};
 pub use branches::{KnownTimeline, NodeBranch, Remarks};
 pub use connection::{EXTENSION_VERSION, LIBRARY, MonitorConnection};
 pub use error::MonitorError;

@@ -29,6 +29,6 @@ pub use data::{ClusterState, ControlData, Layout, RecoverySettings};
 pub use instance::Instance;
 pub(crate) use server::within;
 pub use server::{
-    BootTime, InstanceConfig, LocalServer, LocalSession, PostgresError, PostmasterStatus, ServerKind,
-    ServerSsl, SocketDir, local_address,
+    BootTime, InstanceConfig, LocalServer, LocalSession, Measured, PostgresError, PostmasterStatus, Pulse,
+    ServerKind, ServerSsl, SocketDir, local_address,
 };

@@ -11,9 +11,22 @@ pub(crate) struct Case {
     /// How many nodes are up when it begins.
     pub(crate) nodes: usize,
     pub(crate) body: fn(&mut Bed) -> Result<()>,
+    /// Programs of the system without which it cannot be played.
+    pub(crate) needs: &'static [&'static str],
 }
 
 impl Case {
+    /// Why it cannot be played on this machine, if so.
+    pub(crate) fn missing(&self) -> Option<String> {
+        let is_there = |name: &str| {
+            ["/usr/local/bin", "/usr/bin", "/usr/sbin"]
+                .iter()
+                .any(|dir| std::path::Path::new(dir).join(name).exists())
+        };
+        let missing = self.needs.iter().find(|name| !is_there(name))?;
+        Some(format!("there is no {missing} on this machine"))
+    }
+
     /// Plays it; a failure has all that a reader needs.
     pub(crate) fn play(&self) -> Result<(), Failed> {
         let mut bed = Bed::new().map_err(|error| format!("{error:#}"))?;
@@ -39,9 +52,12 @@ fn keep_report(name: &str, report: &str) {
 /// The cases of a file: how many nodes they begin with, and their functions.
 macro_rules! cases {
     ($($nodes:literal: $($body:ident),+ $(,)?;)+) => {
+        $crate::case::cases! { needs &[]; $($nodes: $($body),+;)+ }
+    };
+    (needs $needs:expr; $($nodes:literal: $($body:ident),+ $(,)?;)+) => {
         pub(super) fn cases() -> Vec<$crate::case::Case> {
             vec![$($(
-                $crate::case::Case { name: stringify!($body), nodes: $nodes, body: $body },
+                $crate::case::Case { name: stringify!($body), nodes: $nodes, body: $body, needs: $needs },
             )+)+]
         }
     };

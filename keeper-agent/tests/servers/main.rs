@@ -11,12 +11,17 @@ mod denial;
 mod harness;
 #[allow(dead_code, reason = "the words that cases are written with")]
 mod node;
+mod pgbouncer;
 mod port;
 
 mod adopted;
+mod arranged;
 mod fresh;
+mod hooks;
+mod http;
 mod kernel;
 mod libraries;
+mod pooler;
 mod refused;
 mod sessions;
 mod settings;
@@ -42,7 +47,7 @@ fn main() -> ExitCode {
     arguments.test_threads.get_or_insert(CASES_AT_A_TIME);
     let reason = unavailable();
     let trial = |case: Case| {
-        let reason = reason.clone();
+        let reason = reason.clone().or_else(|| case.missing());
         Trial::ignorable_test(case.name, move || match reason {
             Some(reason) => Ok(Completion::ignored_with(reason)),
             None => case.play().map(|()| Completion::Completed),
@@ -57,9 +62,13 @@ fn main() -> ExitCode {
 fn cases() -> Vec<Case> {
     [
         adopted::cases(),
+        arranged::cases(),
         fresh::cases(),
+        http::cases(),
+        hooks::cases(),
         kernel::cases(),
         libraries::cases(),
+        pooler::cases(),
         refused::cases(),
         sessions::cases(),
         settings::cases(),

@@ -38,6 +38,11 @@ impl Authority {
         }
     }
 
+    /// When the request was sent that the monitor answered last.
+    pub const fn monitor_answered(&self) -> Option<Moment> {
+        self.monitor
+    }
+
     /// The monitor could not be asked.
     pub const fn failed(&mut self) {
         self.has_failed = true;

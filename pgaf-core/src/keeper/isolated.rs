@@ -80,12 +80,7 @@ pub fn plan_unmonitored(assignment: &Assignment, observed: &Observed) -> Plan {
 
 /// So many members of the quorum stream and have everything that no election can have taken place without them.
 fn has_quorum(assignment: &Assignment, running: &Running) -> bool {
-    let rule = &assignment.commit_rule;
-    let streaming = running
-        .standbys
-        .iter()
-        .filter(|standby| rule.standbys.contains(&standby.node))
-        .filter(|standby| standby.is_streaming && standby.flushed >= running.lsn)
-        .count();
-    u32::try_from(streaming).is_ok_and(|count| count >= rule.acks)
+    let complete =
+        running.standbys.iter().filter(|standby| standby.is_streaming && standby.flushed >= running.lsn);
+    assignment.commit_rule.is_met_by(complete.map(|standby| standby.node))
 }

@@ -1,5 +1,7 @@
 //! What a keeper must not forget: who it is, and the last assignment it received.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::id::{Epoch, GroupId, MonitorId, NodeId, RegistrationId};
@@ -30,6 +32,10 @@ pub struct KeeperState {
     /// The monitor that has answered this node; no other may answer in its place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub monitor: Option<MonitorId>,
+    /// For how long a primary may serve without a word of anybody, in milliseconds, as far as the monitor is known to have
+    /// heard.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub granted_fence_time_ms: Option<u64>,
     /// As whom that monitor knows this node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registration: Option<RegistrationId>,
@@ -37,6 +43,9 @@ pub struct KeeperState {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_unknown_to_monitor: bool,
 }
+
+/// No keeper reports less: settings that would lead to less are refused.
+const LEAST_FENCE_TIME: Duration = Duration::from_secs(2);
 
 impl KeeperState {
     /// The layout that is written.
@@ -54,15 +63,22 @@ impl KeeperState {
             has_left_monitor: false,
             keeper_start: 0,
             monitor: None,
+            granted_fence_time_ms: None,
             registration: None,
             is_unknown_to_monitor: false,
         }
+    }
+
+    /// For how long a primary may serve without a word of anybody: what the monitor has heard, or the least.
+    pub fn granted_fence_time(&self) -> Duration {
+        self.granted_fence_time_ms.map_or(LEAST_FENCE_TIME, Duration::from_millis)
     }
 
     /// Leaves its monitor, or comes to one. What one monitor has numbered means nothing to another.
     pub fn change_monitor(&mut self, has_left_monitor: bool) {
         self.has_left_monitor = has_left_monitor;
         self.monitor = None;
+        self.granted_fence_time_ms = None;
         self.registration = None;
         self.is_unknown_to_monitor = false;
         self.reported_epoch = Epoch(0);

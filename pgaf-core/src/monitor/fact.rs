@@ -45,6 +45,8 @@ pub enum Fact {
     Down(Who),
     /// Nobody hears of it any more.
     Lost(Who),
+    /// Its host answers, and its Postgres and its keeper are gone.
+    Gone(Who),
     /// It is lost, or has no data, or its Postgres has not run for long although it should.
     Failed(Who),
     /// Its keeper was told to stop and asks for a hand-over.
@@ -67,6 +69,10 @@ pub enum Fact {
     OnForeignBranch,
     /// Clients write to the group through a coordinator, where a candidate can have their writes held.
     HoldsWrites,
+    /// Its hook refuses that it takes over as planned.
+    Refuses,
+    /// Nobody has paused automatic failover.
+    Automatic,
     /// It takes part in elections.
     Voter,
     /// It would take over from the writer on command.
@@ -150,6 +156,7 @@ impl Fact {
             Writes(who) => any(who, &|node| node.reported.is_writer()),
             Down(who) => any(who, &|node| group.is_down(node)),
             Lost(who) => any(who, &|node| group.is_lost(node)),
+            Gone(who) => any(who, &|node| group.is_gone(node)),
             Failed(who) => any(who, &|node| {
                 let is_late = node.goal_age >= group.timeouts.unhealthy_after;
                 !node.has_data || group.is_silent(node) || (group.is_down(node) && is_late)
@@ -165,6 +172,8 @@ impl Fact {
                 group.is_silent(subject) || is_behind.iter().any(|fact| fact.holds(group, subject))
             }
             HoldsWrites => group.holds_writes(),
+            Automatic => !group.is_failover_paused,
+            Refuses => subject.refuses_promotion,
             Forked => group.has_forked(subject),
             OnForeignBranch => group.is_on_foreign_branch(subject),
             Voter => group.is_voter(subject),

@@ -33,6 +33,9 @@ impl Fact {
             Self::Writes(who) => format!("{} reports that it accepts writes", who.phrase()),
             Self::Down(who) => format!("the keeper of {} reports that Postgres does not run", who.phrase()),
             Self::Lost(who) => format!("{} is silent and unreachable", who.phrase()),
+            Self::Gone(who) => {
+                format!("the processes of {} are gone, and its host refuses connections", who.phrase())
+            }
             Self::Failed(who) => {
                 format!("{} is lost, has no data, or its Postgres does not start", who.phrase())
             }
@@ -56,6 +59,8 @@ impl Fact {
             Self::FallenBehind => "it is silent, down, cut off, or on another timeline",
             Self::Forked => "its WAL has records that are not in the primary's history",
             Self::OnForeignBranch => "it was promoted once, and the primary does not know its timeline",
+            Self::Refuses => "its hook `before_promote` refuses that it takes over",
+            Self::Automatic => "nobody has paused automatic failover",
             Self::HoldsWrites => "writes of clients can be held at a Citus coordinator",
             Self::SwitchoverTarget => "it is the standby that a switchover would promote",
             Self::Heir => "it would succeed the removed primary, if it has the end of its WAL",
@@ -86,6 +91,7 @@ impl Fact {
             | Self::Writes(_)
             | Self::Down(_)
             | Self::Lost(_)
+            | Self::Gone(_)
             | Self::Failed(_)
             | Self::Stopping(_)
             | Self::Complete(_)

@@ -6,6 +6,7 @@ use crate::group::{FormationKind, Group, Health, Node};
 use crate::id::{GroupId, NodeId};
 use crate::state::ReplicationState;
 
+use super::assignment::FENCE_MARGIN;
 use super::election;
 
 impl Node {
@@ -40,7 +41,7 @@ impl Group {
     /// the candidate is compared with the end of its log, and without one its data is all there is.
     pub fn has_left(&self, node: &Node) -> bool {
         let is_needed = node.is_complete && self.writer().is_none() && self.others(node.id).next().is_some();
-        let is_gone = node.has_reached_goal() || self.is_lost(node);
+        let is_gone = node.has_reached_goal() || self.is_out(node);
         node.goal == ReplicationState::Dropped && is_gone && !is_needed
     }
 
@@ -64,13 +65,26 @@ impl Group {
         self.monitor_uptime >= self.timeouts.startup_grace && node.silent_for >= self.timeouts.unhealthy_after
     }
 
+    /// For how long nobody must have heard of it until it has certainly fenced itself: it may still have been told a
+    /// longer time than the settings of the monitor now lead to.
+    pub fn lost_after(&self, node: &Node) -> Duration {
+        let fenced_after = node.fence_after.map_or(Duration::ZERO, |time| time.saturating_add(FENCE_MARGIN));
+        self.timeouts.unhealthy_after.max(fenced_after)
+    }
+
     /// Nobody hears of it: its keeper is silent, the probes fail, and not enough standbys receive from it to keep it
     /// from fencing itself.
     pub fn is_lost(&self, node: &Node) -> bool {
         self.is_silent(node)
+            && node.silent_for >= self.lost_after(node)
             && !node.is_silent_too_shortly()
             && node.health == Health::Bad
             && !self.is_heard_by_quorum(node)
+    }
+
+    /// It is lost, or its Postgres is known to be gone: without a word of its keeper it accepts writes no more.
+    pub fn is_out(&self, node: &Node) -> bool {
+        self.is_lost(node) || self.is_gone(node)
     }
 
     /// Its keeper says that Postgres does not run.
@@ -92,22 +106,20 @@ impl Group {
     /// As many standbys as a commit waits for have lately received something from this node, while it was to write.
     fn is_heard_by_quorum(&self, node: &Node) -> bool {
         let had_standbys = node.goal.is_writer() || node.is_complete;
-        // Who fetches WAL, or has been counted in an election, receives from another standby or from nobody.
-        let follows = |other: &Node| other.goal != ReplicationState::FastForward && !other.is_complete;
+        let lost_after = self.lost_after(node);
         let hears = |other: &&Node| {
             self.is_alive(other)
-                && follows(other)
+                && may_follow_primary(other)
                 // It does not tell whether it receives.
                 && !other.is_older
-                && other
-                    .upstream
-                    .is_some_and(|upstream| upstream.is_streaming || !self.is_long(upstream.silent_ms))
+                && other.upstream.is_some_and(|upstream| {
+                    upstream.is_streaming || Duration::from_millis(upstream.silent_ms) < lost_after
+                })
         };
         had_standbys
             && self.commit_rules.iter().any(|rule| {
-                let members = self.others(node.id).filter(|other| rule.standbys.contains(&other.id));
-                let heard_by = members.filter(hears).count();
-                rule.is_synchronous() && u32::try_from(heard_by).is_ok_and(|count| count >= rule.acks)
+                let hearing = self.others(node.id).filter(hears).map(|other| other.id);
+                rule.is_synchronous() && rule.is_met_by(hearing)
             })
     }
 
@@ -116,7 +128,7 @@ impl Group {
         node.upstream.is_some_and(|upstream| !upstream.is_streaming && self.is_long(upstream.silent_ms))
     }
 
-    /// It can acknowledge no commit and is not told to: it stopped, or it has been silent for so long that it
+    /// It can acknowledge no commit and is not told to: it stopped, it is gone, or it has been silent for so long that it
     /// fenced itself.
     ///
     /// A keeper that has reported a stopped Postgres starts it as a primary only on a newer word of the monitor; the
@@ -125,13 +137,13 @@ impl Group {
         !node.goal.is_writer()
             && ((node.has_reported && !node.is_running && !node.was_told_to_write)
                 || (!node.reported.is_writer() && node.has_reached_goal())
-                || self.is_lost(node))
+                || self.is_out(node))
     }
 
     /// It was told to write, or said that it does, and nothing proves that it has stopped.
     pub fn may_write(&self, node: &Node) -> bool {
         let was_told = node.goal.is_writer() || node.goal.is_retiring() || node.reported.is_writer();
-        was_told && !self.is_fenced(node) && !self.is_lost(node)
+        was_told && !self.is_fenced(node) && !self.is_out(node)
     }
 
     /// Every node that may have been told to write, other than this one, is fenced.
@@ -148,23 +160,28 @@ impl Group {
 
     /// Closer to the writer than the threshold, on its timeline.
     pub fn is_caught_up(&self, node: &Node) -> bool {
-        self.writer().is_some_and(|writer| {
-            node.timeline == writer.timeline
-                && !self.has_forked(node)
-                && node.lsn.bytes_behind(writer.lsn) <= self.timeouts.enable_sync_lag_bytes
-        })
+        self.is_behind_at_most(node, self.timeouts.enable_sync_lag_bytes)
     }
 
     /// So close to the writer that it may take over from it: what is left is sent while the writer stops.
     pub fn is_near(&self, node: &Node) -> bool {
+        self.is_behind_at_most(node, self.timeouts.promote_lag_bytes)
+    }
+
+    fn is_behind_at_most(&self, node: &Node, bytes: u64) -> bool {
         self.writer().is_some_and(|writer| {
             node.timeline == writer.timeline
                 && !self.has_forked(node)
-                && node.lsn.bytes_behind(writer.lsn) <= self.timeouts.promote_lag_bytes
+                && node.lsn.bytes_behind(writer.lsn) <= bytes
         })
     }
 
     fn is_long(&self, milliseconds: u64) -> bool {
         Duration::from_millis(milliseconds) >= self.timeouts.unhealthy_after
     }
+}
+
+/// Who fetches WAL, or has been counted in an election, receives from another standby or from nobody.
+pub(super) fn may_follow_primary(node: &Node) -> bool {
+    node.goal != ReplicationState::FastForward && !node.is_complete
 }

@@ -2,13 +2,14 @@
 //!
 //! ```text
 //! state GOAL [sync] [reached] [epoch E] [left_monitor]   the state file the keeper starts with; no goal: state none
-//! settings [unmonitored] [worker|coordinator]
+//! settings [unmonitored] [worker|coordinator] [hooks] [asks] [poolers] [fences SECONDS]
+//!                                                        with `fences`: the network_partition_timeout, else 4
 //! at SECONDS EVENT …                                     what happens:
 //!   started, woken, notified, dropped, unknown, silent, saved, signal stop|fast|immediate|reload
 //!   save_fails WORD, settings_applied, exit clean|crash
 //!   seen stopped|starting|hung|primary|gated|standby [names] [streams] [contact SECONDS] [look N] …
 //!   answer GOAL [sync] [epoch E] [sent SECONDS] [report S.N] [overtaken S.N] [handing_over] [coordinator HOST]
-//!   step ok|WORD [id N], maintained ok|WORD, reconciled complete|incomplete
+//!   step ok|WORD [id N], maintained ok|WORD, reconciled complete|incomplete, poolers_tended
 //!   reconfigured [unmonitored] [other], assigned GOAL
 //!   COMMAND                                              indented: what it wants done, all of it and in this order, but
 //!                                                        looks, the times to wake it, the dead man's switch, and the log
@@ -45,15 +46,25 @@ pub(crate) struct Stage {
     others: Vec<String>,
 }
 
+/// What reports say, and is not written down.
+const USUAL_FENCE_TIME_MS: u64 = 4000;
+
 impl Default for Stage {
     fn default() -> Self {
         Self {
-            state: KeeperState { keeper_start: 1, ..KeeperState::registered(NodeId(1), GroupId(1)) },
+            state: KeeperState {
+                keeper_start: 1,
+                granted_fence_time_ms: Some(USUAL_FENCE_TIME_MS),
+                ..KeeperState::registered(NodeId(1), GroupId(1))
+            },
             settings: Settings {
                 is_monitored: true,
                 network_partition_timeout: Duration::from_secs(4),
                 dbname: "app".to_owned(),
                 citus: CitusRole::None,
+                has_hooks: false,
+                has_before_promote: false,
+                has_poolers: false,
             },
             engine: None,
             now: Moment::default(),
@@ -129,7 +140,16 @@ impl Stage {
         } else {
             CitusRole::None
         };
-        Settings { is_monitored: !words.has("unmonitored"), citus, ..self.settings.clone() }
+        let fences = words.number("fences").ok().flatten().map(Duration::from_secs);
+        Settings {
+            is_monitored: !words.has("unmonitored"),
+            network_partition_timeout: fences.unwrap_or(self.settings.network_partition_timeout),
+            citus,
+            has_hooks: words.has("hooks"),
+            has_before_promote: words.has("asks"),
+            has_poolers: words.has("poolers"),
+            ..self.settings.clone()
+        }
     }
 
     fn handle(&mut self, event: Event) {
@@ -195,6 +215,7 @@ impl Stage {
             "exit" => Event::PostgresExited(PostgresExit::Crashed),
             "step" => Event::StepEnded { step, outcome },
             "maintained" => Event::PeersMaintained { step: self.maintenance, outcome },
+            "poolers_tended" => Event::PoolersTended,
             "reconciled" => Event::Reconciled { is_complete: first == "complete" },
             "signal" => Event::Signal(signal(first)?),
             "reconfigured" => Event::Reconfigured {
@@ -260,6 +281,8 @@ fn text(command: &Command) -> String {
         Command::CancelMaintenance => "cancel maintenance".to_owned(),
         Command::KnowFormation { hosts } => format!("know {}", hosts.join(" ")),
         Command::Reconcile { .. } => "reconcile".to_owned(),
+        Command::RunHook(call) => format!("hook {} {} to {}", call.kind, call.old_role, call.new_role),
+        Command::TendPoolers => "tend poolers".to_owned(),
         Command::Save { state, .. } => {
             let goal = state.assignment.as_ref().map_or("none", |assignment| assignment.goal.as_str());
             format!("save {goal}, reached {}", state.reported)
@@ -284,10 +307,14 @@ fn report_text(report: &Report) -> String {
         (report.detail.is_stopping, " stopping"),
         (report.detail.is_gated, " gated"),
         (report.detail.is_hung, " hung"),
+        (report.detail.refuses_promotion, " refuses"),
     ] {
         if is_so {
             text.push_str(word);
         }
     }
-    text
+    match report.detail.fence_after_ms {
+        Some(USUAL_FENCE_TIME_MS) | None => text,
+        Some(other) => format!("{text} fences {}", other / 1000),
+    }
 }

@@ -9,8 +9,9 @@ use stateright::{Checker, HasDiscoveries, Model, Property};
 use super::action::Action;
 use super::invariants::{
     acknowledged_commits_survive, decisions_are_functions, goals_can_be_reached, group_becomes_whole,
-    isolated_primaries_fence_first, one_writer, promoted_nodes_lack_nothing,
+    isolated_primaries_fence_first, nobody_is_buried_alive, one_writer, promoted_nodes_lack_nothing,
 };
+use super::keeper::TICK;
 use super::scope::{Kind, Scope};
 use super::story::{Chapter, Story};
 use super::world::{Budget, World};
@@ -55,6 +56,9 @@ impl Model for Cluster {
             }),
             Property::always(promoted_nodes_lack_nothing::NAME, |_, state: &World| {
                 state.keeps(promoted_nodes_lack_nothing::NAME)
+            }),
+            Property::always(nobody_is_buried_alive::NAME, |_, state: &World| {
+                state.keeps(nobody_is_buried_alive::NAME)
             }),
             Property::always(goals_can_be_reached::NAME, |_, state: &World| {
                 state.keeps(goals_can_be_reached::NAME)
@@ -130,6 +134,9 @@ fn variable(name: &str) -> Option<u64> {
 fn joined(scope: &Scope, story: Story) -> World {
     let nothing = Budget { commits: 0, faults: 0, commands: 0 };
     let mut world = World::new(scope.nodes, scope.number_sync_standbys, nothing, story);
+    if let Some(ticks) = scope.unhealthy_ticks() {
+        world.group.timeouts.unhealthy_after = TICK * u32::from(ticks);
+    }
     healing::settle(&mut world).unwrap_or_else(|states| panic!("the nodes do not join: {states}"));
     world.budget = scope.budget;
     world.make_canonical();

@@ -13,8 +13,9 @@ use super::server::{Data, Mode, Server};
 
 /// One step of the model's time.
 pub(crate) const TICK: Duration = Duration::from_secs(1);
-/// A primary fences itself after this long without a word of anybody.
-pub(crate) const FENCE_AFTER: Duration = Duration::from_secs(2);
+/// A primary fences itself after this long without a word of anybody, or sooner when the monitor says so, as it does at
+/// first.
+pub(crate) const FENCE_AFTER: Duration = Duration::from_secs(3);
 /// Nothing gets older than this.
 pub(crate) const OLDEST_TICKS: u8 = 4;
 /// The present.
@@ -41,6 +42,9 @@ impl Keeper {
             network_partition_timeout: FENCE_AFTER,
             dbname: String::new(),
             citus: CitusRole::None,
+            has_hooks: false,
+            has_before_promote: false,
+            has_poolers: false,
         };
         let mut keeper = Self { is_up: true, engine: Engine::new(settings, state, NOW) };
         keeper.handle(Event::Started);

@@ -51,6 +51,7 @@ fn any_trace_is_told_as_a_scenario_that_plays() {
         Kind::Additions,
         Kind::Settings,
         Kind::LastResort,
+        Kind::Timeouts,
     ];
     const MONITOR: &[Kind] = &[Kind::Monitor, Kind::HandOvers];
     const LOSSES: &[Kind] = &[Kind::Crashes, Kind::Cuts, Kind::Data, Kind::LastResort];

@@ -13,6 +13,8 @@ pub(crate) enum Kind {
     Crashes,
     /// Links are cut, one way or with the monitor.
     Cuts,
+    /// What the monitor sends is rejected on the way, as if nobody listened.
+    Rejections,
     /// Hosts stand still, and go on.
     Freezes,
     /// Answers and reports are lost or late.
@@ -33,7 +35,13 @@ pub(crate) enum Kind {
     Settings,
     /// A person gives up commits.
     LastResort,
+    /// The monitor's time-outs, shorter and longer, and hosts that lose every link.
+    Timeouts,
 }
+
+/// What the monitor's time-out may become.
+const UNHEALTHY_TICKS: [u8; 2] = [2, LONG_UNHEALTHY_TICKS];
+const LONG_UNHEALTHY_TICKS: u8 = 4;
 
 /// One check.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +53,11 @@ pub(crate) struct Scope {
 }
 
 impl Scope {
+    /// When the monitor calls a node silent at first, if not as always.
+    pub(crate) fn unhealthy_ticks(&self) -> Option<u8> {
+        self.has(Kind::Timeouts).then_some(LONG_UNHEALTHY_TICKS)
+    }
+
     fn has(&self, kind: Kind) -> bool {
         self.kinds.contains(&kind)
     }
@@ -61,7 +74,14 @@ impl Scope {
                 actions.extend([Action::AnswerArrives(index), Action::StrayReportArrives(index)]);
             }
             if self.has(Kind::Crashes) {
-                actions.push(Action::KeeperStarts(index));
+                actions.extend([
+                    Action::KeeperStarts(index),
+                    Action::StreamEnds(index),
+                    Action::SessionEnds(index),
+                ]);
+            }
+            if self.has(Kind::Crashes) || self.has(Kind::Rejections) {
+                actions.push(Action::ProbeTwice(index));
             }
             if self.has(Kind::Freezes) {
                 actions.push(Action::Thaw(index));
@@ -70,7 +90,7 @@ impl Scope {
         if self.has(Kind::Monitor) {
             actions.push(Action::MonitorStarts);
         }
-        if self.has(Kind::Cuts) {
+        if self.has(Kind::Cuts) || self.has(Kind::Rejections) || self.has(Kind::Timeouts) {
             actions.push(Action::Mend);
         }
         if world.budget.faults > 0 {
@@ -103,6 +123,12 @@ impl Scope {
             if self.has(Kind::Freezes) {
                 actions.push(Action::Freeze(index));
             }
+            if self.has(Kind::Rejections) {
+                actions.push(Action::RejectMonitor(index));
+            }
+            if self.has(Kind::Timeouts) {
+                actions.push(Action::Isolate(index));
+            }
             if self.has(Kind::Cuts) {
                 actions.push(Action::CutFromMonitor(index));
                 let others = (0..world.hosts.len()).filter(|other| *other != index);
@@ -114,6 +140,9 @@ impl Scope {
     fn commands(&self, world: &World, actions: &mut Vec<Action>) {
         if self.has(Kind::Additions) && world.hosts.len() == self.nodes {
             actions.push(Action::AddNode);
+        }
+        if self.has(Kind::Timeouts) {
+            actions.extend(UNHEALTHY_TICKS.map(Action::SetUnhealthyTicks));
         }
         let mut command = |kind, event| {
             if self.has(kind) {

@@ -49,7 +49,10 @@ impl Play {
 
     fn decision(&mut self, before: &Group, event: &Event, after: Option<&Group>) {
         if self.stage.last.is_none() {
-            self.settings(before);
+            self.line(&format!("number_sync_standbys {}", before.number_sync_standbys));
+        }
+        if self.stage.group.timeouts != before.timeouts {
+            self.timeouts(before);
         }
         let goals = goals_of(&self.stage.group);
         self.times(before);
@@ -74,9 +77,8 @@ impl Play {
         }
     }
 
-    fn settings(&mut self, group: &Group) {
+    fn timeouts(&mut self, group: &Group) {
         let timeouts = &group.timeouts;
-        self.line(&format!("number_sync_standbys {}", group.number_sync_standbys));
         self.line(&format!(
             "timeouts {} {} {}",
             timeouts.unhealthy_after.as_secs(),
@@ -102,8 +104,16 @@ impl Play {
             set(known.goal_age != node.goal_age, "age ", &seconds(node.goal_age));
             set(known.health != node.health, "health ", node.health.as_str());
             set(known.has_reported && !node.has_reported, "unreported", "");
+            let ended = node.session_ended_for.filter(|_| known.session_ended_for != node.session_ended_for);
+            let refuses = (known.is_refusing != node.is_refusing).then_some(node.is_refusing);
             if line != format!("row {}", node.id) {
                 self.line(&line);
+            }
+            if let Some(ended) = ended {
+                self.line(&format!("ended {} {}", node.id, ended.as_secs()));
+            }
+            if let Some(refuses) = refuses {
+                self.line(&format!("refuses {}{}", node.id, if refuses { "" } else { " no" }));
             }
         }
     }
@@ -145,6 +155,7 @@ impl Play {
                 if left_at.is_empty() { "-".to_owned() } else { left_at.join(",") }
             ));
         }
+        words.extend(node.fence_after.map(|time| format!("fences {}", time.as_secs())));
         words.extend(node.shutdown_lsn.map(|lsn| format!("end {lsn}")));
         words.push(match node.upstream {
             Some(Upstream { is_streaming: true, .. }) => "streams".to_owned(),

@@ -51,8 +51,11 @@ impl World {
         node.is_stopping = false;
         node.is_hung = false;
         node.is_gated = false;
+        node.refuses_promotion = false;
         node.silent_for = Duration::ZERO;
         node.has_reported = true;
+        node.session_ended_for = None;
+        node.is_refusing = false;
         node.health = Health::Good;
         node.upstream = None;
         node.shutdown_lsn = None;
@@ -68,6 +71,8 @@ impl World {
                 "gated" => node.is_gated = true,
                 "stopping" => node.is_stopping = true,
                 "hung" => node.is_hung = true,
+                "asks" => node.asks_before_promotion = true,
+                "refuses" => node.refuses_promotion = true,
                 "old" => node.reported_epoch = Epoch(node.goal_epoch.0 - 1),
                 "lsn" => node.lsn = value()?.parse().map_err(|error| format!("{error}"))?,
                 "tli" => {
@@ -77,6 +82,7 @@ impl World {
                 "from" => {
                     node.history = Some(history(node.timeline, value()?)?);
                 }
+                "fences" => node.fence_after = Some(Duration::from_secs(number(value()?)?)),
                 "end" => node.shutdown_lsn = Some(value()?.parse().map_err(|error| format!("{error}"))?),
                 "nodata" => node.has_data = false,
                 "epoch" => node.reported_epoch = Epoch(number(value()?)?),

@@ -1,11 +1,12 @@
 //! `node_active`: a keeper reports, and hears what it should become.
 
+use std::ffi::CStr;
 use std::time::Duration;
 
 use pgaf_core::monitor::{self, Event, older_keeper};
 use pgaf_core::{
-    Answer, Epoch, Group, GroupId, Lsn, MonitorId, Node, NodeId, RegistrationId, ReplicationState,
-    ReportDetail, ReportNumber, Timeline, TimelineHistory,
+    Answer, Epoch, Group, GroupId, Lsn, Node, NodeId, ReplicationState, ReportDetail, ReportNumber, Timeline,
+    TimelineHistory,
 };
 use pgrx::datum::DatumWithOid;
 use pgrx::pg_sys;
@@ -18,6 +19,7 @@ use crate::catalog::store::to_json;
 use crate::catalog::{load, locate, notify, store, timelines};
 use crate::clock;
 use crate::error::Error;
+use crate::hang_up;
 use crate::jsonb::Jsonb;
 use crate::lock::{self, Wait};
 use crate::plan::plans;
@@ -36,6 +38,9 @@ plans! {
                reportclock = $10,
                reportserverstart = pg_catalog.pg_postmaster_start_time(),
                reportdetail = $11,
+               reportpid = pg_catalog.pg_backend_pid(),
+               hangupclock = NULL,
+               isrefusing = false,
                sysidentifier = coalesce(sysidentifier, $12),
                reporttime = pg_catalog.clock_timestamp(),
                walreporttime = CASE WHEN reportedlsn = $7::pg_catalog.pg_lsn THEN walreporttime
@@ -177,8 +182,9 @@ fn reply(client: &mut SpiClient<'_>, sender: &Sender<'_>, said: &Said<'_>) -> Re
         announce(client, &group, &new)?;
     }
     let step = step::decide(client, &told, &group, &Event::Reported(sender.node))?;
-    if is_new_state || is_new_epoch {
-        // SAFETY: sets a flag of this transaction. A confirmation is on disk before anybody relies on it.
+    let is_new_fence_time = old.fence_after != new.fence_after;
+    if is_new_state || is_new_epoch || is_new_fence_time {
+        // SAFETY: sets a flag of this transaction. What a keeper relies on once it is answered is on disk before.
         unsafe { pg_sys::ForceSyncCommit() };
     } else if !step.is_changed {
         commit_lazily();
@@ -242,6 +248,8 @@ fn heard(old: &Node, said: &Said<'_>) -> Node {
         lsn: said.lsn,
         silent_for: Duration::ZERO,
         has_reported: true,
+        session_ended_for: None,
+        is_refusing: false,
         ..old.clone()
     };
     match &said.detail {
@@ -303,7 +311,13 @@ fn record(
         identifier.map(u64::cast_signed).into(),
     ];
     match RECORD.with(|plan| plan.run(client, &arguments))?.next() {
-        Some(_) => Ok(()),
+        Some(_) => {
+            // Keepers of 2.x open and close sessions as they like.
+            if said.detail.is_some() {
+                hang_up::expect(node.id);
+            }
+            Ok(())
+        }
         None => Err(why_not_recorded(node, identifier.is_some())),
     }
 }
@@ -385,13 +399,33 @@ const fn lsn_of(datum: i64) -> Lsn {
 
 /// A report that changed nothing may be lost in a crash of the monitor: the next one comes in a second.
 fn commit_lazily() {
+    if !has_synchronous_standbys() {
+        set_synchronous_commit(c"off");
+    }
+}
+
+/// Where another monitor may take over, no node is answered before a standby has confirmed the commit, whatever the session
+/// has set: a monitor that was replaced would otherwise go on telling primaries that they are.
+fn commit_for_others() {
+    // SAFETY: reads a setting of the session.
+    let is_weak = unsafe { pg_sys::synchronous_commit } <= SYNCHRONOUS_COMMIT_LOCAL;
+    if is_weak && has_synchronous_standbys() {
+        set_synchronous_commit(c"on");
+    }
+}
+
+/// `local`, and below it `off`: no standby is waited for.
+const SYNCHRONOUS_COMMIT_LOCAL: i32 = 1;
+
+/// For this transaction.
+fn set_synchronous_commit(value: &CStr) {
     // SAFETY: plain calls of the server's own functions, with constant strings. Inside a transaction block other
-    // writes of the caller would be affected, so there it is not done.
+    // writes of the caller would be affected, so there a commit is made no weaker.
     unsafe {
-        if !pg_sys::IsTransactionBlock() {
+        if value == c"on" || !pg_sys::IsTransactionBlock() {
             pg_sys::set_config_option(
                 c"synchronous_commit".as_ptr(),
-                c"off".as_ptr(),
+                value.as_ptr(),
                 pg_sys::GucContext::PGC_USERSET,
                 pg_sys::GucSource::PGC_S_SESSION,
                 pg_sys::GucAction::GUC_ACTION_LOCAL,
@@ -401,4 +435,11 @@ fn commit_lazily() {
             );
         }
     }
+}
+
+fn has_synchronous_standbys() -> bool {
+    // SAFETY: gives the text of a setting that the server has, or nothing.
+    let names = unsafe { pg_sys::GetConfigOption(c"synchronous_standby_names".as_ptr(), true, false) };
+    // SAFETY: a string of the server's, which is read at once.
+    !names.is_null() && !unsafe { CStr::from_ptr(names) }.is_empty()
 }

@@ -10,7 +10,7 @@ use pgrx::prelude::*;
 use pgrx::{IntoDatum, pg_sys};
 
 use super::{LIBRARY, RESTART_AFTER, session};
-use crate::{gucs, lock};
+use crate::{clock, gucs, lock};
 
 /// The process. Postgres calls it by this name.
 #[unsafe(no_mangle)]
@@ -19,6 +19,8 @@ pub extern "C-unwind" fn pgautofailover_launcher_main(_argument: pg_sys::Datum) 
     BackgroundWorker::attach_signal_handlers(SignalWakeFlags::SIGHUP | SignalWakeFlags::SIGTERM);
     BackgroundWorker::connect_worker_to_spi(None, None);
     session::set_common();
+    // It runs from the moment at which the server accepts writes.
+    clock::started();
     let mut worker: Option<DynamicBackgroundWorker> = None;
     while BackgroundWorker::wait_latch(Some(RESTART_AFTER)) {
         session::reload_if_asked();

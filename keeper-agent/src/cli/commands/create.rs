@@ -1,5 +1,7 @@
 //! `create …`: what is made.
 
+use std::path::PathBuf;
+
 use clap::{ArgAction, Args, Subcommand, ValueEnum};
 
 use crate::cli::options::{MonitorOrPgdata, NewServer, boolean};
@@ -9,7 +11,7 @@ use crate::config::{CitusConfig, NodeKind};
 #[derive(Subcommand, Debug)]
 pub(in crate::cli) enum Create {
     /// Make a monitor
-    Monitor(NewServer),
+    Monitor(NewMonitor),
     /// Make a node and register it at the monitor; a cluster that is in PGDATA already is kept
     Postgres(NewNode),
     /// Make a Citus coordinator
@@ -18,6 +20,22 @@ pub(in crate::cli) enum Create {
     Worker(NewCitusNode),
     /// Make a formation
     Formation(NewFormation),
+}
+
+/// `create monitor`
+#[derive(Args, Clone, Debug)]
+pub(in crate::cli) struct NewMonitor {
+    #[command(flatten)]
+    pub(in crate::cli) server: NewServer,
+    /// Name of this monitor, when it is one of several
+    #[arg(long, value_name = "NAME", requires = "peers", hide = true)]
+    pub(in crate::cli) name: Option<String>,
+    /// All monitors, this one included: m1=host1,m2=host2,m3=host3; where their agents do not listen on port 5430, m1=host1:PORT
+    #[arg(long, value_name = "NAME=HOST,…", requires = "name", requires = "join_token_file", hide = true)]
+    pub(in crate::cli) peers: Option<String>,
+    /// File with the token that lets monitors join; made when it is not there, the other monitors need a copy
+    #[arg(long, env = "PG_AUTOCTL_JOIN_TOKEN_FILE", value_name = "FILE", hide = true)]
+    pub(in crate::cli) join_token_file: Option<PathBuf>,
 }
 
 /// `create postgres`

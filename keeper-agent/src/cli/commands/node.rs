@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use crate::cli::options::{Formation, Json, MonitorOrPgdata, Pgdata, Ssl, Wait};
+use crate::cli::options::{Formation, Http, Json, MonitorOrPgdata, Pgdata, Ssl, Wait};
 
 /// `drop …`
 #[derive(Subcommand, Debug)]
@@ -67,6 +67,8 @@ pub(in crate::cli) struct Run {
     /// Change the name
     #[arg(short = 'n', short_alias = 'a', long, value_name = "NAME")]
     pub(in crate::cli) name: Option<String>,
+    #[command(flatten)]
+    pub(in crate::cli) http: Http,
 }
 
 /// `stop`

@@ -40,6 +40,14 @@ pub(in crate::cli) enum Show {
         #[command(flatten)]
         json: Json,
     },
+    /// Several monitors: who leads, how far each is, and who does not answer
+    #[command(hide = true)]
+    Monitors {
+        #[command(flatten)]
+        pgdata: Pgdata,
+        #[command(flatten)]
+        json: Json,
+    },
     /// Files of the node in PGDATA
     File(ShowFile),
     /// A unit file for systemd that runs the node in PGDATA

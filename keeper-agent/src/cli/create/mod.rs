@@ -9,6 +9,7 @@ mod formation;
 mod monitor;
 mod node;
 mod server;
+mod several;
 
 pub(super) use server::make_primary;
 

@@ -3,27 +3,23 @@
 use std::path::Path;
 
 use super::super::checks;
+use super::super::commands::NewMonitor;
 use super::super::error::{CliError, CliResult};
-use super::super::options::NewServer;
+use super::super::http;
 use super::super::run::{claim, run_monitor};
-use super::super::show::uri_of;
 use super::super::ssl::make_certificate;
 use super::adopt::Adoption;
 use super::server::{Earlier, Plan, earlier, failed, make_cluster, take_back, while_running};
-use crate::client::describe;
+use super::several;
 use crate::config::init_file::{self, Before, Progress};
 use crate::config::{Config, MonitorConfig, Paths};
 use crate::exit::Exit;
-use crate::monitor::EXTENSION_VERSION;
-use crate::monitor_server::{self, NODE_ROLE};
-use crate::postgres::{Instance, LocalSession};
-use crate::upgrade;
-
-/// The owner of the monitor's database.
-const OWNER: &str = "autoctl";
+use crate::postgres::Instance;
+use crate::{monitor_database, monitor_server};
 
 /// Runs it.
-pub(super) async fn run(options: &NewServer) -> CliResult<Exit> {
+pub(super) async fn run(new: &NewMonitor) -> CliResult<Exit> {
+    let options = &new.server;
     checks::not_root("create a monitor")?;
     let pgdata = options.pgdata.required()?;
     let paths = Paths::of(&pgdata)?;
@@ -35,10 +31,17 @@ pub(super) async fn run(options: &NewServer) -> CliResult<Exit> {
         )));
     }
     let claim = claim(&paths, &pgdata)?;
-    let is_complete = present.is_some() && pgdata.join("PG_VERSION").is_file();
+    if let (Some(_), None) = (&new.peers, &present) {
+        return several::run(new, paths, claim).await;
+    }
+    let is_one_of_several = matches!(&present, Some(Config::Monitor(config)) if config.monitors.is_some());
+    let is_complete = present.is_some() && (is_one_of_several || pgdata.join("PG_VERSION").is_file());
     let progress = match (earlier(&paths, is_complete)?, present) {
         (Earlier::Complete, Some(Config::Monitor(config))) => {
             tracing::info!("the monitor in \"{}\" is there already", pgdata.display());
+            if config.monitors.is_some() {
+                return several::again(new, *config, claim).await;
+            }
             let instance = Instance::new(config.instance());
             if !options.run {
                 while_running(&instance, false, complete(&instance, &config)).await?;
@@ -64,13 +67,15 @@ pub(super) async fn run(options: &NewServer) -> CliResult<Exit> {
         adoption = Some(found);
     }
     config.ssl = plan.ssl.clone();
+    http::take(&options.http, &mut config.http);
+    http::check(&config.clone().into())?;
     init_file::store(&config.paths.init, &Progress { pgdata: plan.before, is_registering: false })?;
     instance.reconfigure(config.instance());
     if let Err(error) = make(&instance, &mut config, &plan, adoption.as_ref(), options.run).await {
         take_back(&config.paths, &pgdata, plan.before);
         return Err(error);
     }
-    tracing::info!("the monitor is made, nodes reach it at {}", uri_of(&config));
+    tracing::info!("the monitor is made, nodes reach it at {}", config.uri());
     if options.run {
         return run_monitor(&instance, config, claim).await;
     }
@@ -91,6 +96,7 @@ async fn make(
 ) -> CliResult {
     make_certificate(instance, &mut config.ssl).await.map_err(failed)?;
     config.store()?;
+    http::prepare(&config.clone().into())?;
     instance.reconfigure(config.instance());
     if let Some(adoption) = adoption {
         adoption.bring_in(instance).await?;
@@ -104,29 +110,7 @@ async fn make(
     init_file::remove(&config.paths.init).map_err(CliError::from)
 }
 
-/// Makes what is in the server: the database, the extension, the role.
 async fn complete(instance: &Instance, config: &MonitorConfig) -> CliResult {
-    let dbname = &config.postgres.dbname;
-    instance.ensure_role(OWNER, Default::default(), None).await.map_err(failed)?;
-    instance.ensure_database(dbname, OWNER).await.map_err(failed)?;
-    let session = instance.session(dbname).await.map_err(failed)?;
-    make_extension(&session).await?;
-    upgrade::bring_up_to_date(&session).await?;
-    instance.ensure_role(NODE_ROLE, Default::default(), None).await.map_err(failed)
-}
-
-async fn make_extension(session: &LocalSession) -> CliResult {
-    // The default version is that of 2.x while a monitor of 2.x runs on this machine.
-    let statement = format!(
-        "CREATE EXTENSION IF NOT EXISTS pgautofailover SCHEMA public VERSION '{EXTENSION_VERSION}' CASCADE"
-    );
-    session.batch_execute(&statement).await.map_err(|error| {
-        CliError::new(
-            Exit::ExtensionMissing,
-            format!(
-                "the extension pgautofailover cannot be made: {}; is it installed for this Postgres, and in the same version as pg_autoctl?",
-                describe(&error)
-            ),
-        )
-    })
+    let completed = monitor_database::complete(instance, config).await;
+    completed.map_err(|error| CliError::new(error.exit(), error.to_string()))
 }

@@ -8,6 +8,7 @@ use pgaf_core::{GroupId, NodeId, ReplicationState, sqlstate};
 use super::super::checks;
 use super::super::commands::NewNode;
 use super::super::error::{CliError, CliResult};
+use super::super::http;
 use super::super::listen_addresses::checked_listen_addresses;
 use super::super::options::boolean;
 use super::super::run::{claim, run_node};
@@ -118,6 +119,7 @@ async fn make(
     let made = async {
         make_certificate(&instance, &mut config.ssl).await.map_err(failed)?;
         config.store()?;
+        http::check_and_prepare(config.clone())?;
         instance.reconfigure(config.instance(None));
         let registered = register(options, &mut config, &instance, &connection, &mut progress).await?;
         if let Some(adoption) = &adoption {
@@ -177,6 +179,7 @@ async fn make_unmonitored(
     }
     make_certificate(&instance, &mut config.ssl).await.map_err(failed)?;
     config.store()?;
+    http::check_and_prepare(config.clone())?;
     state::store(&config.paths.state, &state)?;
     init_file::remove(&config.paths.init)?;
     tracing::info!("node {id} \"{}\" is made, without a monitor", config.name);
@@ -235,6 +238,7 @@ fn configuration(
     config.name = options.name.clone().unwrap_or_default();
     config.hostname_follows_network = plan.finds_address();
     config.ssl = plan.ssl.clone();
+    http::take(&options.server.http, &mut config.http);
     let postgres = &mut config.postgres;
     postgres.proxy_port = options.part.proxy_port;
     if let Some(host) = options.pghost.as_ref().filter(|host| !host.is_empty()) {

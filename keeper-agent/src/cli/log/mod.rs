@@ -110,7 +110,10 @@ pub(super) fn start(verbose: u8, is_quiet: bool) {
         QUEUE
             .get_or_init(|| Queue::start(target, |discarded| queue::notice(discarded, &prefix(Level::WARN))));
     }
-    let filter = EnvFilter::new(format!("{others},keeper_agent={level},pg_autoctl={level}"));
+    // What the consensus has to say to operators, its agent says.
+    let consensus = if verbose > 1 { "warn" } else { "off" };
+    let filter =
+        EnvFilter::new(format!("{others},openraft={consensus},keeper_agent={level},pg_autoctl={level}"));
     tracing_subscriber::fmt()
         .log_internal_errors(false)
         .with_env_filter(filter)

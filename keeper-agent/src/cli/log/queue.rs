@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
+use crate::http::note_discarded_log_message;
+
 /// So many bytes may wait to be written.
 const CAPACITY_BYTES: usize = 1 << 20;
 
@@ -75,6 +77,7 @@ impl Queue {
         state.tell_discarded(self.0.notice);
         if state.discarded > 0 || state.bytes + line.len() > CAPACITY_BYTES {
             state.discarded += 1;
+            note_discarded_log_message();
         } else {
             state.add(Line { text: line.to_vec(), messages: 1 });
         }

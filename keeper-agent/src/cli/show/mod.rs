@@ -2,6 +2,7 @@
 
 mod events;
 mod file;
+mod monitors;
 mod settings;
 mod state;
 mod systemd;
@@ -20,10 +21,10 @@ pub(super) async fn run(show: &Show) -> CliResult {
         Show::Settings { monitor, formation, json } => settings::run(monitor, formation, *json).await,
         Show::StandbyNames { monitor, group, json } => settings::standby_names(monitor, group, *json).await,
         Show::Timeline { monitor, group, json } => timeline::run(monitor, group, *json).await,
+        Show::Monitors { pgdata, json } => monitors::run(pgdata, *json).await,
         Show::File(options) => file::run(options),
         Show::Systemd(pgdata) => systemd::run(pgdata),
     }
 }
 
 pub(super) use settings::run as settings;
-pub(super) use uri::uri_of;

@@ -8,8 +8,8 @@ use super::super::options::MonitorOrPgdata;
 use super::super::print;
 use super::super::table::{Align, Column, render};
 use super::super::target::Target;
-use crate::client::{ConnectionString, SslOptions};
-use crate::config::{Config, MonitorConfig};
+use crate::client::SslOptions;
+use crate::config::Config;
 use crate::exit::Exit;
 use crate::monitor::FormationUri;
 
@@ -95,18 +95,9 @@ fn no_nodes(formation: &str, cluster: &str) -> CliError {
 /// As nodes give it to --monitor; a password stays out of it.
 fn monitor_uri(target: &Target) -> String {
     match &target.config {
-        Some(Config::Monitor(config)) => uri_of(config).to_string(),
+        Some(Config::Monitor(config)) => config.uri().to_string(),
         _ => target.monitor.to_string(),
     }
-}
-
-/// The connection string that nodes use for this monitor.
-pub(in crate::cli) fn uri_of(config: &MonitorConfig) -> ConnectionString {
-    let mut uri = ConnectionString::new(&config.hostname, config.postgres.port);
-    uri.user = Some("autoctl_node".to_owned());
-    uri.dbname = Some(config.postgres.dbname.clone());
-    uri.ssl = config.ssl.client_options();
-    uri
 }
 
 fn ssl_options(target: &Target) -> SslOptions {

@@ -2,12 +2,11 @@
 
 use crate::postgres::server::{LocalServer, PostgresError, connection, files};
 
-use super::{lines, settings};
+use super::settings;
+use super::written::{ALTER_SYSTEM_FILE, parse, without};
 
 /// The settings that it sets so.
 const SETTINGS: [&str; 2] = ["synchronous_standby_names", "default_transaction_read_only"];
-/// Where ALTER SYSTEM writes.
-const FILE: &str = "postgresql.auto.conf";
 
 impl LocalServer {
     /// Moves `synchronous_standby_names` to our file, with the same value, and resets what else 2.x has set. What a
@@ -17,18 +16,18 @@ impl LocalServer {
     /// A file cannot be written, or the server that runs refuses.
     pub async fn take_over_alter_system(&self) -> Result<(), PostgresError> {
         let config = self.config();
-        let path = config.in_pgdata(FILE);
+        let path = config.in_pgdata(ALTER_SYSTEM_FILE);
         let read = move || Ok(files::read_if_there(&path)?.unwrap_or_default());
         let content = self.files().run("reading postgresql.auto.conf", read).await?;
-        if !content.lines().any(|line| setting_of(line).is_some()) {
+        if !content.lines().filter_map(parse).any(|(name, _)| is_meant(&name)) {
             return Ok(());
         }
         if self.postmaster().await?.is_none() {
             let names = value_of(&content, "synchronous_standby_names").unwrap_or_default();
-            let path = config.in_pgdata(FILE);
+            let path = config.in_pgdata(ALTER_SYSTEM_FILE);
             let moving = self.files().run("moving settings of pg_autoctl 2.x", move || {
                 set_names(&config, names)?;
-                files::replace(&path, without(&content).as_bytes(), 0o600)
+                files::replace(&path, without(&content, is_meant).as_bytes(), 0o600)
             });
             return moving.await;
         }
@@ -53,19 +52,12 @@ fn set_names(config: &crate::postgres::InstanceConfig, names: String) -> Result<
     settings::update(config, |changing| changing.synchronous_standby_names = names)
 }
 
-/// Which of the settings a line sets.
-fn setting_of(line: &str) -> Option<&'static str> {
-    let (name, _) = line.split_once('=')?;
-    SETTINGS.into_iter().find(|setting| *setting == name.trim())
+fn is_meant(name: &str) -> bool {
+    SETTINGS.contains(&name)
 }
 
 fn value_of(content: &str, name: &str) -> Option<String> {
-    let line = content.lines().rfind(|line| setting_of(line) == Some(name))?;
-    line.split_once('=').map(|(_, value)| lines::unquote(value))
-}
-
-fn without(content: &str) -> String {
-    content.lines().filter(|line| setting_of(line).is_none()).map(|line| format!("{line}\n")).collect()
+    content.lines().filter_map(parse).filter(|(of, _)| of == name).map(|(_, value)| value).next_back()
 }
 
 #[cfg(test)]
@@ -77,6 +69,6 @@ mod tests {
         let content = "# comment\nsynchronous_standby_names = 'ANY 1 (a, b)'\nwork_mem = '1MB'\n\
                        default_transaction_read_only = 'off'\n";
         assert_eq!(value_of(content, "synchronous_standby_names").as_deref(), Some("ANY 1 (a, b)"));
-        assert_eq!(without(content), "# comment\nwork_mem = '1MB'\n");
+        assert_eq!(without(content, is_meant), "# comment\nwork_mem = '1MB'\n");
     }
 }

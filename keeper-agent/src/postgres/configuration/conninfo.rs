@@ -3,7 +3,7 @@
 use pgaf_core::keeper::Following;
 use pgaf_core::message::Peer;
 
-use crate::client::SslMode;
+use crate::client::{ConnectionString, SslMode};
 use crate::postgres::server::{InstanceConfig, PostgresError, files, version};
 
 pub use crate::postgres::server::REPLICATION_ROLE;
@@ -73,35 +73,17 @@ fn join(pairs: &[(&'static str, String)]) -> String {
 
 /// Reads back whom a `primary_conninfo` of ours names; `None` for one that is empty, or was written by others.
 pub(crate) fn following(primary_conninfo: &str) -> Option<Following> {
-    let pairs = parse(primary_conninfo);
-    let get = |key: &str| pairs.iter().find(|(name, _)| name == key).map(|(_, value)| value.clone());
-    (get("user")? == REPLICATION_ROLE).then_some(())?;
-    Some(Following { host: get("host")?, port: get("port")?.parse().ok()? })
+    let target: ConnectionString = primary_conninfo.parse().ok()?;
+    (target.user.as_deref()? == REPLICATION_ROLE).then_some(())?;
+    let host = target.hosts.into_iter().next()?;
+    Some(Following { host: host.name, port: host.port })
 }
 
-/// `key=value` pairs; values may be quoted, with backslashes.
-fn parse(conninfo: &str) -> Vec<(String, String)> {
-    let mut pairs = Vec::new();
-    let mut rest = conninfo.trim_start();
-    while let Some((key, after)) = rest.split_once('=') {
-        let mut value = String::new();
-        let mut characters = after.trim_start().chars();
-        let is_quoted = characters.as_str().starts_with('\'');
-        if is_quoted {
-            characters.next();
-        }
-        while let Some(character) = characters.next() {
-            match character {
-                '\\' => value.extend(characters.next()),
-                '\'' if is_quoted => break,
-                ' ' if !is_quoted => break,
-                other => value.push(other),
-            }
-        }
-        pairs.push((key.trim().to_owned(), value));
-        rest = characters.as_str().trim_start();
-    }
-    pairs
+/// The same upstream, reached as the configuration says now; `None` when that is not for us to say.
+pub(crate) fn renewed(config: &InstanceConfig, primary_conninfo: &str, major: Option<u32>) -> Option<String> {
+    let node = config.node?;
+    let Following { host, port } = following(primary_conninfo)?;
+    Some(primary(config, &Peer { node, name: String::new(), host, port }, major))
 }
 
 /// Writes the file that libpq takes the replication password from; removes it when there is no password.
@@ -124,18 +106,23 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_back() {
-        let pairs = [
-            ("host", "db one".to_owned()),
-            ("port", "5433".to_owned()),
-            ("user", REPLICATION_ROLE.to_owned()),
-            ("sslkey", "/it's \\ here".to_owned()),
-        ];
-        let text = join(&pairs);
-        let read = parse(&text);
-        let expected: Vec<(String, String)> =
-            pairs.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
-        assert_eq!(read, expected);
-        assert_eq!(following(&text), Some(Following { host: "db one".to_owned(), port: 5433 }));
+        let mut config = crate::postgres::server::testing::config("/it's \\ here".as_ref());
+        let file = |name: &str| Some(std::path::PathBuf::from(format!("/it's \\ {name}")));
+        config.node = Some(pgaf_core::NodeId(7));
+        config.replication_password = Some(crate::client::Secret::new("p"));
+        config.client_ssl.mode = SslMode::VerifyFull;
+        config.client_ssl.root_cert = file("ca");
+        config.client_ssl.crl = file("crl");
+        config.client_ssl.cert = file("cert");
+        config.client_ssl.key = file("key");
+        for host in ["db one", "192.0.2.1", "2001:db8::1", "/run/it's"] {
+            let upstream =
+                Peer { node: pgaf_core::NodeId(2), name: "b".to_owned(), host: host.to_owned(), port: 5433 };
+            for major in [15, 17] {
+                let text = primary(&config, &upstream, Some(major));
+                assert_eq!(following(&text), Some(Following { host: host.to_owned(), port: 5433 }), "{text}");
+            }
+        }
     }
 
     #[test]
@@ -148,6 +135,19 @@ mod tests {
         assert_eq!(of(None), of(Some(16)));
         assert!(of(Some(17)).ends_with(" dbname='postgres'"));
         assert_eq!(following(&of(Some(17))), following(&of(Some(15))));
+    }
+
+    #[test]
+    fn an_upstream_is_reached_as_the_configuration_says_now() {
+        let mut config = crate::postgres::server::testing::config("/data".as_ref());
+        config.node = Some(pgaf_core::NodeId(1));
+        let upstream =
+            Peer { node: pgaf_core::NodeId(2), name: "b".to_owned(), host: "hostb".to_owned(), port: 5433 };
+        let before = primary(&config, &upstream, None);
+        assert_eq!(renewed(&config, &before, None).as_ref(), Some(&before));
+        config.client_ssl.mode = SslMode::VerifyCa;
+        assert_eq!(renewed(&config, &before, None), Some(primary(&config, &upstream, None)));
+        assert_eq!(renewed(&config, "", None), None);
     }
 
     #[test]

@@ -2,20 +2,18 @@
 //! taken back, and the log says so: a standby that follows nobody, or a commit that waits for nobody although the monitor
 //! counts on it, costs data.
 
-use crate::postgres::server::{
-    InstanceConfig, LocalServer, PostgresError, ServerKind, Session, connection, files,
-};
+use crate::postgres::server::{InstanceConfig, LocalServer, PostgresError, Session, connection, files};
 
 use super::opt_outs;
 use super::settings::LAST_WORDS;
-use super::written::{ALTER_SYSTEM_FILE, Entry, Written, parse};
+use super::written::{ALTER_SYSTEM_FILE, Entry, Written, without};
 
 /// The lines of postgresql.auto.conf that set one of these.
 fn found(
     config: &InstanceConfig,
     names: &[&'static str],
 ) -> Result<Vec<(&'static str, Entry)>, PostgresError> {
-    if config.kind != ServerKind::DataNode {
+    if !config.replicates() {
         return Ok(Vec::new());
     }
     let written = Written::read(&config.pgdata)?;
@@ -47,9 +45,7 @@ pub(crate) fn erase(config: &InstanceConfig) -> Result<(), PostgresError> {
     }
     let path = config.in_pgdata(ALTER_SYSTEM_FILE);
     let content = files::read_if_there(&path)?.unwrap_or_default();
-    let is_ours = |line: &str| parse(line).is_some_and(|(name, _)| found.iter().any(|(of, _)| *of == name));
-    let kept: String =
-        content.lines().filter(|line| !is_ours(line)).map(|line| format!("{line}\n")).collect();
+    let kept = without(&content, |name| found.iter().any(|(of, _)| *of == name));
     files::replace(&path, kept.as_bytes(), 0o600)?;
     found.iter().for_each(|(_, entry)| tell(entry));
     Ok(())

@@ -70,8 +70,14 @@ fn write(config: &InstanceConfig, changing: &Changing) -> Result<(), PostgresErr
     }
     files::replace(&pgdata.join(SETTINGS_FILE), settings.as_bytes(), 0o600)?;
     let last = files::read_if_there(&pgdata.join(STANDBY_FILE))?.unwrap_or_default();
-    let upstream = OF_UPSTREAM.iter().filter_map(|name| Some((*name, value(&last, name)?)));
-    write_last(config, upstream.collect(), changing)?;
+    let mut upstream: Vec<(&str, String)> =
+        OF_UPSTREAM.iter().filter_map(|name| Some((*name, value(&last, name)?))).collect();
+    for (_, conninfo) in upstream.iter_mut().filter(|(name, _)| *name == "primary_conninfo") {
+        if let Some(renewed) = conninfo::renewed(config, conninfo, major) {
+            *conninfo = renewed;
+        }
+    }
+    write_last(config, upstream, changing)?;
     let main = pgdata.join("postgresql.conf");
     let Some(content) = files::read_if_there(&main)? else {
         return Err(PostgresError::Refused(format!(
@@ -128,7 +134,7 @@ fn write_last(
     changing: &Changing,
 ) -> Result<(), PostgresError> {
     let mut lines = Lines::default();
-    if config.kind == ServerKind::DataNode {
+    if config.replicates() {
         let written = Written::read(&config.pgdata)?;
         lines.set("synchronous_commit", &synchronous_commit(&written, &own_files(&config.pgdata)));
         lines.set("synchronous_standby_names", &changing.synchronous_standby_names);
@@ -197,15 +203,15 @@ fn render(config: &InstanceConfig, changing: &Changing, major: Option<u32>) -> S
     let mut lines = Lines::default();
     listening(config, &mut lines);
     logging(&mut lines);
-    match config.kind {
-        ServerKind::DataNode => {
-            replication(config, &mut lines);
-            if major.is_some_and(|major| major >= version::SYNCS_SLOTS_SINCE) {
-                logical_slots(changing, &mut lines);
-            }
-            lines.set(GATE_SETTING, if changing.is_gated { "on" } else { "off" });
+    if config.replicates() {
+        replication(config, &mut lines);
+        if major.is_some_and(|major| major >= version::SYNCS_SLOTS_SINCE) {
+            logical_slots(changing, &mut lines);
         }
-        ServerKind::Monitor => lines.set("shared_preload_libraries", MONITOR_LIBRARY),
+        lines.set(GATE_SETTING, if changing.is_gated { "on" } else { "off" });
+    }
+    if config.kind == ServerKind::Monitor {
+        lines.set("shared_preload_libraries", MONITOR_LIBRARY);
     }
     for (name, value) in &config.extra_settings {
         lines.set(name, value);
@@ -266,7 +272,7 @@ fn replication(config: &InstanceConfig, lines: &mut Lines) {
     // the monitor says who goes on.
     lines.set("restart_after_crash", "off");
     lines.set("wal_sender_timeout", "5s");
-    lines.set("wal_receiver_timeout", "3s");
+    lines.set("wal_receiver_timeout", "2s");
     lines.set("wal_receiver_status_interval", "1s");
     // At its default of 5 s, a promotion just after the upstream is lost waits for its end.
     lines.set("wal_retrieve_retry_interval", "100ms");

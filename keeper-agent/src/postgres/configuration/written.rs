@@ -114,6 +114,12 @@ pub(crate) fn parse(line: &str) -> Option<(String, String)> {
     Some((name.to_ascii_lowercase(), value))
 }
 
+/// The content without the lines that set one of these.
+pub(crate) fn without(content: &str, is_meant: impl Fn(&str) -> bool) -> String {
+    let stays = |line: &&str| !parse(line).is_some_and(|(name, _)| is_meant(&name));
+    content.lines().filter(stays).map(|line| format!("{line}\n")).collect()
+}
+
 /// What stands before the closing quote.
 fn unquoted(text: &str) -> Option<String> {
     let mut value = String::new();

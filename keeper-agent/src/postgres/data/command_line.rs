@@ -41,14 +41,15 @@ impl CommandLine {
         let mut line = Builder { written, ours: own_files(&config.pgdata), line: Self::default() };
         line.files(config);
         line.libraries(config);
-        match config.kind {
-            ServerKind::DataNode => {
-                line.data_node(major);
-                line.numbers(needs);
-            }
-            ServerKind::Monitor => {
-                line.at_least("max_worker_processes", LEAST_WORKERS_OF_MONITOR, "the monitor")
-            }
+        let workers = match config.kind {
+            ServerKind::DataNode => 0,
+            ServerKind::Monitor => LEAST_WORKERS_OF_MONITOR,
+        };
+        if config.replicates() {
+            line.data_node(major);
+            line.numbers(needs, workers);
+        } else {
+            line.at_least("max_worker_processes", workers, "the monitor");
         }
         line.line
     }
@@ -121,7 +122,7 @@ impl Builder<'_> {
         self.set("wal_receiver_status_interval", "1s");
         // At its default of 5 s, a promotion just after the upstream is lost waits for its end.
         self.set("wal_retrieve_retry_interval", "100ms");
-        self.timeout("wal_receiver_timeout", "3s");
+        self.timeout("wal_receiver_timeout", "2s");
         self.timeout("wal_sender_timeout", "5s");
         if self.foreign("wal_level").is_some_and(|entry| entry.value.eq_ignore_ascii_case("minimal")) {
             self.set("wal_level", "replica");
@@ -141,9 +142,12 @@ impl Builder<'_> {
     }
 
     /// The five numbers that a standby must not have lower than the primary, and that of the slots.
-    fn numbers(&mut self, needs: Option<&RecoverySettings>) {
+    fn numbers(&mut self, needs: Option<&RecoverySettings>, workers: u32) {
         self.at_least("max_replication_slots", LEAST_SENDERS, "the standbys");
         let mut least = vec![("max_wal_senders", LEAST_SENDERS, "the standbys")];
+        if workers > 0 {
+            least.push(("max_worker_processes", workers, "the monitor"));
+        }
         for (name, value) in needs.map(RecoverySettings::all).unwrap_or_default() {
             match least.iter_mut().find(|(of, ..)| *of == name) {
                 Some((_, number, why)) if value > *number => (*number, *why) = (value, PRIMARY),

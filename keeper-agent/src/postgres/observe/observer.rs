@@ -161,6 +161,7 @@ impl Observer {
             Reply::Nothing => return (Server::Unresponsive, None),
         };
         self.contacts.note(&answer, asked);
+        instance.memory().measured = answer.measured();
         if !answer.is_gated {
             instance.reserve().fill(instance.files(), config, postmaster.pid()).await;
         }

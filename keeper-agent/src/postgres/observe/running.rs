@@ -1,6 +1,8 @@
 //! What a server that answers says of itself, asked in one round trip.
 
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use pgaf_core::NodeId;
 use pgaf_core::keeper::{Receiver, Running, StreamingStandby};
@@ -9,6 +11,7 @@ use serde::Deserialize;
 
 use crate::postgres::configuration::{conninfo, opt_outs, opt_outs::OptOut};
 use crate::postgres::data::RecoverySettings;
+use crate::postgres::server::Measured;
 
 /// One row with one JSON text.
 pub(crate) static QUESTION: LazyLock<String> = LazyLock::new(|| {
@@ -16,6 +19,7 @@ pub(crate) static QUESTION: LazyLock<String> = LazyLock::new(|| {
         "\
 SELECT json_build_object(
   'is_in_recovery', r,
+  'clock', extract(epoch FROM clock_timestamp()),
   'is_in_template', current_database() = 'template1',
   'is_gated', coalesce(current_setting('pg_autoctl.gated', true), '') = 'on',
   'lsn', CASE WHEN r THEN greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())
@@ -40,12 +44,19 @@ SELECT json_build_object(
                                   AND wait_event = 'RecoveryRetrieveRetryInterval'),
   'has_receiver', r AND EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'walreceiver'),
   'receiver', (SELECT json_build_object('status', status, 'timeline', received_tli,
-                                        'heard', last_msg_receipt_time)
+                                        'heard', last_msg_receipt_time,
+                                        'heard_ago', extract(epoch FROM clock_timestamp() - last_msg_receipt_time))
                FROM pg_stat_wal_receiver WHERE r),
   'standbys', (SELECT coalesce(json_agg(json_build_object(
                    'pid', pid, 'name', application_name, 'state', state, 'sync_state', sync_state,
                    'flushed', flush_lsn, 'replied', reply_time)), '[]')
                FROM pg_stat_replication WHERE starts_with(application_name, 'pgautofailover_standby_')),
+  'replay_delay_ms', CASE WHEN r AND pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() THEN 0
+      WHEN r THEN greatest((extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()) * 1000)::int8, 0) END,
+  'slot_bytes', (SELECT coalesce(json_object_agg(slot_name, greatest(pg_wal_lsn_diff(
+                     CASE WHEN r THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END,
+                     restart_lsn), 0)::int8), '{{}}')
+                 FROM pg_replication_slots WHERE restart_lsn IS NOT NULL),
   'slots', (SELECT coalesce(json_agg(slot_name), '[]') FROM pg_replication_slots
             WHERE slot_type = 'physical' AND starts_with(slot_name, 'pgautofailover_standby_'))
 )::text FROM pg_is_in_recovery() r",
@@ -57,6 +68,8 @@ SELECT json_build_object(
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Answer {
     pub(crate) is_in_recovery: bool,
+    /// The server's wall clock, in seconds.
+    pub(crate) clock: f64,
     pub(crate) is_in_template: bool,
     pub(crate) is_gated: bool,
     lsn: Option<Lsn>,
@@ -74,6 +87,10 @@ pub(crate) struct Answer {
     has_receiver: bool,
     pub(crate) receiver: Option<ReceiverRow>,
     pub(crate) standbys: Vec<StandbyRow>,
+    #[serde(default)]
+    replay_delay_ms: Option<u64>,
+    #[serde(default)]
+    slot_bytes: BTreeMap<String, u64>,
     slots: Vec<String>,
 }
 
@@ -84,6 +101,8 @@ pub(crate) struct ReceiverRow {
     pub(crate) timeline: Option<u32>,
     /// When the upstream was last heard; only whether it changes is looked at.
     pub(crate) heard: Option<String>,
+    /// How long ago that was by the server's wall clock, in seconds.
+    pub(crate) heard_ago: Option<f64>,
 }
 
 /// A row of pg_stat_replication.
@@ -127,6 +146,14 @@ pub(crate) struct Context<'a> {
 }
 
 impl Answer {
+    /// What is in it for people.
+    pub(crate) fn measured(&self) -> Measured {
+        Measured {
+            replay_delay: self.replay_delay_ms.map(Duration::from_millis),
+            slot_bytes: self.slot_bytes.clone(),
+        }
+    }
+
     /// The answer as a plan sees it.
     pub(crate) fn running(&self, context: &Context<'_>) -> Running {
         let is_replay_over = self.is_replay_over(context);
@@ -234,7 +261,7 @@ mod tests {
 
     fn answer(standbys: &str) -> Answer {
         let text = format!(
-            r#"{{"is_in_recovery":false,"is_in_template":false,"is_gated":false,"lsn":"0/3000060","replayed":"0/3000060",
+            r#"{{"is_in_recovery":false,"clock":1.0,"is_in_template":false,"is_gated":false,"lsn":"0/3000060","replayed":"0/3000060",
                 "timeline":2,"synchronous_standby_names":"ANY 1 (x)","primary_conninfo":"",
                 "synchronous_commit":"on","opt_outs":[],"primary_slot_name":"","is_replay_paused":false,
                 "settings":{{"max_connections":100,"max_worker_processes":8,"max_wal_senders":12,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use pgaf_core::message::{Peer, Position};
 
 use crate::postgres::configuration::{conninfo, hba};
-use crate::postgres::server::{LocalServer, LocalSession, PostgresError, connection};
+use crate::postgres::server::{LocalServer, LocalSession, PostgresError, ServerKind, connection};
 
 use super::{logical_slots, slots};
 
@@ -44,12 +44,15 @@ pub(crate) async fn maintain(
 
 /// Looks at pg_hba.conf again: a tool may have replaced it, and the name of a node may mean another address by now.
 async fn keep_entries(server: &LocalServer, peers: &[Peer]) -> Result<(), PostgresError> {
-    // Without a network there is no address of it; the other nodes may be reached all the same.
-    let is_access_new = server.write_hba(&[]).await.unwrap_or_else(|error| {
-        tracing::warn!("{error}");
-        false
-    });
     let config = server.config();
+    // Whom else a monitor lets in is looked after elsewhere.
+    let is_data_node = config.kind == ServerKind::DataNode;
+    // Without a network there is no address of it; the other nodes may be reached all the same.
+    let is_access_new = is_data_node
+        && server.write_hba(&[]).await.unwrap_or_else(|error| {
+            tracing::warn!("{error}");
+            false
+        });
     let entries = hba::peer_entries(&config, peers).await;
     let write = move || hba::update(&config, |managed| entries.apply(managed));
     if server.files().run("writing pg_hba.conf", write).await? || is_access_new {

@@ -121,6 +121,11 @@ impl InstanceConfig {
         self.pgdata.join("startup.log")
     }
 
+    /// It has standbys, or is one: a monitor alone has none.
+    pub(crate) fn replicates(&self) -> bool {
+        self.kind == ServerKind::DataNode || self.node.is_some()
+    }
+
     pub(crate) fn in_pgdata(&self, name: impl AsRef<Path>) -> PathBuf {
         self.pgdata.join(name)
     }

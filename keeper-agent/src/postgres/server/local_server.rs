@@ -1,6 +1,7 @@
 //! The local Postgres server: its configuration, its process, sessions with it, and what is known of it and cannot be
 //! seen. Everything that is done to it is done by others, which are given this.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
@@ -65,8 +66,36 @@ pub(in crate::postgres) struct Memory {
     pub(in crate::postgres) notice: Option<String>,
     /// The password that the replication role was given last.
     pub(in crate::postgres) replication_password: Option<Secret>,
+    /// What was measured when the server last answered.
+    pub(in crate::postgres) measured: Measured,
     /// The path of the data directory without links, once the disk has told it.
     real_pgdata: Option<PathBuf>,
+}
+
+/// What a server that answers says of itself for people alone: nothing is decided on it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Measured {
+    /// How long ago a standby's last replayed transaction was committed; zero when it has replayed all it has, absent on a
+    /// primary and before the first one.
+    pub replay_delay: Option<Duration>,
+    /// How many bytes of WAL each replication slot keeps.
+    pub slot_bytes: BTreeMap<String, u64>,
+}
+
+/// Tells whether a postmaster lives, without waiting for anything or anybody.
+#[derive(Clone)]
+pub struct Pulse(Arc<Postmaster>);
+
+impl Pulse {
+    /// It lives.
+    pub fn beats(&self) -> bool {
+        !self.0.is_dead()
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> i32 {
+        self.0.pid()
+    }
 }
 
 impl LocalServer {
@@ -122,6 +151,16 @@ impl LocalServer {
     /// How many percent of the data have been copied, while that goes on.
     pub fn progress(&self) -> Option<u8> {
         self.gauge.percent()
+    }
+
+    /// What was measured when it last answered.
+    pub fn measured(&self) -> Measured {
+        self.memory().measured.clone()
+    }
+
+    /// Of the postmaster that is known; looks for none.
+    pub fn pulse(&self) -> Option<Pulse> {
+        self.postmaster.borrow().clone().map(Pulse)
     }
 
     /// Takes over a postmaster that already runs on this data directory; false when there is none.

@@ -36,7 +36,7 @@ pub(crate) use connection::within;
 pub use connection::{LocalSession, PostmasterStatus, local_address};
 pub use error::PostgresError;
 pub(super) use error::says_disk_full;
-pub use local_server::LocalServer;
+pub use local_server::{LocalServer, Measured, Pulse};
 pub(super) use postmaster::Postmaster;
 pub(super) use program::{Limit, Program};
 pub(super) use reserve::Session;

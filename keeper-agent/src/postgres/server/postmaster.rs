@@ -193,16 +193,20 @@ impl Postmaster {
         }
     }
 
-    fn look(&self) -> End {
-        let has_ended = match &self.watch {
+    /// It has ended, whether or not anybody has waited for it. Takes no lock, and waits for nothing.
+    pub(crate) fn is_dead(&self) -> bool {
+        match &self.watch {
             // A process file descriptor becomes readable when the process ends.
             Watch::Descriptor(fd) => {
                 let mut fds = [PollFd::new(fd, PollFlags::IN)];
                 poll(&mut fds, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
             }
             Watch::Looking { .. } => !self.is_there(),
-        };
-        if has_ended { End::Untold } else { End::None }
+        }
+    }
+
+    fn look(&self) -> End {
+        if self.is_dead() { End::Untold } else { End::None }
     }
 
     /// How it ended. Whose child it was has its status; what else can be seen is that a postmaster that was killed leaves

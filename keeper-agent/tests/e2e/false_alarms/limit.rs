@@ -54,7 +54,11 @@ pub(super) fn find(tools: &Tools, nodes: usize) -> Result<Limit> {
     let mut meant = documented.saturating_sub(BELOW);
     while meant <= documented + ABOVE {
         for _ in 0..TRIES {
+            let event = cluster.last_event()?;
             let one = once(&cluster, meant)?;
+            if one.failed_over && one.lasted + EXACT_TO <= documented {
+                eprintln!("{}\n{}", cluster.events_after(event)?.join("\n"), cluster.dump());
+            }
             eprintln!("  {nodes} nodes: {one:?}");
             tried.push(one);
         }

@@ -43,6 +43,8 @@ pub(crate) struct Setup {
     pub(crate) is_older: bool,
     /// A Citus formation in place of `nodes`.
     pub(crate) formation: Option<Formation>,
+    /// Three monitors in the place of one.
+    pub(crate) has_three_monitors: bool,
 }
 
 impl Setup {
@@ -64,8 +66,10 @@ impl Setup {
 
 /// A running cluster; taken down on drop. The thread that made it is in the client's namespace until then.
 pub(crate) struct Cluster {
-    /// The host of the monitor.
+    /// The host of the monitor, or of the first of three.
     pub(crate) monitor: Host,
+    /// The hosts of the other monitors, where there are three.
+    pub(crate) other_monitors: Vec<Host>,
     /// The hosts of the data nodes; the first is that of n1.
     pub(crate) nodes: Vec<Host>,
     /// What it was made of.
@@ -139,11 +143,14 @@ impl Cluster {
         fs::create_dir_all(&directory)?;
         let network = Network::new(serial)?;
         let client = network.join("client", 100)?;
-        let monitor = Host::new(&network, tools, &directory, "monitor", 1)?;
+        let name = if setup.has_three_monitors { "m1" } else { "monitor" };
+        let monitor = Host::new(&network, tools, &directory, name, 1)?;
         let came_from = Door::here()?;
         client.namespace.door()?.enter()?;
+        let has_three = setup.has_three_monitors;
         let mut cluster = Self {
             monitor,
+            other_monitors: Vec::new(),
             nodes: Vec::new(),
             setup,
             directory,
@@ -156,7 +163,11 @@ impl Cluster {
             came_from,
             stays_on_its_thread: PhantomData,
         };
-        cluster.start_monitor()?;
+        if has_three {
+            cluster.start_monitors()?;
+        } else {
+            cluster.start_monitor()?;
+        }
         Ok(cluster)
     }
 
@@ -191,6 +202,14 @@ impl Cluster {
         self.forget_watch();
         self.start_monitor()?;
         Ok(replaced)
+    }
+
+    /// A host that is no data node.
+    pub(super) fn make_host(&self, name: &str, number: u8) -> Result<Host> {
+        let mut host = Host::new(&self.network, &self.tools, &self.directory, name, number)?;
+        self.equip(&host)?;
+        host.environment.clone_from(&self.setup.environment);
+        Ok(host)
     }
 
     /// Puts certificates on a host when the cluster has an authority.
@@ -263,12 +282,15 @@ impl Cluster {
     /// The monitor's URI as a node on that host is told it.
     pub(crate) fn monitor_uri(&self, host: &Host) -> String {
         let security = self.setup.security;
-        format!(
-            "postgres://autoctl_node{}@{}:5432/pg_auto_failover{}",
-            security.uri_password(),
-            self.monitor.address(),
-            security.uri_parameters(&host.directory.join("tls"))
-        )
+        let hosts: Vec<String> = self.monitors().map(|host| format!("{}:5432", host.address())).collect();
+        let parameters = security.uri_parameters(&host.directory.join("tls"));
+        let parameters = match (hosts.len(), parameters.as_str()) {
+            (1, _) => parameters,
+            (_, "") => "?target_session_attrs=read-write".to_owned(),
+            (_, others) => format!("{others}&target_session_attrs=read-write"),
+        };
+        let (password, hosts) = (security.uri_password(), hosts.join(","));
+        format!("postgres://autoctl_node{password}@{hosts}/pg_auto_failover{parameters}")
     }
 
     /// Makes the table that writers write to, on the first node.
@@ -301,7 +323,7 @@ impl Cluster {
     /// How to reach the monitor from the client.
     pub(crate) fn monitor_target(&self) -> Target {
         Target {
-            host: self.monitor.address(),
+            host: self.leading_monitor().map_or_else(|| self.monitor.address(), Host::address),
             port: 5432,
             user: "autoctl_node",
             dbname: "pg_auto_failover",
@@ -340,6 +362,14 @@ impl Cluster {
         let targets = self.nodes.iter().map(|host| self.target(host)).collect();
         let door = self.client.namespace.door()?;
         self.start_writer(door, targets, Application::new(Audience::ReadWrite, Pace::BRISK))
+    }
+
+    /// The same of an application that gives up on a dead socket, and on a host that does not answer, after this long.
+    pub(crate) fn hasty_writer(&mut self, patience: Duration) -> Result<Writer> {
+        let targets = self.nodes.iter().map(|host| self.target(host)).collect();
+        let door = self.client.namespace.door()?;
+        let usual = Application::new(Audience::ReadWrite, Pace::BRISK);
+        self.start_writer(door, targets, Application { patience, ..usual })
     }
 
     /// The address of the clients.
@@ -404,7 +434,7 @@ impl Drop for Cluster {
         if let Err(error) = self.came_from.enter() {
             eprintln!("{error:#}");
         }
-        for host in self.nodes.iter_mut().chain([&mut self.monitor]) {
+        for host in self.nodes.iter_mut().chain([&mut self.monitor]).chain(&mut self.other_monitors) {
             if let Err(error) = host.kill_everything() {
                 eprintln!("{}: {error:#}", host.name);
             }

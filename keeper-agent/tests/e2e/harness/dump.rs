@@ -20,7 +20,7 @@ impl Cluster {
             Err(error) => line(&mut text, &format!("the monitor does not say its state: {error:#}")),
         }
         line(&mut text, &self.events());
-        for host in std::iter::once(&self.monitor).chain(&self.nodes) {
+        for host in self.monitors().chain(&self.nodes) {
             for directory in [&host.directory, &host.pgdata().join("log")] {
                 let entries = fs::read_dir(directory).into_iter().flatten().flatten();
                 let mut logs: Vec<_> =

@@ -14,6 +14,7 @@ mod host;
 mod impairment;
 mod ledger;
 mod loss;
+mod monitors;
 mod network;
 mod operator;
 mod peer;

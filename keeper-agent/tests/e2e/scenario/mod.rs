@@ -21,11 +21,13 @@ mod group_of_four;
 mod group_of_three;
 mod habits;
 mod held_up;
+mod host_gone;
 mod keeper_process;
 mod lifecycle;
 mod maintenance;
 mod monitor_lost;
 mod monitor_replaced;
+mod monitors;
 mod postgres_process;
 mod primary_lost;
 mod quorum;
@@ -62,6 +64,7 @@ pub(crate) struct Scenario {
 pub(crate) fn all() -> Vec<Scenario> {
     [
         primary_lost::scenarios(),
+        host_gone::scenarios(),
         standby_lost::scenarios(),
         group_of_three::scenarios(),
         election::scenarios(),
@@ -72,6 +75,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         maintenance::scenarios(),
         monitor_lost::scenarios(),
         monitor_replaced::scenarios(),
+        monitors::scenarios(),
         restart::scenarios(),
         addresses::scenarios(),
         security::scenarios(),

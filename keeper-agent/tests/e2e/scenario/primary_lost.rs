@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 
 use super::{SOON, TAKEOVER, WHOLE, scenarios, two_nodes};
-use crate::harness::Cluster;
+use crate::harness::{Cluster, wait_for};
 
 scenarios! {
     two_nodes:
@@ -16,6 +16,7 @@ scenarios! {
         pg_control_lost_and_postgres_stopped,
         host_killed_and_started_again,
         host_cut_off_and_restored,
+        timeouts_are_shortened_while_the_primary_is_cut_off,
         host_frozen_and_thawed,
         a_supervised_stop_of_the_primary_hands_over_first;
 }
@@ -95,6 +96,40 @@ fn host_cut_off_and_restored(cluster: &mut Cluster) -> Result<()> {
     ensure!(pause < PAUSE_OF_A_LOST_HOST, "{pause:?} without a commit");
     let fenced = cluster.host("n1")?.psql("postgres", "create table split_brain()");
     ensure!(fenced.is_err(), "the isolated primary has not fenced itself");
+    cluster.host("n1")?.link.restore()?;
+    cluster.wait_whole(WHOLE)?;
+    cluster.verify(&[writer.stop(), isolated.stop()])
+}
+
+/// The primary was told that it may go on for nine seconds, and nobody can tell it otherwise.
+fn timeouts_are_shortened_while_the_primary_is_cut_off(cluster: &mut Cluster) -> Result<()> {
+    let set_timeout = |cluster: &Cluster, value: &str| -> Result<()> {
+        let name = "pgautofailover.node_considered_unhealthy_timeout";
+        cluster.monitor.psql("pg_auto_failover", &format!("alter system set {name} = '{value}'"))?;
+        cluster.monitor.psql("pg_auto_failover", "select pg_reload_conf()").map(drop)
+    };
+    set_timeout(cluster, "10s")?;
+    for name in ["n1", "n2"] {
+        cluster.ask_on(name, &["config", "set", "timeout.network_partition_timeout", "30"])?;
+    }
+    wait_for("the monitor to know the longer time", SOON, || {
+        let sql = "select count(*) from pgautofailover.node where reportdetail->>'fence_after_ms' = '9000'";
+        Ok((cluster.monitor.psql("pg_auto_failover", sql)? == "2").then_some(()))
+    })?;
+    let writer = cluster.writer()?;
+    let isolated = cluster.local_writer("n1")?;
+    cluster.host("n1")?.link.cut()?;
+    set_timeout(cluster, "3s")?;
+    let serves =
+        |cluster: &Cluster| cluster.host("n1").and_then(|host| host.psql("postgres", "select 1")).is_ok();
+    let has_served = wait_for("n2 to be promoted", TAKEOVER, || {
+        let has_served = serves(cluster);
+        let is_promoted = cluster.host("n2")?.psql("postgres", "select pg_is_in_recovery()")? == "f";
+        Ok(is_promoted.then_some(has_served))
+    })?;
+    ensure!(!has_served, "n2 was promoted while n1 served");
+    cluster.wait_primary_is("n2", TAKEOVER)?;
+    writer.wait_for_ack(SOON)?;
     cluster.host("n1")?.link.restore()?;
     cluster.wait_whole(WHOLE)?;
     cluster.verify(&[writer.stop(), isolated.stop()])

@@ -39,6 +39,7 @@ impl Engine {
             self.tell(Notice::MonitorAnswers);
         }
         self.authority.answered(sent);
+        self.note_fence_time_answered();
         self.note_answer_for_shutdown(&answer);
         self.reporting.positions = answer.positions;
         if let Some(nodes) = formation {

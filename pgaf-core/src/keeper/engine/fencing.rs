@@ -11,7 +11,7 @@ use crate::keeper::server::Server;
 use crate::keeper::step::{Plan, Step, StopMode};
 
 /// The dead man's switch leaves the engine so much time to fence by itself.
-const DEAD_MAN_MARGIN: Duration = Duration::from_millis(300);
+const DEAD_MAN_MARGIN: Duration = Duration::from_millis(100);
 /// A server that may begin to serve by itself is killed when the engine has not looked for this long, and its authority
 /// has ended: as long as the engine looks, a recovery is let go on.
 const DEAD_MAN_PATIENCE: Duration = Duration::from_secs(2);
@@ -28,13 +28,6 @@ enum Serving {
 }
 
 impl Engine {
-    /// After how long without a word of the monitor and the standbys a primary fences itself.
-    pub(super) fn fence_limit(&self) -> Duration {
-        let of_monitor = self.assignment().and_then(|assignment| assignment.network_partition_timeout_ms);
-        let own = self.settings.network_partition_timeout;
-        of_monitor.map_or(own, |limit| own.min(Duration::from_millis(limit)))
-    }
-
     /// When a server that accepts writes must have stopped, unless somebody confirms it before; `None` for a node that
     /// nobody can replace behind its back.
     pub fn authority_ends(&self) -> Option<Moment> {
@@ -55,6 +48,7 @@ impl Engine {
         let plan = plan_isolated(assignment, &seen.observed, silence);
         if matches!(plan, Plan::Steps(steps) if steps == [Step::StopPostgres(StopMode::Immediate)]) {
             self.tell(Notice::Fencing);
+            self.call_fence_hook();
             self.fence();
         }
     }

@@ -17,12 +17,16 @@ mod aging;
 mod answer;
 mod command;
 mod event;
+mod fence_time;
 mod fencing;
 mod formation;
+mod hooks;
+mod insight;
 mod looking;
 mod maintenance;
 mod notice;
 mod planning;
+mod poolers;
 mod reconfiguration;
 mod reporting;
 mod saving;
@@ -37,15 +41,18 @@ pub use planning::Progress;
 pub use settings::{CitusRole, Settings};
 
 use super::authority::Authority;
+use super::hook::Role;
 use super::memory::Memory;
 use super::moment::Moment;
 use super::saved::KeeperState;
 use super::server::Server;
 use crate::message::Assignment;
+use fence_time::FenceTime;
 use formation::Formation;
 use looking::Looking;
 use maintenance::Maintenance;
 use planning::Planning;
+use poolers::Tending;
 use reporting::Reporting;
 use saving::Saving;
 use shutdown::Shutdown;
@@ -58,6 +65,7 @@ pub struct Engine {
     state: KeeperState,
     saving: Saving,
     authority: Authority,
+    fence_time: FenceTime,
     memory: Memory,
     looking: Looking,
     planning: Planning,
@@ -65,6 +73,8 @@ pub struct Engine {
     reporting: Reporting,
     maintenance: Maintenance,
     formation: Formation,
+    tending: Tending,
+    role: Role,
     shutdown: Shutdown,
     is_ready: bool,
     outbox: Outbox,
@@ -86,6 +96,7 @@ impl Engine {
             settings,
             saving: Saving::default(),
             authority: Authority::new(now),
+            fence_time: FenceTime::new(state.granted_fence_time()),
             memory: Memory::default(),
             looking: Looking::new(now),
             planning: Planning::new(now),
@@ -93,6 +104,8 @@ impl Engine {
             reporting: Reporting::new(state.keeper_start, now),
             maintenance: Maintenance::new(now),
             formation: Formation::new(now),
+            tending: Tending::new(now),
+            role: Role::default(),
             shutdown: Shutdown::None,
             is_ready: false,
             outbox: Outbox { now, ..Outbox::default() },
@@ -114,12 +127,14 @@ impl Engine {
 
     /// In the order of its urgency.
     fn do_what_is_due(&mut self) {
+        self.shorten_fence_time();
         self.look_if_due();
         self.fence_if_due();
         self.plan_if_due();
         self.report_if_due();
         self.maintain_peers_if_due();
         self.reconcile_if_due();
+        self.tend_poolers_if_due();
         self.save_if_due();
         self.arm();
         self.ask_to_be_woken();
@@ -150,11 +165,12 @@ impl Engine {
                     self.on_unknown_node(reason);
                 }
             }
-            Event::Notified => self.reporting.make_due(self.outbox.now),
+            Event::Notified => self.on_notified(),
             Event::StepEnded { step, outcome } => self.on_step_ended(step, outcome),
             Event::PostgresExited(exit) => self.on_postgres_exited(exit),
             Event::PeersMaintained { step, outcome } => self.on_peers_maintained(step, outcome),
             Event::Reconciled { is_complete } => self.formation.reconciled(is_complete),
+            Event::PoolersTended => self.tending.is_over(),
             Event::Saved(save) => self.on_saved(save),
             Event::SaveFailed { save, reason } => self.on_save_failed(save, reason),
             Event::Signal(signal) => self.on_signal(signal),

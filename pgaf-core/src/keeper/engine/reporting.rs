@@ -7,6 +7,7 @@ use super::command::Command;
 use super::event::Observation;
 use crate::id::ReportNumber;
 use crate::keeper::claim::epoch_to_report;
+use crate::keeper::hook::Consent;
 use crate::keeper::moment::Moment;
 use crate::keeper::numbering::Numbering;
 use crate::keeper::server::DataDirectory;
@@ -14,8 +15,12 @@ use crate::keeper::server::Server;
 use crate::lsn::{Lsn, Timeline};
 use crate::message::{Position, Report, ReportDetail};
 
-/// A report is sent at least this often.
+/// A report is sent at least this often,
 pub(super) const PERIOD: Duration = Duration::from_secs(1);
+/// and by a primary that fences itself when it hears nobody, so many times before that,
+const REPORTS_BEFORE_FENCING: u32 = 8;
+/// but not more often than this.
+const LEAST_PERIOD: Duration = Duration::from_millis(250);
 /// After a failed report, the next is sent this much later.
 const RETRY: Duration = Duration::from_millis(300);
 
@@ -140,12 +145,21 @@ impl Engine {
         if !report.is_running {
             self.authority.goes_down(now);
         }
+        self.note_fence_time_reported();
         self.reporting.last = Some(report.clone());
         let number = self.reporting.numbering.next();
         report.detail.number = Some(number);
         self.reporting.under_way = Some(number);
-        self.reporting.next = now.after(PERIOD);
+        self.reporting.next = now.after(self.report_period());
         self.order(Command::Report(Box::new(report)));
+    }
+
+    /// A host that stands still for a moment must find, when it goes on, that it has been heard shortly before.
+    fn report_period(&self) -> Duration {
+        if !self.is_synchronous_writer() {
+            return PERIOD;
+        }
+        (self.fence_limit() / REPORTS_BEFORE_FENCING).clamp(LEAST_PERIOD, PERIOD)
     }
 
     /// Gives up the report that is under way, so that another can be sent.
@@ -176,18 +190,25 @@ impl Engine {
                 is_stopping: self.shutdown.is_wanted(),
                 is_gated: matches!(&observed.server, Server::Running(running) if running.is_gated),
                 is_hung: self.is_hung(seen),
+                fence_after_ms: self.fence_after_ms(),
                 shutdown_lsn: seen.shutdown_lsn,
                 history: seen.history.clone(),
                 progress: self.progress_to_report(seen),
                 number: None,
                 monitor: self.state.monitor.clone(),
+                asks_before_promotion: self.settings.has_before_promote,
+                refuses_promotion: self.memory.consent == Consent::Refused,
                 registration: self.state.registration.clone(),
             },
         }
     }
 
+    fn fence_after_ms(&self) -> Option<u64> {
+        u64::try_from(self.fence_time_to_report().as_millis()).ok()
+    }
+
     /// What an operator has to see comes before what is being done.
-    fn progress_to_report(&self, seen: &Observation) -> Option<String> {
+    pub(super) fn progress_to_report(&self, seen: &Observation) -> Option<String> {
         if seen.is_disk_hung {
             return Some("the disk of the data directory does not answer".to_owned());
         }
@@ -218,6 +239,8 @@ impl Engine {
             || last.sync_state != seen.sync_state
             || last.detail.is_stopping != self.shutdown.is_wanted()
             || last.detail.is_hung != self.is_hung(seen)
+            || last.detail.refuses_promotion != (self.memory.consent == Consent::Refused)
+            || last.detail.fence_after_ms != self.fence_after_ms()
             || last.detail.shutdown_lsn != seen.shutdown_lsn
             || last.detail.history != seen.history
             || streams(last.detail.upstream) != streams(seen.upstream)

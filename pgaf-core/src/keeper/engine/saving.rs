@@ -71,6 +71,7 @@ impl Engine {
         self.saving.is_changed = false;
         self.saving.is_under_way = true;
         self.saving.last.0 += 1;
+        self.fence_time.saving(self.state.granted_fence_time());
         let (save, state) = (self.saving.last, Box::new(self.state.clone()));
         self.order(Command::Save { save, state });
     }
@@ -79,6 +80,7 @@ impl Engine {
         if save != self.saving.last || !std::mem::take(&mut self.saving.is_under_way) {
             return;
         }
+        self.fence_time.saved();
         if self.saving.failure.take().is_some() {
             self.tell(Notice::SavedAgain);
         }

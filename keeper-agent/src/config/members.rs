@@ -1,0 +1,107 @@
+//! The monitors of which this one is one, as the operator has named them.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use pgaf_core::MAX_NAME_BYTES;
+use serde::{Deserialize, Serialize};
+
+/// Where the agents of monitors listen unless something else is said.
+const DEFAULT_PORT: u16 = 5430;
+
+/// One of the monitors: where its agent listens.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// Its name.
+    pub name: String,
+    /// Its host.
+    pub host: String,
+    /// The port of its agent.
+    pub port: u16,
+}
+
+impl Member {
+    /// Its host and port.
+    pub fn address(&self) -> String {
+        let Self { host, port, .. } = self;
+        if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+    }
+}
+
+impl fmt::Display for Member {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={}", self.name, self.address())
+    }
+}
+
+/// Reads `m1=host1,m2=host2:5431,m3=[address]:5430`; the numbers of the monitors are the places of their names in order,
+/// so that every monitor finds the same ones.
+///
+/// # Errors
+/// What is no monitor, or is there twice.
+pub fn parse_members(text: &str) -> Result<Vec<(u64, Member)>, String> {
+    let mut members: Vec<Member> =
+        text.split(',').map(|part| parse_member(part.trim())).collect::<Result<_, _>>()?;
+    members.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+    for pair in members.windows(2) {
+        if let [first, second] = pair
+            && first.name == second.name
+        {
+            return Err(format!("two monitors are called \"{}\"", first.name));
+        }
+    }
+    let addresses: BTreeSet<_> = members.iter().map(|of| (&of.host, of.port)).collect();
+    if addresses.len() != members.len() {
+        return Err("two monitors have the same host and port".to_owned());
+    }
+    Ok((1..).zip(members).collect())
+}
+
+fn parse_member(text: &str) -> Result<Member, String> {
+    let wrong = || format!("\"{text}\" is not a monitor: write name=host or name=host:port");
+    let (name, address) = text.split_once('=').ok_or_else(wrong)?;
+    let (host, port) = match address.strip_prefix('[') {
+        Some(rest) => {
+            let (host, port) = rest.split_once(']').ok_or_else(wrong)?;
+            (host, port.strip_prefix(':'))
+        }
+        None => match address.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (address, None),
+        },
+    };
+    let port = match port {
+        Some(port) => port.parse().ok().filter(|port| *port > 0).ok_or_else(wrong)?,
+        None => DEFAULT_PORT,
+    };
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    let is_name = !name.is_empty() && name.len() <= MAX_NAME_BYTES && name.chars().all(is_plain);
+    let is_host = !host.is_empty() && host.chars().all(|c| is_plain(c) || c == ':' || c == '%');
+    if !is_name || !is_host {
+        return Err(wrong());
+    }
+    Ok(Member { name: name.to_owned(), host: host.to_owned(), port })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_monitor_finds_the_same_numbers() {
+        let one = parse_members("m2=b:5431,m1=a,m3=[2001:db8::1]:7").expect("valid");
+        let other = parse_members("m3=[2001:db8::1]:7, m2=b:5431, m1=a:5430").expect("valid");
+        assert_eq!(one, other);
+        let (number, member) = one.first().expect("three");
+        assert_eq!((*number, member.to_string().as_str()), (1, "m1=a:5430"));
+        assert_eq!(one.last().map(|(_, member)| member.to_string()).as_deref(), Some("m3=[2001:db8::1]:7"));
+    }
+
+    #[test]
+    fn what_is_no_monitor_is_refused() {
+        for text in ["", "m1", "m1=", "=a", "m1=a:0", "m1=a:x", "m1=a,m1=b", "m1=a,m2=a", "m 1=a", "m1=[::1"]
+        {
+            assert!(parse_members(text).is_err(), "{text}");
+        }
+    }
+}

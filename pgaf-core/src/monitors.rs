@@ -1,0 +1,258 @@
+//! Several monitors as one group: the state machine that their agents replicate.
+//!
+//! The monitors' own Postgres servers are the nodes of one [`Group`], and the same [`decide`](crate::monitor::decide) says
+//! which of them is the primary, whose database answers keepers. The state is a function of the log: an entry brings
+//! everything that a decision depends on and that is not in the group, the ages and the health that whoever leads has
+//! measured.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::group::{Group, Health, Node, Timeouts};
+use crate::id::{GroupId, NodeId};
+use crate::message::{Answer, Report, Upstream};
+use crate::monitor::{self, Event};
+
+/// Silence after which a monitor counts as lost. Its Postgres has fenced itself a second before.
+const UNHEALTHY_AFTER: Duration = Duration::from_millis(2_500);
+/// As long as nobody can be silent for longer than that to whoever leads since a moment ago.
+const STARTUP_GRACE: Duration = Duration::from_millis(2_000);
+/// So many sentences are kept to show.
+const KEPT_EVENTS: usize = 50;
+
+/// One entry of the log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// What has happened.
+    pub what: What,
+    /// As whoever leads has measured it, when this was proposed.
+    pub ages: Ages,
+}
+
+/// What can happen to the group of the monitors.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum What {
+    /// A monitor with a Postgres joins.
+    Register(Candidacy),
+    /// A monitor's agent reports.
+    Report {
+        /// Which monitor.
+        node: NodeId,
+        /// What it says.
+        report: Box<Report>,
+    },
+    /// Time has passed, or somebody's health has changed.
+    Tick,
+    /// An operator wants another monitor to decide.
+    Switchover {
+        /// Which one; the monitors choose when there is none.
+        to: Option<NodeId>,
+    },
+}
+
+/// Who registers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Candidacy {
+    /// Its number among the monitors.
+    pub node: NodeId,
+    /// Its name.
+    pub name: String,
+    /// Where its Postgres is.
+    pub host: String,
+    /// The port of its Postgres.
+    pub port: u16,
+    /// The database that all of them serve.
+    pub dbname: String,
+}
+
+/// What time has done.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ages {
+    /// Since the proposer leads.
+    pub leads_for: Duration,
+    /// Of the nodes it knows.
+    pub nodes: Vec<NodeAges>,
+}
+
+/// What time has done to one node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeAges {
+    /// Which one.
+    pub node: NodeId,
+    /// Since its last report to the proposer; absent when it has not reported since the proposer leads.
+    pub silent_for: Option<Duration>,
+    /// Since it got its goal.
+    pub goal_age: Duration,
+    /// What probes say.
+    pub health: Health,
+}
+
+/// What comes of an entry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reply {
+    /// To a report, and to a registration.
+    Answer(Box<Answer>),
+    /// Nothing has to be said.
+    Done,
+    /// The group does not have this node.
+    Unknown,
+    /// Why it is not done.
+    Refused(String),
+}
+
+/// The state that every agent has a copy of.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Monitors {
+    /// The group, once a monitor has registered.
+    pub group: Option<Group>,
+    /// What was decided lately, the newest last.
+    pub events: Vec<String>,
+    /// What standbys have said of whom they receive from, when they said it.
+    upstreams: BTreeMap<NodeId, Upstream>,
+}
+
+impl Monitors {
+    /// Applies one entry; the same on every agent.
+    pub fn apply(&mut self, entry: &Entry) -> Reply {
+        let group = match &entry.what {
+            What::Register(candidacy) => {
+                let empty = Group {
+                    dbname: candidacy.dbname.clone(),
+                    timeouts: Timeouts {
+                        unhealthy_after: UNHEALTHY_AFTER,
+                        startup_grace: STARTUP_GRACE,
+                        ..Timeouts::default()
+                    },
+                    ..Group::new("monitors", GroupId(0))
+                };
+                self.group.clone().unwrap_or(empty)
+            }
+            _ => match &self.group {
+                Some(group) => group.clone(),
+                None => return Reply::Unknown,
+            },
+        };
+        let mut group = self.aged(group, &entry.ages);
+        match &entry.what {
+            What::Register(candidacy) => self.register(group, candidacy),
+            What::Report { node, report } => {
+                let Some(known) = group.nodes.iter_mut().find(|known| known.id == *node) else {
+                    return Reply::Unknown;
+                };
+                if let Some(overtaker) = known.overtaker_of(&report.detail) {
+                    let answer = monitor::answer_for(&group, *node);
+                    return answer.map_or(Reply::Unknown, |answer| {
+                        Reply::Answer(Box::new(Answer { overtaken_by: Some(overtaker), ..answer }))
+                    });
+                }
+                hear(known, report);
+                match report.detail.upstream {
+                    Some(upstream) => self.upstreams.insert(*node, upstream),
+                    None => self.upstreams.remove(node),
+                };
+                self.decide(&group, &Event::Reported(*node), *node)
+            }
+            What::Tick => self.decide(&group, &Event::Tick, NodeId(0)),
+            What::Switchover { to: None } => self.decide(&group, &Event::PerformFailover, NodeId(0)),
+            What::Switchover { to: Some(to) } => {
+                self.decide(&group, &Event::PerformPromotion(*to), NodeId(0))
+            }
+        }
+    }
+
+    /// Whether something would be decided if an entry said no more than these ages.
+    pub fn is_due(&self, ages: &Ages) -> bool {
+        let Some(group) = &self.group else { return false };
+        monitor::decide(&self.aged(group.clone(), ages), &Event::Tick)
+            .is_ok_and(|decision| !decision.changes.is_empty() || !decision.removed.is_empty())
+    }
+
+    /// The group as it is now.
+    pub fn aged(&self, mut group: Group, ages: &Ages) -> Group {
+        group.monitor_uptime = ages.leads_for;
+        for node in &mut group.nodes {
+            let known = ages.nodes.iter().find(|ages| ages.node == node.id);
+            let reported = known.and_then(|ages| ages.silent_for);
+            node.has_reported = reported.is_some();
+            node.silent_for = reported.unwrap_or(ages.leads_for);
+            node.goal_age = known.map_or(ages.leads_for, |ages| ages.goal_age);
+            node.health = known.map_or(Health::Unknown, |ages| ages.health);
+            node.upstream = self.upstreams.get(&node.id).map(|upstream| since(*upstream, node.silent_for));
+        }
+        group
+    }
+
+    fn register(&mut self, mut group: Group, candidacy: &Candidacy) -> Reply {
+        let node = candidacy.node;
+        if let Some(known) = group.nodes.iter_mut().find(|known| known.id == node) {
+            let has_moved =
+                (&known.name, &known.host, known.port) != (&candidacy.name, &candidacy.host, candidacy.port);
+            candidacy.name.clone_into(&mut known.name);
+            candidacy.host.clone_into(&mut known.host);
+            known.port = candidacy.port;
+            let event = if has_moved { Event::NodeMoved(node) } else { Event::Tick };
+            return self.decide(&group, &event, node);
+        }
+        group.nodes.push(Node {
+            name: candidacy.name.clone(),
+            host: candidacy.host.clone(),
+            port: candidacy.port,
+            has_data: false,
+            is_running: false,
+            ..Node::new(node)
+        });
+        group.nodes.sort_unstable_by_key(|node| node.id);
+        self.decide(&group, &Event::Registered(node), node)
+    }
+
+    fn decide(&mut self, group: &Group, event: &Event, asker: NodeId) -> Reply {
+        let decision = match monitor::decide(group, event) {
+            Ok(decision) => decision,
+            Err(refusal) => return Reply::Refused(refusal.to_string()),
+        };
+        let sentences = decision.changes.into_iter().map(|change| change.description);
+        self.events.extend(sentences.chain(decision.removed.into_iter().map(|(_, sentence)| sentence)));
+        let surplus = self.events.len().saturating_sub(KEPT_EVENTS);
+        self.events.drain(..surplus);
+        let answer = monitor::answer_for(&decision.group, asker);
+        self.group = Some(decision.group);
+        match answer {
+            Some(answer) => Reply::Answer(Box::new(answer)),
+            None if asker == NodeId(0) => Reply::Done,
+            None => Reply::Unknown,
+        }
+    }
+}
+
+/// A standby that heard nothing when it reported has gone on hearing nothing, for all that is known.
+fn since(upstream: Upstream, report: Duration) -> Upstream {
+    let more = u64::try_from(report.as_millis()).unwrap_or(u64::MAX);
+    let silent_ms =
+        if upstream.is_streaming { upstream.silent_ms } else { upstream.silent_ms.saturating_add(more) };
+    Upstream { silent_ms, ..upstream }
+}
+
+/// The node as it is known once it has said this.
+fn hear(node: &mut Node, report: &Report) {
+    let detail = &report.detail;
+    node.reported = report.state;
+    node.reported_epoch = detail.epoch;
+    node.report_number = detail.number;
+    node.is_running = report.is_running;
+    node.timeline = report.timeline;
+    node.lsn = report.lsn;
+    node.silent_for = Duration::ZERO;
+    node.has_reported = true;
+    node.has_data = detail.system_identifier.is_some();
+    node.upstream = detail.upstream;
+    node.is_stopping = detail.is_stopping;
+    node.is_gated = detail.is_gated;
+    node.is_hung = detail.is_hung;
+    node.is_older = false;
+    node.shutdown_lsn = detail.shutdown_lsn;
+    if detail.history.is_some() {
+        node.history.clone_from(&detail.history);
+    }
+}
