@@ -170,6 +170,7 @@ fn reply(client: &mut SpiClient<'_>, sender: &Sender<'_>, said: &Said<'_>) -> Re
     let new = heard(old, said);
     check_epoch(old, &new)?;
     check_number(&new)?;
+    commit_for_others();
     record(client, sender, said, &new)?;
     if old.history != new.history {
         tell_history(client, &told, &new)?;
