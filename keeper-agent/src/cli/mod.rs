@@ -21,6 +21,7 @@ mod perform;
 mod process;
 mod properties;
 mod reference;
+mod relocate;
 mod show;
 mod ssl;
 mod switches;

@@ -15,9 +15,11 @@ mod port;
 
 mod adopted;
 mod fresh;
+mod habits;
 mod kernel;
 mod libraries;
 mod refused;
+mod relocated;
 mod sessions;
 mod settings;
 mod standby_numbers;
@@ -58,9 +60,11 @@ fn cases() -> Vec<Case> {
     [
         adopted::cases(),
         fresh::cases(),
+        habits::cases(),
         kernel::cases(),
         libraries::cases(),
         refused::cases(),
+        relocated::cases(),
         sessions::cases(),
         settings::cases(),
         standby_numbers::cases(),
