@@ -78,6 +78,29 @@ CREATE TABLE pgautofailover.timeline (
     PRIMARY KEY (formationid, groupid, timeline, forklsn)
 );
 
+-- Formations whose automatic failover a person has paused.
+CREATE TABLE pgautofailover.failover_pause (
+    formationid text        NOT NULL REFERENCES pgautofailover.formation (formationid) ON DELETE CASCADE,
+    pausetime   timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    -- when it ends by itself
+    endtime     timestamptz,
+    pausedby    text        NOT NULL,
+
+    PRIMARY KEY (formationid)
+);
+
+-- Switchovers that the monitor carries out when their time has come. One that cannot be carried out until expirytime is
+-- forgotten.
+CREATE TABLE pgautofailover.scheduled_switchover (
+    formationid    text        NOT NULL REFERENCES pgautofailover.formation (formationid) ON DELETE CASCADE,
+    groupid        integer     NOT NULL,
+    switchovertime timestamptz NOT NULL,
+    expirytime     timestamptz NOT NULL,
+    scheduledby    text        NOT NULL,
+
+    PRIMARY KEY (formationid, groupid)
+);
+
 CREATE TABLE pgautofailover.monitor (
     identity   uuid        NOT NULL DEFAULT pg_catalog.gen_random_uuid(),
     createtime timestamptz NOT NULL DEFAULT pg_catalog.now(),
@@ -101,6 +124,8 @@ SELECT pg_catalog.pg_extension_config_dump('pgautofailover.group_status', '');
 SELECT pg_catalog.pg_extension_config_dump('pgautofailover.timeline', '');
 SELECT pg_catalog.pg_extension_config_dump('pgautofailover.monitor', '');
 SELECT pg_catalog.pg_extension_config_dump('pgautofailover.removed_node', '');
+SELECT pg_catalog.pg_extension_config_dump('pgautofailover.failover_pause', '');
+SELECT pg_catalog.pg_extension_config_dump('pgautofailover.scheduled_switchover', '');
 SELECT pg_catalog.pg_extension_config_dump('pgautofailover.event', '');
 SELECT pg_catalog.pg_extension_config_dump('pgautofailover.event_eventid_seq', '');
 

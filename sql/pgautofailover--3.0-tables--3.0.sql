@@ -189,6 +189,44 @@ CREATE FUNCTION pgautofailover.disable_secondary(formation_id text)
 RETURNS boolean LANGUAGE c STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'disable_secondary_wrapper';
 
+-- Nobody takes over automatically in this formation until then, or until it is resumed: a person still can have it done.
+CREATE FUNCTION pgautofailover.pause_failover(formation_id text, end_time timestamptz DEFAULT NULL)
+RETURNS void LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'pause_failover_wrapper';
+
+-- False when it was not paused.
+CREATE FUNCTION pgautofailover.resume_failover(formation_id text)
+RETURNS boolean LANGUAGE c STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'resume_failover_wrapper';
+
+-- Has the primary of a group hand over at that time, or within the time allowed after it. There is one schedule a group.
+CREATE FUNCTION pgautofailover.schedule_switchover(
+    formation_id    text,
+    group_id        integer,
+    switchover_time timestamptz,
+    allowed_delay   interval DEFAULT '5 minutes'
+)
+RETURNS void LANGUAGE plpgsql STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM pgautofailover.keep_schedule($1, $2, $3, $3 + $4);
+END
+$$;
+
+CREATE FUNCTION pgautofailover.keep_schedule(
+    formation_id    text,
+    group_id        integer,
+    switchover_time timestamptz,
+    expiry_time     timestamptz
+)
+RETURNS void LANGUAGE c STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'keep_schedule_wrapper';
+
+-- False when none was scheduled.
+CREATE FUNCTION pgautofailover.cancel_switchover(formation_id text, group_id integer)
+RETURNS boolean LANGUAGE c STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'cancel_switchover_wrapper';
+
 CREATE FUNCTION pgautofailover.create_formation(
     formation_id         text,
     kind                 text,
@@ -478,6 +516,25 @@ BEGIN
     PERFORM pgautofailover.require_formation($1);
 
     RETURN (SELECT s.waitsfor FROM pgautofailover.group_status AS s WHERE s.formationid = $1 AND s.groupid = $2);
+END
+$$;
+
+-- What persons have arranged for a formation, one sentence each: a pause of automatic failover, and switchovers to come.
+CREATE FUNCTION pgautofailover.arrangements(formation_id text DEFAULT 'default', group_id integer DEFAULT NULL)
+RETURNS SETOF text LANGUAGE plpgsql STABLE
+AS $$
+BEGIN
+    RETURN QUERY
+      SELECT format('automatic failover is paused%s, by %s: nobody is promoted until a person says so',
+                    ' until ' || p.endtime, p.pausedby)
+        FROM pgautofailover.failover_pause AS p
+       WHERE p.formationid = $1 AND coalesce(p.endtime > clock_timestamp(), true);
+
+    RETURN QUERY
+      SELECT format('switchover of group %s is scheduled for %s, by %s', s.groupid, s.switchovertime, s.scheduledby)
+        FROM pgautofailover.scheduled_switchover AS s
+       WHERE s.formationid = $1 AND ($2 IS NULL OR s.groupid = $2)
+    ORDER BY s.groupid;
 END
 $$;
 

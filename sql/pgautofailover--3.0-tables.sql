@@ -168,6 +168,29 @@ CREATE INDEX event_formationid_eventid_idx ON pgautofailover.event (formationid,
 CREATE INDEX event_formationid_groupid_eventid_idx ON pgautofailover.event (formationid, groupid, eventid);
 CREATE INDEX event_eventtime_idx ON pgautofailover.event (eventtime);
 
+-- Formations whose automatic failover a person has paused.
+CREATE TABLE pgautofailover.failover_pause (
+    formationid text        NOT NULL REFERENCES pgautofailover.formation (formationid) ON DELETE CASCADE,
+    pausetime   timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    -- when it ends by itself
+    endtime     timestamptz,
+    pausedby    text        NOT NULL,
+
+    PRIMARY KEY (formationid)
+);
+
+-- Switchovers that the monitor carries out when their time has come. One that cannot be carried out until expirytime is
+-- forgotten.
+CREATE TABLE pgautofailover.scheduled_switchover (
+    formationid    text        NOT NULL REFERENCES pgautofailover.formation (formationid) ON DELETE CASCADE,
+    groupid        integer     NOT NULL,
+    switchovertime timestamptz NOT NULL,
+    expirytime     timestamptz NOT NULL,
+    scheduledby    text        NOT NULL,
+
+    PRIMARY KEY (formationid, groupid)
+);
+
 -- Which monitor this is. Nodes keep it, and other monitors do not. A restored dump brings the row of the monitor that was
 -- dumped, which is older than the row that this script makes: the oldest counts.
 CREATE TABLE pgautofailover.monitor (
@@ -197,5 +220,7 @@ SELECT pg_catalog.pg_extension_config_dump('pgautofailover.group_status', '');
 SELECT pg_catalog.pg_extension_config_dump('pgautofailover.timeline', '');
 SELECT pg_catalog.pg_extension_config_dump('pgautofailover.monitor', '');
 SELECT pg_catalog.pg_extension_config_dump('pgautofailover.removed_node', '');
+SELECT pg_catalog.pg_extension_config_dump('pgautofailover.failover_pause', '');
+SELECT pg_catalog.pg_extension_config_dump('pgautofailover.scheduled_switchover', '');
 SELECT pg_catalog.pg_extension_config_dump('pgautofailover.event', '');
 SELECT pg_catalog.pg_extension_config_dump('pgautofailover.event_eventid_seq', '');

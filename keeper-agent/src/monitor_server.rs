@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
-use pgaf_core::keeper::{Step, StopMode};
+use pgaf_core::keeper::{HookKind, Step, StopMode};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_postgres::error::SqlState;
 
 use crate::config::{Config, MonitorConfig};
 use crate::exit::Exit;
+use crate::hooks::Hooks;
 use crate::monitor::LIBRARY;
 use crate::monitor_database::NODE_ROLE;
+use crate::monitor_events::EventFeed;
 use crate::monitor_watch::Watch;
 use crate::postgres::{HbaAddress, HbaEntry, Instance, PostgresError};
 use crate::supervisor;
@@ -95,7 +97,7 @@ pub async fn run(instance: &Instance, mut config: MonitorConfig) -> Result<Exit,
     }
     let pgdata = config.postgres.pgdata.clone();
     replace_library(instance).await?;
-    let mut watch = Watch::of_the_only_one();
+    let (mut watch, mut events, hooks) = (Watch::of_the_only_one(), EventFeed::default(), Hooks::default());
     loop {
         let has_started = async {
             let is_running = start(instance).await;
@@ -105,12 +107,14 @@ pub async fn run(instance: &Instance, mut config: MonitorConfig) -> Result<Exit,
                 }
                 supervisor::ready();
                 let entries = hba_entries(&config);
+                let (dbname, hook) = (&config.postgres.dbname, config.hooks.get(&HookKind::Event));
                 tokio::select! {
                     exit = instance.exited() => {
                         tracing::warn!("Postgres has ended ({exit:?}), it is started again");
                         Wake::Exited
                     }
                     hostname = watch.look_after(instance, &config, &entries) => Wake::Moved(hostname),
+                    never = events.follow(instance, dbname, hook, &hooks) => match never {},
                 }
             } else {
                 tokio::time::sleep(START_RETRY).await;
@@ -141,6 +145,7 @@ pub async fn run(instance: &Instance, mut config: MonitorConfig) -> Result<Exit,
                         instance.execute(&now).await?;
                     }
                 }
+                hooks.finish().await;
                 return Ok(watch.exit());
             }
             Wake::Unusable(error) => {

@@ -98,6 +98,10 @@ pub struct Node {
     pub is_gated: bool,
     /// Its Postgres runs and does not answer, or the disk under it does not.
     pub is_hung: bool,
+    /// A hook of it is asked before it takes over as planned.
+    pub asks_before_promotion: bool,
+    /// That hook has refused.
+    pub refuses_promotion: bool,
     /// For how long at most it accepts writes without a word of anybody, as it last reported.
     pub fence_after: Option<Duration>,
     /// Its keeper is of pg_auto_failover 2.x, which says less.
@@ -174,6 +178,8 @@ pub struct Group {
     pub dbname: String,
     /// Standbys may be promoted at all (`opt_secondary`).
     pub has_secondary: bool,
+    /// A person has paused automatic failover: nobody takes over until a person says so.
+    pub is_failover_paused: bool,
     /// How many acknowledgements a commit never goes without.
     pub number_sync_standbys: u32,
     /// How many standbys are in the smallest quorum of the formation's other groups; read when a node registers, and
@@ -204,6 +210,7 @@ impl Group {
             id,
             dbname: "postgres".to_owned(),
             has_secondary: true,
+            is_failover_paused: false,
             number_sync_standbys: 0,
             fewest_standbys_elsewhere: None,
             commit_rules: Vec::new(),
@@ -242,6 +249,8 @@ impl Node {
             is_stopping: false,
             is_gated: false,
             is_hung: false,
+            asks_before_promotion: false,
+            refuses_promotion: false,
             fence_after: None,
             is_older: false,
             silent_for: Duration::ZERO,

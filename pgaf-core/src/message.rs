@@ -47,6 +47,12 @@ pub struct ReportDetail {
     /// A primary runs, and lets in only its keeper and standbys.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub is_gated: bool,
+    /// A hook of the node is asked before it takes over as planned, while the primary still serves.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub asks_before_promotion: bool,
+    /// That hook has refused.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub refuses_promotion: bool,
     /// Postgres runs and does not answer, or the disk under it does not.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub is_hung: bool,

@@ -3,8 +3,9 @@
 use std::rc::Rc;
 
 use pgaf_core::keeper::Step;
-use pgaf_core::{Peer, Position};
+use pgaf_core::{GroupId, NodeId, Peer, Position};
 
+use super::companions::Companions;
 use crate::citus::Citus;
 use crate::postgres::{Instance, PostgresError};
 
@@ -14,15 +15,29 @@ pub(super) struct Executor {
     instance: Rc<Instance>,
     /// On workers of a Citus formation.
     citus: Option<Rc<Citus>>,
+    companions: Rc<Companions>,
+    /// Of this node, in this group.
+    place: (NodeId, GroupId),
 }
 
 impl Executor {
-    pub(super) const fn new(instance: Rc<Instance>, citus: Option<Rc<Citus>>) -> Self {
-        Self { instance, citus }
+    pub(super) const fn new(
+        instance: Rc<Instance>,
+        citus: Option<Rc<Citus>>,
+        companions: Rc<Companions>,
+        place: (NodeId, GroupId),
+    ) -> Self {
+        Self { instance, citus, companions, place }
     }
 
     /// One step. Dropping the future interrupts it.
     pub(super) async fn execute(&self, step: &Step) -> Result<(), PostgresError> {
+        match step {
+            Step::BeforePromote { timeline } => return self.companions.ask(self.place, *timeline).await,
+            Step::PausePoolers => return self.companions.pause_poolers().await,
+            Step::RoutePoolers => return self.companions.route_poolers().await,
+            _ => {}
+        }
         let is_for_coordinator =
             matches!(step, Step::HoldWrites { .. } | Step::ReleaseWrites | Step::RouteWrites { .. });
         match self.citus.as_ref().filter(|_| is_for_coordinator) {

@@ -9,6 +9,7 @@ use tracing::{info, warn};
 use super::AgentError;
 use super::authority::Authority;
 use super::citus::Formation;
+use super::companions::Companions;
 use super::council::Council;
 use super::executor::Executor;
 use super::hold::Hold;
@@ -33,6 +34,7 @@ pub(super) struct Keeper {
     instance: Rc<Instance>,
     executor: Executor,
     formation: Formation,
+    companions: Rc<Companions>,
     authority: Authority,
     signals: Signals,
     state_writer: StateWriter,
@@ -52,6 +54,7 @@ struct UnderWay {
     save: Slot<(SaveId, Result<(), String>)>,
     reading: Slot<Option<Reading>>,
     settings: Slot<Result<(), PostgresError>>,
+    tending: Slot<()>,
     /// Another name for this machine.
     whereabouts: Slot<String>,
 }
@@ -66,6 +69,7 @@ impl Keeper {
         }
         let instance = Rc::new(Instance::new(config.instance(Some(state.node))));
         let formation = Formation::new(&config, &state, &instance);
+        let companions = Companions::new(&config);
         instance.set_up_switch().await?;
         match instance.adopt().await {
             Ok(true) => info!("adopted the Postgres that runs in {}", config.postgres.pgdata.display()),
@@ -78,7 +82,13 @@ impl Keeper {
         let events = std::iter::once(Event::Started).chain(manual.map(Event::Assigned)).collect();
         let reads_formation = config.kind != crate::config::NodeKind::Standalone;
         Ok(Self {
-            executor: Executor::new(Rc::clone(&instance), formation.worker()),
+            executor: Executor::new(
+                Rc::clone(&instance),
+                formation.worker(),
+                Rc::clone(&companions),
+                (state.node, state.group),
+            ),
+            companions,
             authority: match monitors {
                 Some(handle) => Authority::Monitors(Council::new(state.node, handle)),
                 None => Authority::Monitor(Link::new(
@@ -102,6 +112,7 @@ impl Keeper {
                 save: Slot::empty(),
                 reading: Slot::empty(),
                 settings: Slot::empty(),
+                tending: Slot::empty(),
                 whereabouts: Slot::empty(),
             },
             events,
@@ -116,6 +127,8 @@ impl Keeper {
             while let Some(event) = self.events.pop_front() {
                 for command in self.engine.handle(event, BootTime::now().moment()) {
                     if let Some(exit) = self.carry_out(command) {
+                        // Postgres is stopped: its hooks may say so.
+                        self.companions.finish().await;
                         return Ok(exit);
                     }
                 }
@@ -155,6 +168,7 @@ impl Keeper {
             is_complete = self.formation.reconciled() => {
                 self.events.push_back(Event::Reconciled { is_complete });
             }
+            () = under_way.tending.done() => self.events.push_back(Event::PoolersTended),
             () = sleep_until(self.wakes_at) => {
                 self.wakes_at = None;
                 self.events.push_back(Event::Woken);
@@ -199,6 +213,11 @@ impl Keeper {
             }
             Command::Reconcile { nodes, read_at } => {
                 self.formation.reconcile(&self.instance, &self.config, nodes, read_at);
+            }
+            Command::RunHook(call) => self.companions.call(&call),
+            Command::TendPoolers => {
+                let companions = Rc::clone(&self.companions);
+                under_way.tending.start(async move { companions.tend_poolers().await });
             }
             Command::Save { save, state } => under_way.save.start(self.state_writer.write(save, *state)),
             Command::ReadConfiguration => under_way.reading.start(reading::read_again(self.config.clone())),
@@ -246,6 +265,7 @@ impl Keeper {
         self.config = config;
         self.look_where_we_are(Look::Later);
         self.formation.reconfigure(&self.config, self.engine.state());
+        self.companions.reconfigure(&self.config);
         self.instance.reconfigure(self.instance_config());
         let settings = Box::new(reading::settings(&self.config));
         self.events.push_back(Event::Reconfigured { settings, has_other_monitor });

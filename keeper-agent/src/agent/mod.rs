@@ -6,6 +6,7 @@
 
 mod authority;
 mod citus;
+mod companions;
 mod council;
 mod executor;
 mod hold;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pgaf_core::keeper::{CitusRole, ManualAssignment, Settings};
+use pgaf_core::keeper::{CitusRole, HookKind, ManualAssignment, Settings};
 use tracing::error;
 
 use crate::config::{ConfigError, NodeConfig, NodeKind, manual};
@@ -28,6 +28,9 @@ pub(super) fn settings(config: &NodeConfig) -> Settings {
             NodeKind::Coordinator => CitusRole::Coordinator,
             NodeKind::Worker => CitusRole::Worker,
         },
+        has_hooks: !config.hooks.is_empty(),
+        has_before_promote: config.hooks.contains_key(&HookKind::BeforePromote),
+        has_poolers: !config.pooler.admin.is_empty(),
     }
 }
 

@@ -11,6 +11,7 @@ mod run;
 
 mod accept;
 mod activate;
+mod arrange;
 mod config;
 mod debugging;
 mod drop;
@@ -115,6 +116,8 @@ async fn dispatch(command: &Command) -> CliResult<Exit> {
         Command::Disable(command) => switches::disable(command).await,
         Command::Get(command) => properties::get(command).await,
         Command::Set(command) => properties::set(command).await,
+        Command::Pause(options) => arrange::pause(options).await,
+        Command::Resume(options) => arrange::resume(options).await,
         Command::Perform(command) => perform::run(command).await,
         Command::Accept(command) => accept::run(command).await,
         Command::Watch(options) => watch::run(&options.monitor, &options.group, None).await,

@@ -201,6 +201,26 @@ pub(super) fn boolean(text: &str) -> Result<bool, String> {
         .ok_or_else(|| "expected true, yes, on or 1, or false, no, off or 0".to_owned())
 }
 
+/// A time for which something holds: a number with s, min, h or d.
+///
+/// # Errors
+/// Anything else.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.trim_end_matches(|character: char| !character.is_ascii_digit());
+    let unit: u64 = match &text[digits.len()..] {
+        "s" => 1,
+        "min" | "m" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        _ => return Err(format!("\"{text}\" is not a time like 90s, 30min, 2h or 1d")),
+    };
+    let seconds = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(unit));
+    match seconds {
+        Some(seconds) if seconds > 0 && seconds <= 366 * 86_400 => Ok(Duration::from_secs(seconds)),
+        _ => Err(format!("\"{text}\" is not a time from 1 s to a year")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -215,6 +235,15 @@ mod tests {
         }
         for text in ["o", "2", "truely", "enabled"] {
             assert!(boolean(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn durations_have_a_unit_and_a_bound() {
+        assert_eq!(duration("2h"), Ok(Duration::from_secs(7200)));
+        assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
+        for text in ["", "h", "2", "0s", "-1h", "1w", "99999999999999999999h", "4000d"] {
+            assert!(duration(text).is_err(), "{text}");
         }
     }
 }

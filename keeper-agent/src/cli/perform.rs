@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use pgaf_core::{GroupId, Health, NodeId, ReplicationState};
 
+use super::arrange;
 use super::commands::{Perform, PerformFailover};
 use super::error::{CliError, CliResult};
 use super::follow::{Display, Follower, Progress, on_its_way};
@@ -34,6 +35,12 @@ async fn failover(options: &PerformFailover) -> CliResult {
     let formation = target.formation(&options.group.formation);
     let (monitor, notifications) = target.connect_and_listen().await?;
     let group = target.group(&options.group, &monitor).await?;
+    if options.cancel {
+        return arrange::cancel(&monitor, &formation, group).await;
+    }
+    if let Some(time) = &options.at {
+        return arrange::schedule(&monitor, &formation, group, time).await;
+    }
     let display = display(options.json);
     let follower = Follower::begin(&monitor, notifications, &formation, group, display).await?;
     let asked = Asked::now(&monitor, &follower).await?;
@@ -43,6 +50,7 @@ async fn failover(options: &PerformFailover) -> CliResult {
         monitor.perform_failover(&formation, group).await?;
     }
     await_whole(follower, options.wait.duration(target.node())).await?;
+    check_not_refused(&monitor, &formation, group, asked.event).await?;
     asked.check_not_given_up(&monitor).await?;
     show_group(&monitor, &formation, group, options.json).await
 }
@@ -146,9 +154,35 @@ fn reason_of_giving_up(description: &str) -> Option<&str> {
     reason.filter(|_| GIVING_UP.contains(&rule))
 }
 
+async fn last_event(monitor: &MonitorConnection, formation: &str, group: GroupId) -> CliResult<i64> {
+    let events = monitor.last_events(formation, Some(group), 1).await?;
+    Ok(events.last().map_or(0, |event| event.event))
+}
+
+/// A group is also whole when the standby's hook has refused that it takes over.
+async fn check_not_refused(
+    monitor: &MonitorConnection,
+    formation: &str,
+    group: GroupId,
+    last_event: i64,
+) -> CliResult {
+    let events = monitor.last_events(formation, Some(group), EVENT_COUNT).await?;
+    let is_refusal = |description: &str| description.ends_with("[hand_over_is_refused]");
+    match events.iter().find(|event| event.event > last_event && is_refusal(&event.description)) {
+        None => Ok(()),
+        Some(event) => Err(CliError::new(
+            Exit::Monitor,
+            format!(
+                "the primary goes on: hook before_promote of node {} refused; the log of its pg_autoctl has the reason",
+                event.node
+            ),
+        )),
+    }
+}
+
 /// Goes on without nodes that may have acknowledged commits, and says which these are.
 async fn give_up_commits(monitor: &MonitorConnection, formation: &str, group: GroupId) -> CliResult {
-    let before = monitor.last_events(formation, Some(group), 1).await?.last().map_or(0, |event| event.event);
+    let before = last_event(monitor, formation, group).await?;
     monitor.perform_failover_with_data_loss(formation, group).await?;
     let events = monitor.last_events(formation, Some(group), EVENT_COUNT).await?;
     let new = events.iter().filter(|event| event.event > before);
@@ -185,6 +219,7 @@ async fn promotion(
     let asked = Asked::now(&monitor, &follower).await?;
     if monitor.perform_promotion(&formation, &name).await? {
         await_whole(follower, wait.duration(target.node())).await?;
+        check_not_refused(&monitor, &formation, group, asked.event).await?;
         asked.check_not_given_up(&monitor).await?;
     } else {
         tracing::info!("node \"{name}\" is the primary already");

@@ -140,6 +140,32 @@ pub async fn within<T>(
 /// # Errors
 /// The last server's, when none is fit.
 pub async fn connect(target: &ConnectionString, deadline: Duration) -> Result<Session, ConnectError> {
+    connect_as(target, deadline, Peer::Postgres).await
+}
+
+/// The same with the admin console of a PgBouncer, which knows no settings of a session.
+///
+/// # Errors
+/// As `connect`.
+pub async fn connect_to_pooler(
+    target: &ConnectionString,
+    deadline: Duration,
+) -> Result<Session, ConnectError> {
+    connect_as(target, deadline, Peer::Pooler).await
+}
+
+/// Who is spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Peer {
+    Postgres,
+    Pooler,
+}
+
+async fn connect_as(
+    target: &ConnectionString,
+    deadline: Duration,
+    peer: Peer,
+) -> Result<Session, ConnectError> {
     let deadline = target.connect_timeout.unwrap_or(deadline);
     let mut last_error = ConnectError::Options("the connection string names no host".to_owned());
     let mut hosts: Vec<&Host> = target.hosts.iter().collect();
@@ -147,11 +173,11 @@ pub async fn connect(target: &ConnectionString, deadline: Duration) -> Result<Se
         let begin = anywhere_below(hosts.len());
         hosts.rotate_left(begin);
     }
-    if target.needs_writer && hosts.len() > 1 {
+    if peer == Peer::Postgres && target.needs_writer && hosts.len() > 1 {
         return connect_to_writer(target, hosts, deadline).await;
     }
     for host in hosts {
-        match connect_to_host(target, host, deadline).await {
+        match connect_to_host(target, host, deadline, peer).await {
             Ok(session) => return Ok(session),
             Err(error) => last_error = error,
         }
@@ -173,7 +199,7 @@ async fn connect_to_writer(
     let mut attempts: Vec<Attempt<'_>> = Vec::new();
     loop {
         match waiting.next() {
-            Some(host) => attempts.push(Box::pin(connect_to_host(target, host, deadline))),
+            Some(host) => attempts.push(Box::pin(connect_to_host(target, host, deadline, Peer::Postgres))),
             None if attempts.is_empty() => return Err(last_error),
             None => {}
         }
@@ -214,6 +240,7 @@ async fn connect_to_host(
     target: &ConnectionString,
     host: &Host,
     deadline: Duration,
+    peer: Peer,
 ) -> Result<Session, ConnectError> {
     let begin = Instant::now();
     let addresses = addresses_of(host, deadline).await?;
@@ -225,7 +252,7 @@ async fn connect_to_host(
             Some(address) if addresses.len() > 1 => format!("connecting to {host} at {address}"),
             _ => format!("connecting to {host}"),
         };
-        match within(share, &what, connect_to(target, host, *address)).await {
+        match within(share, &what, connect_to(target, host, *address, peer)).await {
             Ok(Ok(session)) => {
                 address.inspect(|address| resolve::prefer(&host.name, *address));
                 return Ok(session);
@@ -254,6 +281,7 @@ async fn connect_to(
     target: &ConnectionString,
     host: &Host,
     address: Option<IpAddr>,
+    peer: Peer,
 ) -> Result<Session, ConnectError> {
     let attempts: &[WireSslMode] = match target.ssl.mode {
         SslMode::Disable => &[WireSslMode::Disable],
@@ -264,7 +292,7 @@ async fn connect_to(
     let attempts = if host.is_socket_directory() { &[WireSslMode::Disable] } else { attempts };
     let mut first_error = None;
     for mode in attempts {
-        let error = match open(target, host, address, *mode).await {
+        let error = match open(target, host, address, (*mode, peer)).await {
             Ok(session) => return Ok(session),
             Err(error) => error,
         };
@@ -320,9 +348,9 @@ async fn open(
     target: &ConnectionString,
     host: &Host,
     address: Option<IpAddr>,
-    mode: WireSslMode,
+    (mode, peer): (WireSslMode, Peer),
 ) -> Result<Session, OpenError> {
-    let mut config = configuration(target, host);
+    let mut config = configuration(target, host, peer);
     if let Some(address) = address {
         config.hostaddr(address);
     }
@@ -336,7 +364,7 @@ async fn open(
     Ok(Session { client, notifications })
 }
 
-fn configuration(target: &ConnectionString, host: &Host) -> Config {
+fn configuration(target: &ConnectionString, host: &Host, peer: Peer) -> Config {
     let mut config = Config::new();
     config
         .host(&host.name)
@@ -356,7 +384,9 @@ fn configuration(target: &ConnectionString, host: &Host) -> Config {
         config.dbname(dbname);
     }
     // What the connection string asks for comes last, and counts.
-    config.options(session_options::any_role() + target.options.as_deref().unwrap_or_default());
+    if peer == Peer::Postgres {
+        config.options(session_options::any_role() + target.options.as_deref().unwrap_or_default());
+    }
     if target.needs_writer {
         config.target_session_attrs(TargetSessionAttrs::ReadWrite);
     }

@@ -16,7 +16,7 @@ mod session_options;
 mod ssl;
 mod tls;
 
-pub use connect::{ConnectError, Session, connect, describe, within};
+pub use connect::{ConnectError, Session, connect, connect_to_pooler, describe, within};
 pub use connection_string::{ConnectionString, Host, InvalidConnectionString};
 pub use resolve::{addresses, is_taken_for_an_address};
 pub use secret::{MASK, Secret};

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use pgaf_core::GroupId;
+use pgaf_core::keeper::HookKind;
 
 use super::limits::{self, Unworkable};
 use super::members::parse_members;
@@ -450,6 +451,56 @@ fn citus_keys() -> Vec<Key<NodeConfig>> {
     ]
 }
 
+/// The program of a hook.
+macro_rules! hook {
+    ($name:literal, $kind:expr) => {
+        key!("hooks", $name, Settable, |c| c.hooks.get(&$kind).map(ToString::to_string), |text| {
+            if text.is_empty() {
+                c.hooks.remove(&$kind);
+            } else {
+                c.hooks.insert($kind, text.parse()?);
+            }
+        },)
+    };
+}
+
+fn hook_keys() -> Vec<Key<NodeConfig>> {
+    vec![
+        hook!("on_role_change", HookKind::RoleChange),
+        hook!("on_start", HookKind::Start),
+        hook!("on_stop", HookKind::Stop),
+        hook!("on_fence", HookKind::Fence),
+        hook!("before_promote", HookKind::BeforePromote),
+    ]
+}
+
+fn pooler_keys() -> Vec<Key<NodeConfig>> {
+    const SECTION: &str = "pooler";
+    vec![
+        Key {
+            section: SECTION,
+            name: "admin",
+            access: Settable,
+            stored: |c| join(c.pooler.admin.iter().map(ConnectionString::to_uri)),
+            shown: |c| join(c.pooler.admin.iter().map(ToString::to_string)),
+            read: |c, text| {
+                c.pooler.admin = text.split_whitespace().map(parse).collect::<Result<_, _>>()?;
+                Ok(())
+            },
+        },
+        key!(SECTION, "conffile", Settable, |c| c.pooler.conffile.clone(), |text| c.pooler.conffile =
+            absolute_file(text)?.map(|file| file.display().to_string()),),
+        key!(SECTION, "databases", Settable, |c| join(c.pooler.databases.iter().cloned()), |text| c
+            .pooler
+            .databases =
+            text.split_whitespace().map(str::to_owned).collect(),),
+    ]
+}
+
+fn join(words: impl Iterator<Item = String>) -> Option<String> {
+    optional(&words.collect::<Vec<_>>().join(" "))
+}
+
 impl HasKeys for NodeConfig {
     fn keys() -> Vec<Key<Self>> {
         let mut keys = identity_keys();
@@ -458,6 +509,8 @@ impl HasKeys for NodeConfig {
         keys.extend(replication_keys());
         keys.extend(timeout_keys());
         keys.extend(citus_keys());
+        keys.extend(hook_keys());
+        keys.extend(pooler_keys());
         keys
     }
 
@@ -484,6 +537,7 @@ impl HasKeys for MonitorConfig {
         ];
         keys.extend(postgres_keys());
         keys.extend(ssl_keys());
+        keys.push(hook!("on_event", HookKind::Event));
         keys.extend(monitors_keys());
         keys
     }

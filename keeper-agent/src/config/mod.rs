@@ -12,6 +12,7 @@ mod error;
 mod file;
 #[cfg(test)]
 mod fuzz;
+mod hook_command;
 mod keys;
 mod limits;
 mod members;
@@ -20,10 +21,11 @@ mod paths;
 mod values;
 
 pub use error::ConfigError;
+pub use hook_command::HookCommand;
 pub use members::{Member, parse_members};
 pub use node::{
-    CitusConfig, MonitorConfig, MonitorsConfig, NodeConfig, PostgresConfig, ReplicationConfig, SslConfig,
-    TimeoutConfig,
+    CitusConfig, MonitorConfig, MonitorsConfig, NodeConfig, PoolerConfig, PostgresConfig, ReplicationConfig,
+    SslConfig, TimeoutConfig,
 };
 pub use paths::{KEPT_DIRECTORY, Paths, absolute};
 pub use values::{AuthMethod, CitusRole, HbaLevel, NodeKind, Role, parse_duration, print_duration};

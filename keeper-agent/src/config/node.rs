@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use pgaf_core::keeper::HookKind;
 use pgaf_core::{DEFAULT_CLUSTER, GroupId};
 
+use super::hook_command::HookCommand;
 use super::members::Member;
 use super::paths::Paths;
 use super::values::{AuthMethod, CitusRole, HbaLevel, NodeKind};
@@ -38,6 +40,10 @@ pub struct NodeConfig {
     pub timeout: TimeoutConfig,
     /// Citus.
     pub citus: CitusConfig,
+    /// Programs that are called.
+    pub hooks: BTreeMap<HookKind, HookCommand>,
+    /// The poolers that clients connect through.
+    pub pooler: PoolerConfig,
     /// It is the Postgres of one of several monitors, whose agents say what it shall be.
     pub is_monitor: bool,
     /// Keys of 2.2 that change nothing here, by their names, as they are written.
@@ -57,6 +63,8 @@ pub struct MonitorConfig {
     pub postgres: PostgresConfig,
     /// TLS of its server.
     pub ssl: SslConfig,
+    /// Programs that are called.
+    pub hooks: BTreeMap<HookKind, HookCommand>,
     /// The monitors of which it is one; absent when it is the only one.
     pub monitors: Option<MonitorsConfig>,
     /// Where its files are.
@@ -181,6 +189,17 @@ impl Default for TimeoutConfig {
     }
 }
 
+/// Poolers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PoolerConfig {
+    /// Their admin consoles.
+    pub admin: Vec<ConnectionString>,
+    /// The configuration file, on the host of each pooler, that sends clients to this node.
+    pub conffile: Option<String>,
+    /// The databases of theirs that are paused; all when there are none.
+    pub databases: Vec<String>,
+}
+
 /// Citus.
 #[derive(Clone, Debug)]
 pub struct CitusConfig {
@@ -229,6 +248,8 @@ impl NodeConfig {
             replication: ReplicationConfig { maximum_backup_rate: "100M".to_owned(), password: None },
             timeout: TimeoutConfig::default(),
             citus: CitusConfig::default(),
+            hooks: BTreeMap::new(),
+            pooler: PoolerConfig::default(),
             is_monitor: false,
             obsolete: BTreeMap::new(),
             paths,
@@ -246,6 +267,7 @@ impl MonitorConfig {
             hostname_follows_network: false,
             postgres,
             ssl: SslConfig::inactive(),
+            hooks: BTreeMap::new(),
             monitors: None,
             paths,
         }

@@ -15,6 +15,8 @@ pub struct Remarks {
     pub progress: Vec<(NodeId, String, String)>,
     /// What groups without a primary wait for.
     pub waits_for: Vec<String>,
+    /// What persons have arranged.
+    pub arranged: Vec<String>,
 }
 
 /// A timeline of a group.
@@ -83,7 +85,7 @@ impl MonitorConnection {
     /// As for any call.
     pub async fn remarks(&self, formation: &str, group: Option<GroupId>) -> Result<Remarks, MonitorError> {
         const WHAT: &str = "what nodes are busy with";
-        let group = group.map(|group| group.0);
+        let (group_id, group) = (group, group.map(|group| group.0));
         let progress = "SELECT nodeid, nodename, reportdetail ->> 'progress' AS progress \
              FROM pgautofailover.node WHERE formationid = $1::text AND ($2::integer IS NULL OR groupid = $2) \
              AND reportdetail ->> 'progress' IS NOT NULL ORDER BY groupid, nodeid";
@@ -97,6 +99,7 @@ impl MonitorConnection {
         };
         Ok(Remarks {
             progress: progress.iter().map(busy).collect::<Result<_, _>>()?,
+            arranged: self.arrangements(formation, group_id).await?,
             waits_for: waits_for.iter().map(|row| column(row, "waits_for")).collect::<Result<_, _>>()?,
         })
     }

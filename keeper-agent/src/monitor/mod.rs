@@ -2,6 +2,7 @@
 //!
 //! Everything the monitor does is behind the functions of schema `pgautofailover`; nothing here decides anything.
 
+mod arrangements;
 mod branches;
 mod connection;
 mod error;

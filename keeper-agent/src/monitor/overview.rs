@@ -27,6 +27,8 @@ pub struct FormationSummary {
     pub name: String,
     /// How many acknowledgements a commit never goes without.
     pub number_sync_standbys: i32,
+    /// A person has paused automatic failover.
+    pub is_paused: bool,
     /// A node of it does not answer the monitor's probes.
     pub has_bad_health: bool,
 }
@@ -64,7 +66,9 @@ impl MonitorConnection {
 
     async fn formations(&self) -> Result<Vec<FormationSummary>, MonitorError> {
         let query = "SELECT formationid, number_sync_standbys, EXISTS (SELECT FROM pgautofailover.node AS n \
-             WHERE n.formationid = f.formationid AND n.health = 0) AS has_bad_health \
+             WHERE n.formationid = f.formationid AND n.health = 0) AS has_bad_health, \
+             EXISTS (SELECT FROM pgautofailover.failover_pause AS p WHERE p.formationid = f.formationid \
+             AND coalesce(p.endtime > now(), true)) AS is_paused \
              FROM pgautofailover.formation AS f ORDER BY formationid";
         let rows = self.query("the formations", query, &[]).await?;
         rows.iter()
@@ -72,6 +76,7 @@ impl MonitorConnection {
                 Ok(FormationSummary {
                     name: column(row, "formationid")?,
                     number_sync_standbys: column(row, "number_sync_standbys")?,
+                    is_paused: column(row, "is_paused")?,
                     has_bad_health: column(row, "has_bad_health")?,
                 })
             })

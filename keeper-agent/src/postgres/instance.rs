@@ -66,6 +66,9 @@ impl Instance {
             Step::SetSynchronousStandbyNames(names) => {
                 synchronous_standby_names::run(&self.server, names).await
             }
+            Step::BeforePromote { .. } | Step::PausePoolers | Step::RoutePoolers => {
+                Err(PostgresError::Refused(format!("Postgres cannot {step}")))
+            }
             Step::HoldWrites { .. } | Step::ReleaseWrites | Step::RouteWrites { .. } => {
                 Err(PostgresError::Refused("this node is no worker of a Citus formation".to_owned()))
             }

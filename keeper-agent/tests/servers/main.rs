@@ -11,13 +11,17 @@ mod denial;
 mod harness;
 #[allow(dead_code, reason = "the words that cases are written with")]
 mod node;
+mod pgbouncer;
 mod port;
 
 mod adopted;
+mod arranged;
 mod fresh;
 mod habits;
+mod hooks;
 mod kernel;
 mod libraries;
+mod pooler;
 mod refused;
 mod relocated;
 mod sessions;
@@ -59,10 +63,13 @@ fn main() -> ExitCode {
 fn cases() -> Vec<Case> {
     [
         adopted::cases(),
+        arranged::cases(),
         fresh::cases(),
         habits::cases(),
+        hooks::cases(),
         kernel::cases(),
         libraries::cases(),
+        pooler::cases(),
         refused::cases(),
         relocated::cases(),
         sessions::cases(),

@@ -1,10 +1,13 @@
 //! What the keeper remembers of this life of the local Postgres, for the next plan.
 
+use super::hook::Consent;
+use super::pooling::Poolers;
 use super::routing::{Route, Routing};
 use super::server::{Running, Server};
 use super::step::Step;
 use crate::lsn::Lsn;
 use crate::message::{Assignment, CommitRule, Peer};
+use crate::state::ReplicationState;
 
 /// What the keeper has done and seen in this life of the server, and no single look tells; empty after a restart of
 /// either.
@@ -22,6 +25,10 @@ pub struct Memory {
     pub is_quorum_confirmed: bool,
     /// What the coordinator of a Citus formation was asked.
     pub routing: Routing,
+    /// What the hook before a planned promotion says.
+    pub consent: Consent,
+    /// What the poolers were told.
+    pub poolers: Poolers,
     /// The `synchronous_standby_names` that was seen last.
     pub(super) names: String,
     /// The commit rule that was wanted last.
@@ -43,6 +50,12 @@ impl Memory {
     /// The assignment that is to be planned for, on this server: notes since when its commit rule is wanted.
     pub fn wants(&mut self, assignment: &Assignment, server: &Server) {
         self.routing.wants(assignment.goal);
+        if !is_planned_candidate(assignment) && self.consent != Consent::NotNeeded {
+            self.consent = Consent::NotAsked;
+        }
+        if !assignment.goal.is_writer() && self.poolers == Poolers::Routed {
+            self.poolers = Poolers::ToRoute;
+        }
         if self.rule.as_ref() != Some(&assignment.commit_rule) {
             self.rule = Some(assignment.commit_rule.clone());
             self.rule_wanted_since = None;
@@ -95,15 +108,39 @@ impl Memory {
         }
     }
 
+    /// There is a hook that is asked before a planned promotion, or there is none.
+    pub fn has_before_promote(&mut self, has_hook: bool) {
+        match (has_hook, self.consent) {
+            (false, _) => self.consent = Consent::NotNeeded,
+            (true, Consent::NotNeeded) => self.consent = Consent::NotAsked,
+            (true, _) => {}
+        }
+    }
+
+    /// There are poolers to be told who the primary is, or there are none.
+    pub const fn has_poolers(&mut self, has_poolers: bool) {
+        self.poolers = if has_poolers { Poolers::ToRoute } else { Poolers::Unused };
+    }
+
     /// A step failed.
     pub fn failed(&mut self, step: &Step) {
         self.routing.did(step, false);
+        match step {
+            Step::BeforePromote { .. } => self.consent = Consent::Refused,
+            Step::PausePoolers => self.poolers = Poolers::ToRoute,
+            // They are looked after while this node is the primary.
+            Step::RoutePoolers => self.poolers = Poolers::Routed,
+            _ => {}
+        }
     }
 
     /// A step ended well.
     pub fn did(&mut self, step: &Step) {
         self.routing.did(step, true);
         match step {
+            Step::BeforePromote { .. } => self.consent = Consent::Given,
+            Step::PausePoolers => self.poolers = Poolers::ToRoute,
+            Step::RoutePoolers => self.poolers = Poolers::Routed,
             Step::AdmitStandbys { peers } => self.admitted = Some(peers.clone()),
             Step::BaseBackup { .. } | Step::Rewind { .. } => self.admitted = None,
             Step::Follow { upstream } => self.unseen.followed.clone_from(upstream),
@@ -117,4 +154,9 @@ impl Memory {
         self.names_in_force_since = None;
         self.is_quorum_confirmed = false;
     }
+}
+
+/// It is to take over from a primary that still serves, and that goes on if it does not.
+pub(super) fn is_planned_candidate(assignment: &Assignment) -> bool {
+    assignment.goal == ReplicationState::PreparePromotion && assignment.upstream.is_some()
 }

@@ -8,12 +8,14 @@ mod authority;
 mod claim;
 mod engine;
 mod holding;
+mod hook;
 mod isolated;
 mod manual;
 mod memory;
 mod moment;
 mod numbering;
 mod observed;
+mod pooling;
 mod recipe;
 mod routing;
 mod saved;
@@ -26,12 +28,14 @@ pub use engine::{
     CitusRole, Command, Ending, Engine, Event, LookId, Notice, Observation, Outcome, PostgresExit, Progress,
     SaveId, Settings, Severity, Signal, StepId,
 };
+pub use hook::{Consent, HookCall, HookKind, Role};
 pub use isolated::{Silence, plan_isolated, plan_unmonitored};
 pub use manual::{GroupMember, ManualAssignment};
 pub use memory::Memory;
 pub use moment::Moment;
 pub use numbering::Numbering;
 pub use observed::Observed;
+pub use pooling::Poolers;
 pub use routing::{Hold, Route, Routing};
 pub use saved::KeeperState;
 pub use server::{Cluster, DataDirectory, Following, Receiver, Running, Server, StreamingStandby};

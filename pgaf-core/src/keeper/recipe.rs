@@ -5,7 +5,10 @@ use crate::message::{Assignment, Peer};
 use crate::state::ReplicationState as State;
 
 use super::holding;
+use super::hook::Consent;
+use super::memory::is_planned_candidate;
 use super::observed::Observed;
+use super::pooling::Poolers;
 use super::server::{Cluster, DataDirectory, Receiver, Running, Server, StreamingStandby};
 use super::step::{Plan, Step, StopMode};
 
@@ -74,12 +77,17 @@ fn running_writer(assignment: &Assignment, observed: &Observed, running: &Runnin
     }
     let route = observed.memory.routing.route_step();
     // Whoever waits at the coordinator comes before everything else.
-    let mut todo: Vec<Step> = route.clone().filter(|_| !running.is_in_recovery).into_iter().collect();
+    let pool = (observed.memory.poolers == Poolers::ToRoute).then_some(Step::RoutePoolers);
+    let mut todo: Vec<Step> = match running.is_in_recovery {
+        true => Vec::new(),
+        false => pool.iter().cloned().chain(route.clone()).collect(),
+    };
     if running.synchronous_standby_names != names {
         todo.push(Step::SetSynchronousStandbyNames(names));
     }
     if running.is_in_recovery {
         todo.push(Step::Promote);
+        todo.extend(pool);
         todo.extend(route);
     } else if observed.memory.admitted.as_ref() != Some(&assignment.peers) {
         todo.push(Step::AdmitStandbys { peers: assignment.peers.clone() });
@@ -114,10 +122,13 @@ fn is_quorum_at(assignment: &Assignment, running: &Running, lsn: Option<Lsn>) ->
     assignment.commit_rule.is_met_by(running.standbys.iter().filter(has_flushed).map(|standby| standby.node))
 }
 
-/// Stopped, after a checkpoint that makes the stop short.
+/// Stopped, after a checkpoint that makes the stop short. Clients of poolers wait from then on.
 pub(super) fn drained(observed: &Observed) -> Plan {
     match &observed.server {
-        Server::Running(running) if !running.is_in_recovery => steps([Step::Checkpoint, STOP_FAST]),
+        Server::Running(running) if !running.is_in_recovery => {
+            let pause = (observed.memory.poolers != Poolers::Unused).then_some(Step::PausePoolers);
+            Plan::Steps([Some(Step::Checkpoint), pause, Some(STOP_FAST)].into_iter().flatten().collect())
+        }
         _ => stopped(observed),
     }
 }
@@ -145,9 +156,24 @@ pub(super) fn no_writer(observed: &Observed) -> Plan {
 pub(super) fn candidate(assignment: &Assignment, observed: &Observed) -> Plan {
     match &observed.server {
         Server::Running(running) if running.is_in_recovery => {
+            if let Some(plan) = consent(assignment, observed, running) {
+                return plan;
+            }
             holding::candidate(assignment, &observed.memory)
         }
         _ => in_recovery(observed),
+    }
+}
+
+/// What a candidate does until its hook agrees to a planned hand-over. One that takes over from nobody asks nobody.
+fn consent(assignment: &Assignment, observed: &Observed, running: &Running) -> Option<Plan> {
+    if !is_planned_candidate(assignment) {
+        return None;
+    }
+    match observed.memory.consent {
+        Consent::NotNeeded | Consent::Given => None,
+        Consent::NotAsked => Some(steps([Step::BeforePromote { timeline: running.timeline }])),
+        Consent::Refused => Some(Plan::Wait("hook before_promote refuses: the primary goes on")),
     }
 }
 

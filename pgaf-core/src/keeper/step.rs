@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::id::{Epoch, NodeId};
+use crate::lsn::Timeline;
 use crate::message::Peer;
 
 /// One thing the keeper does to its node.
@@ -42,6 +43,15 @@ pub enum Step {
     },
     /// Set `synchronous_standby_names` and wait until every backend follows it.
     SetSynchronousStandbyNames(String),
+    /// Ask the hook of this node whether it may take over as planned.
+    BeforePromote {
+        /// The timeline that it would leave.
+        timeline: Timeline,
+    },
+    /// Have the poolers keep their clients waiting.
+    PausePoolers,
+    /// Have the poolers send their clients here, those that wait first.
+    RoutePoolers,
     /// Have a Citus coordinator hold the writes to this node's group, for this node to take over.
     HoldWrites {
         /// Whom to ask.
@@ -63,7 +73,15 @@ pub enum Step {
 impl Step {
     /// A failure changes nothing for this node: its plan goes on without.
     pub const fn is_best_effort(&self) -> bool {
-        matches!(self, Self::HoldWrites { .. } | Self::ReleaseWrites | Self::RouteWrites { .. })
+        matches!(
+            self,
+            Self::BeforePromote { .. }
+                | Self::PausePoolers
+                | Self::RoutePoolers
+                | Self::HoldWrites { .. }
+                | Self::ReleaseWrites
+                | Self::RouteWrites { .. }
+        )
     }
 }
 
@@ -110,6 +128,9 @@ impl fmt::Display for Step {
             Self::SetSynchronousStandbyNames(names) => {
                 write!(f, "set synchronous_standby_names to '{names}'")
             }
+            Self::BeforePromote { .. } => f.write_str("ask hook before_promote"),
+            Self::PausePoolers => f.write_str("pause the poolers"),
+            Self::RoutePoolers => f.write_str("have the poolers send clients here"),
             Self::HoldWrites { coordinator, .. } => {
                 write!(f, "have writes held at the coordinator, {}", at(coordinator))
             }

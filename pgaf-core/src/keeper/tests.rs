@@ -147,6 +147,7 @@ fn execute(world: &mut Observed, step: &Step) {
             world.memory.names_in_force_since = Some(LOCAL);
             world.memory.unseen.is_names_emptied = names.is_empty();
         }
+        Step::BeforePromote { .. } | Step::PausePoolers | Step::RoutePoolers => world.memory.did(step),
         Step::HoldWrites { .. } | Step::ReleaseWrites | Step::RouteWrites { .. } => {
             world.memory.routing.did(step, true);
         }

@@ -8,7 +8,7 @@ use crate::state::ReplicationState::{
 };
 
 use super::election::is_candidate_goal;
-use super::{Draft, Event, Refusal};
+use super::{Draft, Event, Refusal, rules};
 
 /// Changes the draft as the event says; reports and ticks change nothing here.
 pub(super) fn carry_out(draft: &mut Draft, event: &Event) -> Result<(), Refusal> {
@@ -19,7 +19,7 @@ pub(super) fn carry_out(draft: &mut Draft, event: &Event) -> Result<(), Refusal>
         Event::Tick => Ok(()),
         Event::Registered(node) => draft.register(node),
         Event::Remove { node, force } => draft.remove_on_command(node, force),
-        Event::PerformFailover => draft.hand_over(None, Draining, "perform_failover"),
+        Event::PerformFailover => draft.fail_over(),
         Event::PerformPromotion(node) => draft.promote_on_command(node),
         Event::StartMaintenance(node) => draft.start_maintenance(node),
         Event::StopMaintenance(node) => draft.stop_maintenance(node),
@@ -56,8 +56,24 @@ impl Draft {
         }
     }
 
+    /// Has another node take over: from a primary that serves, or, while automatic failover is paused, from one that
+    /// does not, as it would have been without the pause.
+    fn fail_over(&mut self) -> Result<(), Refusal> {
+        let is_gone = |writer: &Node| self.group.is_down(writer) || self.group.is_lost(writer);
+        if self.group.is_failover_paused && self.group.writer().is_some_and(is_gone) {
+            self.group.is_failover_paused = false;
+            let may_begin = rules::first_match(&self.group).is_some_and(|(rule, _)| rule.is_automatic());
+            if may_begin {
+                return Ok(());
+            }
+            self.group.is_failover_paused = true;
+        }
+        self.hand_over(None, Draining, "perform_failover")
+    }
+
     /// The writer gives up for a standby: the named one, or the one that is preferred. One that is far behind, or was
-    /// when it last reported, catches up first; one whose writes can be held has that done first.
+    /// when it last reported, catches up first; one whose writes can be held has that done first, and one that has a hook
+    /// to ask asks it first.
     fn hand_over(
         &mut self,
         wanted: Option<NodeId>,
@@ -88,7 +104,8 @@ impl Draft {
             None => format!("an operator asked for it{}", self.passed_over(candidate)),
         };
         let is_near = group.is_near(candidate);
-        let may_begin = is_near && !(group.holds_writes() && retire_to == Draining);
+        let prepares = group.holds_writes() || candidate.asks_before_promotion;
+        let may_begin = is_near && !(prepares && retire_to == Draining);
         if !is_near && retire_to != Draining {
             return Err(Refusal::NotPromotable { node: candidate_id, reason: self.why_not(candidate) });
         }

@@ -67,6 +67,10 @@ pub enum Fact {
     OnForeignBranch,
     /// Clients write to the group through a coordinator, where a candidate can have their writes held.
     HoldsWrites,
+    /// Its hook refuses that it takes over as planned.
+    Refuses,
+    /// Nobody has paused automatic failover.
+    Automatic,
     /// It takes part in elections.
     Voter,
     /// It would take over from the writer on command.
@@ -165,6 +169,8 @@ impl Fact {
                 group.is_silent(subject) || is_behind.iter().any(|fact| fact.holds(group, subject))
             }
             HoldsWrites => group.holds_writes(),
+            Automatic => !group.is_failover_paused,
+            Refuses => subject.refuses_promotion,
             Forked => group.has_forked(subject),
             OnForeignBranch => group.is_on_foreign_branch(subject),
             Voter => group.is_voter(subject),

@@ -55,6 +55,8 @@ pub fn decide(group: &Group, event: &Event) -> Result<Decision, Refusal> {
         let is_writer = draft.group.node(*node).is_some_and(|node| node.goal.is_writer());
         draft.note_answer(*node, is_writer);
     }
+    // A person may have asked for one failover in spite of the pause.
+    draft.group.is_failover_paused = group.is_failover_paused;
     draft.group.waits_for = draft.group.why_no_primary().or_else(|| draft.group.why_commits_wait());
     Ok(Decision { group: draft.group, changes: draft.changes, removed: draft.removed })
 }

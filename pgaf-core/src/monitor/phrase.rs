@@ -56,6 +56,8 @@ impl Fact {
             Self::FallenBehind => "it is silent, down, cut off, or on another timeline",
             Self::Forked => "its WAL has records that are not in the primary's history",
             Self::OnForeignBranch => "it was promoted once, and the primary does not know its timeline",
+            Self::Refuses => "its hook `before_promote` refuses that it takes over",
+            Self::Automatic => "nobody has paused automatic failover",
             Self::HoldsWrites => "writes of clients can be held at a Citus coordinator",
             Self::SwitchoverTarget => "it is the standby that a switchover would promote",
             Self::Heir => "it would succeed the removed primary, if it has the end of its WAL",

@@ -75,13 +75,21 @@ pub const RULES: &[Rule] = &[
             Alive(Writer),
             NoCandidate,
             HoldsWrites,
+            Automatic,
         ],
         then: &[(Subject, PreparePromotion)],
         why: "the primary is being stopped, and its healthy standby has writes held at the coordinator before",
     },
     Rule {
         name: "primary_stops",
-        when: &[SwitchoverTarget, Goal(Writer, SYNCHRONOUS), Stopping(Writer), Alive(Writer), NoCandidate],
+        when: &[
+            SwitchoverTarget,
+            Goal(Writer, SYNCHRONOUS),
+            Stopping(Writer),
+            Alive(Writer),
+            NoCandidate,
+            Automatic,
+        ],
         then: &[(Writer, Draining), (Subject, PreparePromotion)],
         why: "the primary is being stopped and hands over to its healthy standby",
     },
@@ -99,14 +107,20 @@ pub const RULES: &[Rule] = &[
         why: "the standby that shall take over has caught up",
     },
     Rule {
+        name: "hand_over_is_refused",
+        when: &[Goal(Subject, &[PreparePromotion]), Refuses, Goal(Writer, WRITER)],
+        then: &[(Subject, Secondary)],
+        why: "its hook before_promote refuses that it takes over",
+    },
+    Rule {
         name: "primary_is_down",
-        when: &[SoleSuccessor, Goal(Writer, SYNCHRONOUS), Down(Writer)],
+        when: &[SoleSuccessor, Goal(Writer, SYNCHRONOUS), Down(Writer), Automatic],
         then: &[(Writer, Demoted), (Subject, PreparePromotion)],
         why: "Postgres does not run on the primary, and a healthy standby has every acknowledged commit",
     },
     Rule {
         name: "primary_is_lost",
-        when: &[SoleSuccessor, Goal(Writer, SYNCHRONOUS), Lost(Writer)],
+        when: &[SoleSuccessor, Goal(Writer, SYNCHRONOUS), Lost(Writer), Automatic],
         then: &[(Writer, DemoteTimeout), (Subject, PreparePromotion)],
         why: "the primary is silent and unreachable and has fenced itself by now, and a healthy standby has \
               every acknowledged commit",
@@ -114,13 +128,13 @@ pub const RULES: &[Rule] = &[
     // The primary goes, and its standbys are counted.
     Rule {
         name: "election_after_crash",
-        when: &[Goal(Subject, SYNCHRONOUS), Down(Subject), ElectionPossible],
+        when: &[Goal(Subject, SYNCHRONOUS), Down(Subject), ElectionPossible, Automatic],
         then: &[(Subject, Demoted), (Voters, ReportLsn)],
         why: "Postgres does not run on the primary, and enough standbys report to find every acknowledged commit",
     },
     Rule {
         name: "election_after_loss",
-        when: &[Goal(Subject, SYNCHRONOUS), Lost(Subject), ElectionPossible],
+        when: &[Goal(Subject, SYNCHRONOUS), Lost(Subject), ElectionPossible, Automatic],
         then: &[(Subject, DemoteTimeout), (Voters, ReportLsn)],
         why: "the primary is silent and unreachable and has fenced itself by now, and enough standbys report to \
               find every acknowledged commit",
@@ -388,6 +402,11 @@ pub const RULES: &[Rule] = &[
 ];
 
 impl Rule {
+    /// It begins a change of roles that nobody has asked for.
+    pub fn is_automatic(&self) -> bool {
+        self.when.contains(&Automatic)
+    }
+
     /// All its facts hold for this node.
     pub fn matches(&self, group: &Group, subject: &Node) -> bool {
         self.when.iter().all(|fact| fact.holds(group, subject))

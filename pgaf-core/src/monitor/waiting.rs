@@ -8,6 +8,9 @@ impl Group {
     /// Why there is no primary, and which nodes would change that; `None` when there is one, or will be soon. The
     /// sentence changes only when what it is about does.
     pub fn why_no_primary(&self) -> Option<String> {
+        if let Some(what) = self.why_paused() {
+            return Some(what);
+        }
         let writer = self.writer();
         let has_lost_data = |writer: &Node| !writer.has_data && writer.reported.is_writer();
         let is_over = writer.is_some_and(|writer| !has_lost_data(writer) && !self.is_lost(writer))
@@ -34,6 +37,18 @@ impl Group {
         } else {
             format!("{group} has no primary and waits {}", ways.join(", or "))
         })
+    }
+
+    /// The primary is lost, and nobody takes over because a person has said so.
+    fn why_paused(&self) -> Option<String> {
+        let lost = self.writer().filter(|writer| self.is_failover_paused && self.is_lost(writer))?;
+        Some(format!(
+            "group {} of formation \"{}\" has no primary and waits until {} is back, or until a person has a standby take \
+             over with \"pg_autoctl perform failover\": automatic failover is paused",
+            self.id,
+            self.formation,
+            lost.label()
+        ))
     }
 
     /// Why commits wait although there is a primary, and which nodes would change that: fewer standbys can acknowledge than

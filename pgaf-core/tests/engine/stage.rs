@@ -2,13 +2,14 @@
 //!
 //! ```text
 //! state GOAL [sync] [reached] [epoch E] [left_monitor]   the state file the keeper starts with; no goal: state none
-//! settings [unmonitored] [worker|coordinator] [fences SECONDS]   with `fences`: the network_partition_timeout, else 4
+//! settings [unmonitored] [worker|coordinator] [hooks] [asks] [poolers] [fences SECONDS]
+//!                                                        with `fences`: the network_partition_timeout, else 4
 //! at SECONDS EVENT …                                     what happens:
 //!   started, woken, notified, dropped, unknown, silent, saved, signal stop|fast|immediate|reload
 //!   save_fails WORD, settings_applied, exit clean|crash
 //!   seen stopped|starting|hung|primary|gated|standby [names] [streams] [contact SECONDS] [look N] …
 //!   answer GOAL [sync] [epoch E] [sent SECONDS] [report S.N] [overtaken S.N] [handing_over] [coordinator HOST]
-//!   step ok|WORD [id N], maintained ok|WORD, reconciled complete|incomplete
+//!   step ok|WORD [id N], maintained ok|WORD, reconciled complete|incomplete, poolers_tended
 //!   reconfigured [unmonitored] [other], assigned GOAL
 //!   COMMAND                                              indented: what it wants done, all of it and in this order, but
 //!                                                        looks, the times to wake it, the dead man's switch, and the log
@@ -61,6 +62,9 @@ impl Default for Stage {
                 network_partition_timeout: Duration::from_secs(4),
                 dbname: "app".to_owned(),
                 citus: CitusRole::None,
+                has_hooks: false,
+                has_before_promote: false,
+                has_poolers: false,
             },
             engine: None,
             now: Moment::default(),
@@ -141,6 +145,9 @@ impl Stage {
             is_monitored: !words.has("unmonitored"),
             network_partition_timeout: fences.unwrap_or(self.settings.network_partition_timeout),
             citus,
+            has_hooks: words.has("hooks"),
+            has_before_promote: words.has("asks"),
+            has_poolers: words.has("poolers"),
             ..self.settings.clone()
         }
     }
@@ -208,6 +215,7 @@ impl Stage {
             "exit" => Event::PostgresExited(PostgresExit::Crashed),
             "step" => Event::StepEnded { step, outcome },
             "maintained" => Event::PeersMaintained { step: self.maintenance, outcome },
+            "poolers_tended" => Event::PoolersTended,
             "reconciled" => Event::Reconciled { is_complete: first == "complete" },
             "signal" => Event::Signal(signal(first)?),
             "reconfigured" => Event::Reconfigured {
@@ -273,6 +281,8 @@ fn text(command: &Command) -> String {
         Command::CancelMaintenance => "cancel maintenance".to_owned(),
         Command::KnowFormation { hosts } => format!("know {}", hosts.join(" ")),
         Command::Reconcile { .. } => "reconcile".to_owned(),
+        Command::RunHook(call) => format!("hook {} {} to {}", call.kind, call.old_role, call.new_role),
+        Command::TendPoolers => "tend poolers".to_owned(),
         Command::Save { state, .. } => {
             let goal = state.assignment.as_ref().map_or("none", |assignment| assignment.goal.as_str());
             format!("save {goal}, reached {}", state.reported)
@@ -297,6 +307,7 @@ fn report_text(report: &Report) -> String {
         (report.detail.is_stopping, " stopping"),
         (report.detail.is_gated, " gated"),
         (report.detail.is_hung, " hung"),
+        (report.detail.refuses_promotion, " refuses"),
     ] {
         if is_so {
             text.push_str(word);

@@ -42,6 +42,9 @@ impl Keeper {
             network_partition_timeout: FENCE_AFTER,
             dbname: String::new(),
             citus: CitusRole::None,
+            has_hooks: false,
+            has_before_promote: false,
+            has_poolers: false,
         };
         let mut keeper = Self { is_up: true, engine: Engine::new(settings, state, NOW) };
         keeper.handle(Event::Started);

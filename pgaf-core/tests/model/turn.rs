@@ -156,6 +156,9 @@ impl World {
             Step::Checkpoint
             | Step::AdmitStandbys { .. }
             | Step::HoldWrites { .. }
+            | Step::BeforePromote { .. }
+            | Step::PausePoolers
+            | Step::RoutePoolers
             | Step::ReleaseWrites
             | Step::RouteWrites { .. } => {}
         }

@@ -133,6 +133,10 @@ impl World {
                 timeline: Timeline(number(words[1])?),
                 who: words[2].to_owned(),
             }),
+            "paused" => {
+                self.group.is_failover_paused = words[1] == "on";
+                self.event(Event::Tick);
+            }
             "secondaries" => self.group.has_secondary = words[1] == "on",
             "pass" => self.pass(Duration::from_secs(number(words[1])?)),
             "moved" => self.event(Event::NodeMoved(node(1)?)),

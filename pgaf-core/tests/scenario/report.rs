@@ -51,6 +51,7 @@ impl World {
         node.is_stopping = false;
         node.is_hung = false;
         node.is_gated = false;
+        node.refuses_promotion = false;
         node.silent_for = Duration::ZERO;
         node.has_reported = true;
         node.health = Health::Good;
@@ -68,6 +69,8 @@ impl World {
                 "gated" => node.is_gated = true,
                 "stopping" => node.is_stopping = true,
                 "hung" => node.is_hung = true,
+                "asks" => node.asks_before_promotion = true,
+                "refuses" => node.refuses_promotion = true,
                 "old" => node.reported_epoch = Epoch(node.goal_epoch.0 - 1),
                 "lsn" => node.lsn = value()?.parse().map_err(|error| format!("{error}"))?,
                 "tli" => {

@@ -29,9 +29,11 @@ plans! {
                f.kind, f.dbname::text, f.opt_secondary, f.number_sync_standbys,
                s.commitrules::text, s.rejectedtimelines::text, s.waitsfor, n.toldtowrite,
                (SELECT identity::text FROM pgautofailover.monitor ORDER BY createtime, identity LIMIT 1),
-               CASE WHEN n.nodeid = $3 THEN n.registration::text END
+               CASE WHEN n.nodeid = $3 THEN n.registration::text END,
+               p.formationid IS NOT NULL AND coalesce(p.endtime > pg_catalog.clock_timestamp(), true)
           FROM pgautofailover.formation AS f
      LEFT JOIN pgautofailover.group_status AS s ON s.formationid = $1 AND s.groupid = $2
+     LEFT JOIN pgautofailover.failover_pause AS p ON p.formationid = $1
      LEFT JOIN pgautofailover.node AS n ON n.formationid = $1 AND n.groupid = $2::bigint
          WHERE f.formationid = $1";
     GROUPS(TEXTOID) = "
@@ -72,6 +74,7 @@ pub(crate) fn group_of(
         id,
         dbname: first.get(23)?,
         has_secondary: first.get(24)?,
+        is_failover_paused: first.get(32)?,
         number_sync_standbys: first.get::<i32>(25)?.unsigned_abs(),
         fewest_standbys_elsewhere: None,
         commit_rules: first.get_json(26)?.unwrap_or_default(),
@@ -149,6 +152,8 @@ pub(crate) fn detailed(node: &mut Node, detail: &ReportDetail) {
     node.is_stopping = detail.is_stopping;
     node.is_gated = detail.is_gated;
     node.is_hung = detail.is_hung;
+    node.asks_before_promotion = detail.asks_before_promotion;
+    node.refuses_promotion = detail.refuses_promotion;
     node.fence_after = detail.fence_after_ms.map(Duration::from_millis);
     node.is_older = false;
     node.shutdown_lsn = detail.shutdown_lsn;
@@ -163,6 +168,8 @@ pub(crate) fn undetailed(node: &mut Node) {
     node.is_stopping = false;
     node.is_gated = false;
     node.is_hung = false;
+    node.asks_before_promotion = false;
+    node.refuses_promotion = false;
     node.fence_after = None;
     node.is_older = true;
     node.shutdown_lsn = None;

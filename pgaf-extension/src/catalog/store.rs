@@ -120,8 +120,8 @@ fn group(client: &mut SpiClient<'_>, before: &Group, after: &Group) -> Result<()
         STATUS.with(|plan| plan.run(client, &row))?;
     }
     // What it waits for happened to the writer, or to the first node when there is none.
-    match (&after.waits_for, after.writer().or_else(|| after.nodes.first())) {
-        (Some(what), Some(node)) if is_waiting_for_other => event(client, node.id, what),
+    match &after.waits_for {
+        Some(what) if is_waiting_for_other => group_event(client, after, what),
         _ => Ok(()),
     }
 }
@@ -136,6 +136,14 @@ fn is_news(told: &Group, decision: &Decision, node: NodeId) -> bool {
 pub(crate) fn event(client: &mut SpiClient<'_>, node: NodeId, what: &str) -> Result<(), Error> {
     EVENT.with(|plan| plan.run(client, &[node.0.into(), what.into()]))?;
     notify::log(client, what)
+}
+
+/// Writes what happened to a group as a whole: to its writer, or to the first node when there is none.
+pub(crate) fn group_event(client: &mut SpiClient<'_>, group: &Group, what: &str) -> Result<(), Error> {
+    match group.writer().or_else(|| group.nodes.first()) {
+        Some(node) => event(client, node.id, what),
+        None => notify::log(client, what),
+    }
 }
 
 fn assign(client: &mut SpiClient<'_>, before: &Group, after: &Group, change: &Change) -> Result<(), Error> {

@@ -143,7 +143,7 @@ fn await_standby(
 }
 
 /// Who calls, for the event table: the role that logged in, and from where unless it is this machine.
-fn caller(client: &mut SpiClient<'_>) -> Result<String, Error> {
+pub(super) fn caller(client: &mut SpiClient<'_>) -> Result<String, Error> {
     let row = CALLER.with(|plan| plan.run(client, &[]))?.next();
     let row = row.ok_or(Error::Null("the name of the session's role"))?;
     let row = Row { row, what: "the session" };

@@ -6,6 +6,7 @@
 //! events ([`retention`]). It leaves its database
 //! as soon as somebody wants to drop it: a session of ours never stands in the way.
 
+mod arranged;
 mod groups;
 mod launcher;
 mod names;

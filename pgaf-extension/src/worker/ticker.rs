@@ -8,6 +8,7 @@ use pgrx::bgworkers::{BackgroundWorker, SignalWakeFlags};
 use pgrx::prelude::*;
 use pgrx::{FromDatum, pg_sys};
 
+use super::arranged;
 use super::groups::{self, Known, Overdue};
 use super::prober::{Prober, Verdict};
 use super::retention::Retention;
@@ -19,6 +20,8 @@ use crate::{gucs, lock, server_log, version};
 const TICK: Duration = Duration::from_millis(200);
 /// How often the list of nodes is read.
 const REFRESH: Duration = Duration::from_secs(1);
+/// How often it is looked for what persons have arranged.
+const ARRANGED: Duration = Duration::from_millis(500);
 /// How soon a group is tried again in which a step has failed.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -58,6 +61,7 @@ struct Worker {
     look_at: Instant,
     refresh_at: Instant,
     retention: Retention,
+    arranged_at: Instant,
     has_forgotten: bool,
     /// The version of an extension that is not this library's.
     rests_for: Option<String>,
@@ -78,6 +82,7 @@ impl Worker {
             look_at: Instant::now(),
             refresh_at: Instant::now(),
             retention: Retention::new(),
+            arranged_at: Instant::now(),
             has_forgotten: false,
             rests_for: None,
         }
@@ -103,7 +108,26 @@ impl Worker {
             }
             self.write_pending();
             self.retention.apply_when_due();
+            self.carry_out_what_is_arranged();
             self.probe();
+        }
+    }
+
+    /// Switchovers and the ends of pauses, when their time has come.
+    fn carry_out_what_is_arranged(&mut self) {
+        let now = Instant::now();
+        if now < self.arranged_at {
+            return;
+        }
+        self.arranged_at = now + ARRANGED;
+        let Some(due) = session::transaction("looking for what is arranged", arranged::due) else { return };
+        for place in due.switchovers {
+            let doing = format!("switching over group {} of formation \"{}\"", place.1, place.0);
+            self.step(&place, &doing, || arranged::switch_over(&place.0, place.1));
+        }
+        for formation in due.pauses {
+            let doing = format!("ending the pause of formation \"{formation}\"");
+            session::transaction(&doing, || arranged::end_pause(&formation));
         }
     }
 

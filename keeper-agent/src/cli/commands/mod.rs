@@ -17,8 +17,8 @@ pub(super) use debugging::{
 };
 pub(super) use node::{Config, Disable, Drop, DropNode, Enable, Run, Status, Stop};
 pub(super) use properties::{
-    Accept, AcceptTimeline, FormationChoice, Get, GetFormation, GetNode, NodeChoice, Perform,
-    PerformFailover, Set, SetFormation, SetNode,
+    Accept, AcceptTimeline, FormationChoice, Get, GetFormation, GetNode, NodeChoice, Pause, Perform,
+    PerformFailover, Resume, Set, SetFormation, SetNode,
 };
 pub(super) use show::{Show, ShowEvents, ShowFile, ShowState, ShowUri, Watch};
 
@@ -93,6 +93,10 @@ pub(in crate::cli) enum Command {
     /// Have the monitor do something
     #[command(subcommand)]
     Perform(Perform),
+    /// Pause automatic failover of a formation: nobody is promoted until a person says so
+    Pause(Pause),
+    /// Resume automatic failover of a formation
+    Resume(Resume),
     /// Decide what only a person can decide
     #[command(subcommand)]
     Accept(Accept),

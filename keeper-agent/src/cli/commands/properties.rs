@@ -142,6 +142,27 @@ pub(in crate::cli) enum Perform {
     },
 }
 
+/// `pause`
+#[derive(Args, Clone, Debug)]
+pub(in crate::cli) struct Pause {
+    #[command(flatten)]
+    pub(in crate::cli) monitor: MonitorOrPgdata,
+    #[command(flatten)]
+    pub(in crate::cli) formation: Formation,
+    /// For how long, like 90s, 30min, 2h or 1d; until it is resumed unless given
+    #[arg(long = "for", value_name = "TIME", value_parser = crate::cli::options::duration)]
+    pub(in crate::cli) during: Option<std::time::Duration>,
+}
+
+/// `resume`
+#[derive(Args, Clone, Debug)]
+pub(in crate::cli) struct Resume {
+    #[command(flatten)]
+    pub(in crate::cli) monitor: MonitorOrPgdata,
+    #[command(flatten)]
+    pub(in crate::cli) formation: Formation,
+}
+
 /// `perform failover`
 #[derive(Args, Clone, Debug)]
 pub(in crate::cli) struct PerformFailover {
@@ -152,6 +173,12 @@ pub(in crate::cli) struct PerformFailover {
     /// Go on without nodes that may have acknowledged commits: those commits are lost when only they have them
     #[arg(long)]
     pub(in crate::cli) allow_data_loss: bool,
+    /// Not now but at this time, which has a time zone, like "2026-12-01 03:00+01"; the monitor sees to it
+    #[arg(long, value_name = "TIME", conflicts_with_all = ["allow_data_loss", "cancel"])]
+    pub(in crate::cli) at: Option<String>,
+    /// Cancel the one that was asked for with --at
+    #[arg(long, conflicts_with = "allow_data_loss")]
+    pub(in crate::cli) cancel: bool,
     #[command(flatten)]
     pub(in crate::cli) wait: Wait,
     #[command(flatten)]

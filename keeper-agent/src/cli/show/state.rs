@@ -74,11 +74,12 @@ async fn look(monitor: &MonitorConnection, formation: &str, group: Option<GroupI
     Ok(table(&nodes) + &remarks(&monitor.remarks(formation, group).await?))
 }
 
-/// What nodes are busy with, and what groups wait for, with an empty line before and after; nothing when there is nothing.
+/// What nodes are busy with, what groups wait for, and what is arranged, with an empty line before and after; nothing when there is nothing.
 fn remarks(remarks: &Remarks) -> String {
     let busy = remarks.progress.iter().map(|(node, name, text)| format!("\nnode {node} \"{name}\": {text}"));
     let waiting = remarks.waits_for.iter().map(|text| format!("\n{text}"));
-    let lines: String = busy.chain(waiting).collect();
+    let arranged = remarks.arranged.iter().map(|text| format!("\n{text}"));
+    let lines: String = busy.chain(waiting).chain(arranged).collect();
     if lines.is_empty() { lines } else { lines + "\n" }
 }
 

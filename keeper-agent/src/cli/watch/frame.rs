@@ -76,7 +76,7 @@ mod tests {
     }
 
     fn formation(name: &str, has_bad_health: bool) -> FormationSummary {
-        FormationSummary { name: name.to_owned(), number_sync_standbys: 1, has_bad_health }
+        FormationSummary { name: name.to_owned(), number_sync_standbys: 1, is_paused: false, has_bad_health }
     }
 
     fn picture() -> Picture {

@@ -36,8 +36,10 @@ pub(super) fn draw_loss(frame: &mut Frame<'_>, area: Rect, picture: &Picture, lo
 
 fn setting(picture: &Picture) -> String {
     let summary = picture.formation_index().map(|index| &picture.formations[index]);
-    summary
-        .map_or_else(String::new, |summary| format!("number_sync_standbys {}", summary.number_sync_standbys))
+    summary.map_or_else(String::new, |summary| {
+        let paused = if summary.is_paused { "automatic failover paused, " } else { "" };
+        format!("{paused}number_sync_standbys {}", summary.number_sync_standbys)
+    })
 }
 
 /// The names of all formations, or as many as fit around the shown one. Those with a node that does not answer are red.

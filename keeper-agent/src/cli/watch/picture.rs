@@ -167,6 +167,7 @@ mod tests {
         let summary = |name: &&str| FormationSummary {
             name: (*name).to_owned(),
             number_sync_standbys: 0,
+            is_paused: false,
             has_bad_health: false,
         };
         let formations = formations.iter().map(summary).collect();

@@ -79,6 +79,13 @@ pub(crate) fn following(primary_conninfo: &str) -> Option<Following> {
     Some(Following { host: host.name, port: host.port })
 }
 
+/// The same upstream, reached as the configuration says now; `None` when that is not for us to say.
+pub(crate) fn renewed(config: &InstanceConfig, primary_conninfo: &str, major: Option<u32>) -> Option<String> {
+    let node = config.node?;
+    let Following { host, port } = following(primary_conninfo)?;
+    Some(primary(config, &Peer { node, name: String::new(), host, port }, major))
+}
+
 /// Writes the file that libpq takes the replication password from; removes it when there is no password.
 pub(crate) fn write_passfile(config: &InstanceConfig) -> Result<(), PostgresError> {
     let path = config.passfile();
@@ -128,6 +135,19 @@ mod tests {
         assert_eq!(of(None), of(Some(16)));
         assert!(of(Some(17)).ends_with(" dbname='postgres'"));
         assert_eq!(following(&of(Some(17))), following(&of(Some(15))));
+    }
+
+    #[test]
+    fn an_upstream_is_reached_as_the_configuration_says_now() {
+        let mut config = crate::postgres::server::testing::config("/data".as_ref());
+        config.node = Some(pgaf_core::NodeId(1));
+        let upstream =
+            Peer { node: pgaf_core::NodeId(2), name: "b".to_owned(), host: "hostb".to_owned(), port: 5433 };
+        let before = primary(&config, &upstream, None);
+        assert_eq!(renewed(&config, &before, None).as_ref(), Some(&before));
+        config.client_ssl.mode = SslMode::VerifyCa;
+        assert_eq!(renewed(&config, &before, None), Some(primary(&config, &upstream, None)));
+        assert_eq!(renewed(&config, "", None), None);
     }
 
     #[test]

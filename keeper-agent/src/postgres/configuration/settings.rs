@@ -70,8 +70,14 @@ fn write(config: &InstanceConfig, changing: &Changing) -> Result<(), PostgresErr
     }
     files::replace(&pgdata.join(SETTINGS_FILE), settings.as_bytes(), 0o600)?;
     let last = files::read_if_there(&pgdata.join(STANDBY_FILE))?.unwrap_or_default();
-    let upstream = OF_UPSTREAM.iter().filter_map(|name| Some((*name, value(&last, name)?)));
-    write_last(config, upstream.collect(), changing)?;
+    let mut upstream: Vec<(&str, String)> =
+        OF_UPSTREAM.iter().filter_map(|name| Some((*name, value(&last, name)?))).collect();
+    for (_, conninfo) in upstream.iter_mut().filter(|(name, _)| *name == "primary_conninfo") {
+        if let Some(renewed) = conninfo::renewed(config, conninfo, major) {
+            *conninfo = renewed;
+        }
+    }
+    write_last(config, upstream, changing)?;
     let main = pgdata.join("postgresql.conf");
     let Some(content) = files::read_if_there(&main)? else {
         return Err(PostgresError::Refused(format!(

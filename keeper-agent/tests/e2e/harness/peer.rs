@@ -5,14 +5,16 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 
 use super::cluster::Setup;
 use super::process::{run, run_to_end};
 use super::sweep::run_directory;
-use super::tools::{Build, OLD_LIBRARY};
+use super::tools::{Build, Installed, OLD_LIBRARY};
 
 const PACKAGES: [&str; 2] = ["pg-auto-failover-cli", "postgresql-15-auto-failover"];
+/// The version of Postgres that Debian's are for.
+const DEBIANS_MAJOR: u32 = 15;
 
 /// The packages, unpacked once in a run; or what is below the directory `PGAF_UPGRADE_FROM`, which has `usr`.
 pub(crate) fn once() -> Result<Build> {
@@ -41,8 +43,10 @@ pub(crate) fn lacks_older(setup: &Setup) -> Option<String> {
 /// `PGAF_PEER_PACKAGES` are taken from there.
 ///
 /// # Errors
-/// They cannot be had: not a Debian, no network, no longer in the archive.
+/// They cannot be had: not a Debian, no network, no longer in the archive, another version of Postgres.
 fn unpack(directory: &Path) -> Result<Build> {
+    let major = Installed::find()?.major;
+    ensure!(major == DEBIANS_MAJOR, "Debian's is for Postgres {DEBIANS_MAJOR}, not for {major}");
     let downloads = directory.join("packages");
     let root = directory.join("root");
     fs::create_dir_all(&downloads)?;
@@ -62,15 +66,17 @@ fn unpack(directory: &Path) -> Result<Build> {
 
 /// A build whose files are below that directory as they would be below `/`.
 fn installed_below(root: &Path) -> Result<Build> {
-    let extension = root.join("usr/share/postgresql/15/extension");
+    let major = Installed::find()?.major;
+    let extension = root.join(format!("usr/share/postgresql/{major}/extension"));
     let mut extension_files = files(&extension, "sql")?;
     extension_files.extend(files(&extension, "control")?);
-    let places = ["usr/bin/pg_autoctl", "usr/lib/postgresql/15/bin/pg_autoctl"].map(|place| root.join(place));
+    let programs = root.join(format!("usr/lib/postgresql/{major}"));
+    let places = [root.join("usr/bin/pg_autoctl"), programs.join("bin/pg_autoctl")];
     let autoctl = places.into_iter().find(|path| path.is_file());
     let autoctl = autoctl.with_context(|| format!("there is no pg_autoctl below {}", root.display()))?;
     Ok(Build {
         autoctl,
-        library: root.join("usr/lib/postgresql/15/lib").join(OLD_LIBRARY),
+        library: programs.join("lib").join(OLD_LIBRARY),
         library_name: OLD_LIBRARY,
         extension_files,
     })

@@ -204,12 +204,12 @@ fn a_running_node_takes_over_role_programs_and_tls(cluster: &mut Cluster) -> Res
         let query = "select count(*) from pg_roles where rolname = 'keeper'";
         Ok((cluster.host("n2")?.psql("postgres", query)? == "1").then_some(()))
     })?;
-    cluster.host("n2")?.shell("echo 'local all keeper trust' >> \"$PGDATA/pg_hba.conf\"")?;
+    cluster.host("n2")?.shell("sed -i '1i local all all trust' \"$PGDATA/pg_hba.conf\"")?;
     cluster.host("n2")?.psql("postgres", "select pg_reload_conf()")?;
     set("postgresql.username", "keeper")?;
-    wait_for("the keeper to connect as the other role", SOON, || {
-        let query = "select count(*) > 0 from pg_stat_activity where usename = 'keeper' and application_name = 'pg_autoctl'";
-        Ok((cluster.host("n2")?.psql("postgres", query)? == "t").then_some(()))
+    wait_for("the keeper to admit itself as the other role", WHOLE, || {
+        let entries = std::fs::read_to_string(cluster.host("n2")?.pgdata().join("pg_hba.conf"))?;
+        Ok(entries.contains("local all \"keeper\" ").then_some(()))
     })?;
     ensure!(cluster.host("n2")?.postmaster_pid()? == postmaster, "Postgres was restarted");
 
@@ -218,10 +218,12 @@ fn a_running_node_takes_over_role_programs_and_tls(cluster: &mut Cluster) -> Res
     symlink(&host.tools.bin, &programs)?;
     set("postgresql.pg_ctl", &programs.join("pg_ctl").display().to_string())?;
     host.kill_postmaster()?;
-    cluster.wait_whole(WHOLE)?;
-    let started = std::fs::read(format!("/proc/{}/cmdline", cluster.host("n2")?.postmaster_pid()?))?;
-    ensure!(String::from_utf8_lossy(&started).contains("/programs/postgres"), "the old program was started");
-    Ok(())
+    wait_for("Postgres to be started by the other program", WHOLE, || {
+        let postmaster = cluster.host("n2")?.postmaster_pid()?;
+        let title = std::fs::read(format!("/proc/{postmaster}/cmdline"))?;
+        Ok(String::from_utf8_lossy(&title).contains("/programs/postgres").then_some(()))
+    })?;
+    cluster.wait_whole(WHOLE)
 }
 
 fn status_tells_what_does_not_run(cluster: &mut Cluster) -> Result<()> {

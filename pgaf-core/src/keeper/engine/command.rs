@@ -3,6 +3,7 @@
 use super::event::{LookId, SaveId, StepId};
 use super::notice::Notice;
 use crate::formation::FormationNode;
+use crate::keeper::hook::HookCall;
 use crate::keeper::moment::Moment;
 use crate::keeper::saved::KeeperState;
 use crate::keeper::step::Step;
@@ -60,6 +61,10 @@ pub enum Command {
         /// When they were asked for.
         read_at: Moment,
     },
+    /// Call a hook; nothing comes of it.
+    RunHook(HookCall),
+    /// Look whether the poolers send clients here, and see to it.
+    TendPoolers,
     /// Write the state file. None is being written.
     Save {
         /// Its number.

@@ -91,6 +91,8 @@ pub enum Event {
         /// Nothing was left to be done.
         is_complete: bool,
     },
+    /// The poolers have been looked after.
+    PoolersTended,
     /// The state file was written.
     Saved(SaveId),
     /// It could not be written.

@@ -48,6 +48,7 @@ impl Engine {
         let plan = plan_isolated(assignment, &seen.observed, silence);
         if matches!(plan, Plan::Steps(steps) if steps == [Step::StopPostgres(StopMode::Immediate)]) {
             self.tell(Notice::Fencing);
+            self.call_fence_hook();
             self.fence();
         }
     }

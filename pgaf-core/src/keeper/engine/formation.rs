@@ -123,7 +123,7 @@ impl Engine {
     }
 
     /// It serves as a primary, has said so, and is to go on.
-    fn is_known_primary(&self) -> bool {
+    pub(super) fn is_known_primary(&self) -> bool {
         let serves = matches!(
             self.server(),
             Some(Server::Running(running)) if !running.is_in_recovery && !running.is_gated

@@ -146,6 +146,7 @@ impl Engine {
         }
         self.withdraw_claim(&observation);
         self.looking.newest = Some(observation);
+        self.note_role();
         self.looking.is_under_way = false;
         self.looking.is_stale = false;
         self.planning.is_due = true;
@@ -182,6 +183,7 @@ impl Engine {
         let is_expected = self.work.is_stopping_postgres();
         if !is_expected {
             self.tell(Notice::PostgresEnded(exit));
+            self.note_dead_man();
         }
         let is_recent = self.looking.quick_restart.is_some_and(|at| now.since(at) < QUICK_RESTART_PERIOD);
         let may_restart = exit == PostgresExit::Clean

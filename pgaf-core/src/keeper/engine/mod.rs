@@ -20,10 +20,12 @@ mod event;
 mod fence_time;
 mod fencing;
 mod formation;
+mod hooks;
 mod looking;
 mod maintenance;
 mod notice;
 mod planning;
+mod poolers;
 mod reconfiguration;
 mod reporting;
 mod saving;
@@ -38,6 +40,7 @@ pub use planning::Progress;
 pub use settings::{CitusRole, Settings};
 
 use super::authority::Authority;
+use super::hook::Role;
 use super::memory::Memory;
 use super::moment::Moment;
 use super::saved::KeeperState;
@@ -48,6 +51,7 @@ use formation::Formation;
 use looking::Looking;
 use maintenance::Maintenance;
 use planning::Planning;
+use poolers::Tending;
 use reporting::Reporting;
 use saving::Saving;
 use shutdown::Shutdown;
@@ -68,6 +72,8 @@ pub struct Engine {
     reporting: Reporting,
     maintenance: Maintenance,
     formation: Formation,
+    tending: Tending,
+    role: Role,
     shutdown: Shutdown,
     is_ready: bool,
     outbox: Outbox,
@@ -97,6 +103,8 @@ impl Engine {
             reporting: Reporting::new(state.keeper_start, now),
             maintenance: Maintenance::new(now),
             formation: Formation::new(now),
+            tending: Tending::new(now),
+            role: Role::default(),
             shutdown: Shutdown::None,
             is_ready: false,
             outbox: Outbox { now, ..Outbox::default() },
@@ -125,6 +133,7 @@ impl Engine {
         self.report_if_due();
         self.maintain_peers_if_due();
         self.reconcile_if_due();
+        self.tend_poolers_if_due();
         self.save_if_due();
         self.arm();
         self.ask_to_be_woken();
@@ -160,6 +169,7 @@ impl Engine {
             Event::PostgresExited(exit) => self.on_postgres_exited(exit),
             Event::PeersMaintained { step, outcome } => self.on_peers_maintained(step, outcome),
             Event::Reconciled { is_complete } => self.formation.reconciled(is_complete),
+            Event::PoolersTended => self.tending.is_over(),
             Event::Saved(save) => self.on_saved(save),
             Event::SaveFailed { save, reason } => self.on_save_failed(save, reason),
             Event::Signal(signal) => self.on_signal(signal),

@@ -21,6 +21,7 @@ impl Engine {
     }
 
     pub(super) fn on_started(&mut self) {
+        self.note_companions();
         self.note_monitor();
     }
 
@@ -30,6 +31,7 @@ impl Engine {
             self.reporting.make_due(self.now());
         }
         self.settings = settings;
+        self.note_companions();
         self.note_monitor();
         self.memory.forget_admitted();
         self.looking.look_again();
@@ -45,6 +47,12 @@ impl Engine {
             Ok(()) => Notice::SettingsApplied,
             Err(reason) => Notice::SettingsNotApplied(reason),
         });
+    }
+
+    /// What the plan depends on besides Postgres: a hook to ask, and poolers to tell.
+    fn note_companions(&mut self) {
+        self.memory.has_before_promote(self.settings.has_before_promote);
+        self.memory.has_poolers(self.settings.has_poolers);
     }
 
     /// Leaves the monitor, or comes to one, as the settings say. The state file tells whoever asked for it that it is

@@ -7,6 +7,7 @@ use super::command::Command;
 use super::event::Observation;
 use crate::id::ReportNumber;
 use crate::keeper::claim::epoch_to_report;
+use crate::keeper::hook::Consent;
 use crate::keeper::moment::Moment;
 use crate::keeper::numbering::Numbering;
 use crate::keeper::server::DataDirectory;
@@ -183,6 +184,8 @@ impl Engine {
                 progress: self.progress_to_report(seen),
                 number: None,
                 monitor: self.state.monitor.clone(),
+                asks_before_promotion: self.settings.has_before_promote,
+                refuses_promotion: self.memory.consent == Consent::Refused,
                 registration: self.state.registration.clone(),
             },
         }
@@ -224,6 +227,7 @@ impl Engine {
             || last.sync_state != seen.sync_state
             || last.detail.is_stopping != self.shutdown.is_wanted()
             || last.detail.is_hung != self.is_hung(seen)
+            || last.detail.refuses_promotion != (self.memory.consent == Consent::Refused)
             || last.detail.fence_after_ms != self.fence_after_ms()
             || last.detail.shutdown_lsn != seen.shutdown_lsn
             || last.detail.history != seen.history

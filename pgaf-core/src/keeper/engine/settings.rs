@@ -13,6 +13,12 @@ pub struct Settings {
     pub dbname: String,
     /// What the node is in a Citus formation.
     pub citus: CitusRole,
+    /// There are hooks to call.
+    pub has_hooks: bool,
+    /// One of them is asked before a planned promotion.
+    pub has_before_promote: bool,
+    /// There are poolers to be told who the primary is.
+    pub has_poolers: bool,
 }
 
 /// What a node is to Citus.

@@ -249,6 +249,10 @@ fn engine(state: &KeeperState, is_worker: bool, now: u64) -> Engine {
         network_partition_timeout: FENCE_LIMIT,
         dbname: String::new(),
         citus: if is_worker { CitusRole::Worker } else { CitusRole::None },
+        has_hooks: false,
+        // Some have a hook that is asked before they take over.
+        has_before_promote: state.node.0 % 3 == 2,
+        has_poolers: false,
     };
     Engine::new(settings, state.clone(), moment(now))
 }

@@ -25,6 +25,7 @@ impl World {
             }
             if self.now.is_multiple_of(1000) {
                 self.end_maintenance();
+                self.pause_failover(false);
                 self.keepers_come_back();
             }
             if self.now.is_multiple_of(GIVE_UP_MS) {

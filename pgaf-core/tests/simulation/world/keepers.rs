@@ -100,6 +100,8 @@ impl World {
             Command::Log(notice) => self.tell(|_| format!("host {index}: {notice}")),
             Command::KnowFormation { .. }
             | Command::Reconcile { .. }
+            | Command::RunHook(_)
+            | Command::TendPoolers
             | Command::ReadConfiguration
             | Command::ApplySettings
             | Command::TellReady

@@ -17,7 +17,7 @@ impl World {
         }
         let node = self.random.index(nodes);
         let node = self.monitor.group.nodes[node].id;
-        let event = match self.random.below(16) {
+        let event = match self.random.below(17) {
             0 | 1 => Event::PerformFailover,
             2 | 3 => Event::PerformPromotion(node),
             4 | 5 => Event::StartMaintenance(node),
@@ -27,6 +27,10 @@ impl World {
             12 => Event::SetNumberSyncStandbys(self.random.below(3) as u32),
             13 if self.profile.loses_nodes => return self.drop_node(node),
             14 if self.profile.loses_nodes => return self.add_again(),
+            16 => {
+                let is_paused = self.random.per_mille(500);
+                return self.pause_failover(is_paused);
+            }
             15 if self.profile.allows_data_loss => Event::FailoverWithDataLoss { who: "operator".to_owned() },
             _ => return,
         };
@@ -41,6 +45,15 @@ impl World {
         match self.monitor.event(event, self.now) {
             Ok(decision) => self.note(&decision),
             Err(refusal) => self.tell(|_| format!("    refused: {refusal}")),
+        }
+    }
+
+    /// Pauses automatic failover, or ends the pause.
+    pub(super) fn pause_failover(&mut self, is_paused: bool) {
+        if self.monitor.is_up && self.monitor.group.is_failover_paused != is_paused {
+            self.monitor.group.is_failover_paused = is_paused;
+            self.tell(|_| format!("automatic failover is paused: {is_paused}"));
+            self.command(&Event::Tick);
         }
     }
 

@@ -16,6 +16,8 @@ const READY_DEADLINE_MS: u64 = 1000;
 
 /// Requests to the coordinator that fail, of a thousand.
 const COORDINATOR_FAILS: u64 = 150;
+/// And a hook to let its node take over.
+const HOOK_REFUSES: u64 = 200;
 
 type Outcome = Result<(), &'static str>;
 
@@ -147,6 +149,10 @@ impl World {
                 postgres.admitted = peers.iter().map(|peer| peer.node).collect();
             }
             Step::SetSynchronousStandbyNames(_) if is_up => postgres.older_names = None,
+            Step::BeforePromote { .. } if self.random.per_mille(HOOK_REFUSES) => {
+                return Err("the hook refuses");
+            }
+            Step::BeforePromote { .. } | Step::PausePoolers | Step::RoutePoolers => {}
             Step::HoldWrites { .. } | Step::ReleaseWrites | Step::RouteWrites { .. } => {
                 if self.random.per_mille(COORDINATOR_FAILS) {
                     return Err("the coordinator does not answer");
