@@ -22,6 +22,7 @@ mod perform;
 mod process;
 mod properties;
 mod reference;
+mod relocate;
 mod show;
 mod ssl;
 mod switches;

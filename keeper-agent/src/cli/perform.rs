@@ -43,14 +43,15 @@ async fn failover(options: &PerformFailover) -> CliResult {
     }
     let display = display(options.json);
     let follower = Follower::begin(&monitor, notifications, &formation, group, display).await?;
-    let last_event = last_event(&monitor, &formation, group).await?;
+    let asked = Asked::now(&monitor, &follower).await?;
     if options.allow_data_loss {
         give_up_commits(&monitor, &formation, group).await?;
     } else {
         monitor.perform_failover(&formation, group).await?;
     }
     await_whole(follower, options.wait.duration(target.node())).await?;
-    check_not_refused(&monitor, &formation, group, last_event).await?;
+    check_not_refused(&monitor, &formation, group, asked.event).await?;
+    asked.check_not_given_up(&monitor).await?;
     show_group(&monitor, &formation, group, options.json).await
 }
 
@@ -99,6 +100,58 @@ async fn await_whole(follower: Follower<'_>, limit: Duration) -> CliResult {
             ),
         )
     })
+}
+
+/// How a group was before it was asked for another primary.
+struct Asked {
+    formation: String,
+    group: GroupId,
+    /// Who was the primary.
+    primary: Option<NodeId>,
+    /// The newest event.
+    event: i64,
+}
+
+impl Asked {
+    async fn now(monitor: &MonitorConnection, follower: &Follower<'_>) -> CliResult<Self> {
+        let (formation, group) = (follower.formation.to_owned(), follower.group);
+        let event =
+            monitor.last_events(&formation, Some(group), 1).await?.last().map_or(0, |event| event.event);
+        let primary = follower.before.iter().find(|node| node.goal.is_writer()).map(|node| node.node);
+        Ok(Self { formation, group, primary, event })
+    }
+
+    /// The group is whole again: with another primary, or with the same one, and a reason.
+    async fn check_not_given_up(&self, monitor: &MonitorConnection) -> CliResult {
+        let nodes = monitor.current_state(&self.formation, Some(self.group)).await?;
+        let Some(primary) =
+            nodes.iter().find(|node| node.goal.is_writer() && Some(node.node) == self.primary)
+        else {
+            return Ok(());
+        };
+        let events = monitor.last_events(&self.formation, Some(self.group), EVENT_COUNT).await?;
+        let descriptions =
+            events.iter().filter(|event| event.event > self.event).map(|event| &*event.description);
+        let Some(reason) = descriptions.filter_map(reason_of_giving_up).last() else { return Ok(()) };
+        Err(CliError::new(
+            Exit::Internal,
+            format!(
+                "node {} \"{}\" is still the primary, the change of roles was given up: {reason}",
+                primary.node, primary.name
+            ),
+        ))
+    }
+}
+
+/// The rules by which a standby that was to take over does not, and the primary goes on.
+const GIVING_UP: [&str; 4] =
+    ["candidate_lacks_commits", "candidate_is_lost", "hand_over_is_given_up", "old_primary_takes_back"];
+
+/// Why, in the words of the event's rule.
+fn reason_of_giving_up(description: &str) -> Option<&str> {
+    let (described, rule) = description.strip_suffix(']')?.rsplit_once(" [")?;
+    let reason = described.split_once(" because ").map(|(_, reason)| reason);
+    reason.filter(|_| GIVING_UP.contains(&rule))
 }
 
 async fn last_event(monitor: &MonitorConnection, formation: &str, group: GroupId) -> CliResult<i64> {
@@ -163,10 +216,11 @@ async fn promotion(
     })?;
     let group = monitor.node(node).await?.map_or_else(GroupId::default, |node| node.group);
     let follower = Follower::begin(&monitor, notifications, &formation, group, display(json)).await?;
-    let last_event = last_event(&monitor, &formation, group).await?;
+    let asked = Asked::now(&monitor, &follower).await?;
     if monitor.perform_promotion(&formation, &name).await? {
         await_whole(follower, wait.duration(target.node())).await?;
-        check_not_refused(&monitor, &formation, group, last_event).await?;
+        check_not_refused(&monitor, &formation, group, asked.event).await?;
+        asked.check_not_given_up(&monitor).await?;
     } else {
         tracing::info!("node \"{name}\" is the primary already");
     }
@@ -285,6 +339,18 @@ mod tests {
         let reason = "bob allowed to lose commits that only node 1 \"n1\" (h:5432) may have";
         assert_eq!(reason_of_loss(event), Some(reason));
         assert_eq!(reason_of_loss("New state is reported"), None);
+    }
+
+    #[test]
+    fn the_reason_of_giving_up_is_found_in_the_event() {
+        let event = |rule: &str| {
+            format!("Setting goal state of node 2 \"n2\" (h:1) to catchingup because it was lost [{rule}]")
+        };
+        for rule in GIVING_UP {
+            assert_eq!(reason_of_giving_up(&event(rule)), Some("it was lost"));
+        }
+        assert_eq!(reason_of_giving_up(&event("old_primary_rejoins")), None);
+        assert_eq!(reason_of_giving_up("New state of node 2 is catchingup"), None);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use super::error::{CliError, CliResult};
 use super::options::Json;
 use super::print;
 use super::process;
+use super::relocate;
 use super::show;
 use super::target::{Target, monitor_of, state_of};
 use crate::config::NodeConfig;
@@ -168,16 +169,18 @@ pub(super) async fn move_node(
     port: Option<u16>,
 ) -> CliResult<NodeConfig> {
     let mut node = NodeConfig::load(pgdata)?;
-    let old_port = node.postgres.port;
+    if let Some(port) = port.filter(|port| *port != node.postgres.port) {
+        node = relocate::change_port(pgdata, port).await?;
+    }
+    if name.is_none() && hostname.is_none() {
+        return Ok(node);
+    }
     if let Some(name) = name {
         name.clone_into(&mut node.name);
     }
     if let Some(hostname) = hostname {
         node.hostname = checks::given_hostname(hostname)?;
         node.hostname_follows_network = false;
-    }
-    if let Some(port) = port {
-        node.postgres.port = port;
     }
     if node.monitor.is_some() {
         let state = state_of(&node)?;
@@ -189,9 +192,6 @@ pub(super) async fn move_node(
     let other = process::running(&node.paths)?.filter(|pid| *pid != nix::unistd::Pid::this());
     if let Some(pid) = other {
         process::signal(pid, nix::sys::signal::Signal::SIGHUP)?;
-        if node.postgres.port != old_port {
-            tracing::warn!("the new port is in force when Postgres is started again");
-        }
     }
     Ok(node)
 }

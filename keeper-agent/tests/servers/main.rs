@@ -17,12 +17,14 @@ mod port;
 mod adopted;
 mod arranged;
 mod fresh;
+mod habits;
 mod hooks;
 mod http;
 mod kernel;
 mod libraries;
 mod pooler;
 mod refused;
+mod relocated;
 mod sessions;
 mod settings;
 mod standby_numbers;
@@ -65,11 +67,13 @@ fn cases() -> Vec<Case> {
         arranged::cases(),
         fresh::cases(),
         http::cases(),
+        habits::cases(),
         hooks::cases(),
         kernel::cases(),
         libraries::cases(),
         pooler::cases(),
         refused::cases(),
+        relocated::cases(),
         sessions::cases(),
         settings::cases(),
         standby_numbers::cases(),

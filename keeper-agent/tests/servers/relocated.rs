@@ -1,0 +1,103 @@
+//! Nodes whose servers get another port.
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::bed::{Bed, WITHIN};
+use crate::case::cases;
+use crate::harness::wait_for;
+use crate::port;
+
+cases! {
+    1:
+        a_single_server_gets_another_port;
+    2:
+        a_standby_gets_another_port,
+        a_primary_hands_over_before_it_gets_another_port,
+        a_port_that_is_taken_is_refused,
+        a_server_that_runs_without_its_keeper_keeps_its_port;
+}
+
+/// The server listens there, and the monitor says so.
+fn check_moved(bed: &mut Bed, name: &str, port: u16) -> Result<()> {
+    bed.node_mut(name).port = port;
+    let shown = bed.node(name).setting("port")?;
+    ensure!(shown == port.to_string(), "{name} listens on port {shown}");
+    let sql = format!("select nodeport from pgautofailover.node where nodename = '{name}'");
+    let known = bed.monitor.sql_as("postgres", "pg_auto_failover", &sql)?;
+    ensure!(known == port.to_string(), "the monitor has {known}");
+    let configured = bed.node(name).autoctl(&["config", "get", "postgresql.port"])?;
+    ensure!(configured.trim() == port.to_string(), "the configuration has {configured}");
+    Ok(())
+}
+
+fn a_single_server_gets_another_port(bed: &mut Bed) -> Result<()> {
+    let port = port::free()?;
+    bed.node("n1").autoctl(&["config", "set", "postgresql.port", &port.to_string()])?;
+    check_moved(bed, "n1", port)?;
+    bed.add("n2", &[])?;
+    bed.wait_whole()?;
+    bed.check_no_failover()
+}
+
+fn a_standby_gets_another_port(bed: &mut Bed) -> Result<()> {
+    let port = port::free()?;
+    bed.node("n2").autoctl(&["set", "node", "metadata", "--pgport", &port.to_string()])?;
+    check_moved(bed, "n2", port)?;
+    bed.wait_whole()?;
+    bed.check_no_failover()?;
+    let writer = bed.writer()?;
+    bed.node_mut("n1").kill_both()?;
+    bed.wait_primary("n2")?;
+    writer.wait_for_ack(WITHIN)?;
+    bed.node_mut("n1").run()?;
+    bed.wait_whole()?;
+    bed.verify("n2", &[writer.stop()])
+}
+
+fn a_primary_hands_over_before_it_gets_another_port(bed: &mut Bed) -> Result<()> {
+    let writer = bed.writer()?;
+    let port = port::free()?;
+    let changed =
+        bed.node("n1").program("pg_autoctl", &["set", "node", "metadata", "--pgport", &port.to_string()])?;
+    ensure!(changed.stderr.contains("handing over"), "{}", changed.stderr);
+    ensure!(changed.status.success(), "{}", changed.stderr);
+    check_moved(bed, "n1", port)?;
+    bed.wait_primary("n2")?;
+    bed.wait_whole()?;
+    writer.wait_for_ack(WITHIN)?;
+    let ledger = writer.stop();
+    // Back, on the new port.
+    let after = bed.writer()?;
+    bed.monitor.autoctl(&["perform", "switchover"])?;
+    bed.wait_primary("n1")?;
+    after.wait_for_ack(WITHIN)?;
+    bed.wait_whole()?;
+    bed.verify("n1", &[ledger, after.stop()])
+}
+
+fn a_port_that_is_taken_is_refused(bed: &mut Bed) -> Result<()> {
+    for name in ["n1", "n2"] {
+        let (node, other) = (bed.node(name), bed.monitor.port.to_string());
+        let refused = node
+            .same_postmaster(|| node.program("pg_autoctl", &["config", "set", "postgresql.port", &other]))?;
+        ensure!(!refused.status.success() && refused.stderr.contains(&other), "{}", refused.stderr);
+        let configured = node.autoctl(&["config", "get", "postgresql.port"])?;
+        ensure!(configured.trim() == node.port.to_string(), "the configuration has {configured}");
+    }
+    bed.wait_whole()?;
+    bed.check_no_failover()
+}
+
+fn a_server_that_runs_without_its_keeper_keeps_its_port(bed: &mut Bed) -> Result<()> {
+    bed.node_mut("n1").kill_keeper()?;
+    let node = bed.node("n1");
+    let port = port::free()?.to_string();
+    let refused = node.program("pg_autoctl", &["set", "node", "metadata", "--pgport", &port])?;
+    ensure!(!refused.status.success() && refused.stderr.contains("pg_autoctl run"), "{}", refused.stderr);
+    let sql = "select nodeport from pgautofailover.node where nodename = 'n1'";
+    let known = bed.monitor.sql_as("postgres", "pg_auto_failover", sql).context("the row of n1")?;
+    ensure!(known == node.port.to_string(), "the monitor has {known}");
+    bed.node_mut("n1").run()?;
+    wait_for("n1 to report", WITHIN, || bed.node("n1").sql("select 1").map(Some))?;
+    bed.wait_whole()
+}
