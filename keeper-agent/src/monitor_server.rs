@@ -114,7 +114,7 @@ pub async fn run(instance: &Instance, mut config: MonitorConfig) -> Result<Exit,
                 let (dbname, hook) = (&config.postgres.dbname, config.hooks.get(&HookKind::Event));
                 tokio::select! {
                     exit = instance.exited() => {
-                        tracing::warn!("Postgres has ended ({exit:?}), it is started again");
+                        tracing::warn!("Postgres has ended ({exit:?}), starting it again");
                         Wake::Exited
                     }
                     hostname = watch.look_after(instance, &config, &entries) => Wake::Moved(hostname),
@@ -256,7 +256,7 @@ async fn start(instance: &Instance) -> bool {
             true
         }
         Err(error) => {
-            tracing::error!("{error}; it is tried again");
+            tracing::error!("{error}; retrying");
             false
         }
     }

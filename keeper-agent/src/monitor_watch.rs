@@ -92,16 +92,16 @@ impl Watch {
                 continue;
             }
             if let Err(error) = keep_entries(instance, entries).await {
-                tracing::warn!("could not look after pg_hba.conf: {error}");
+                tracing::warn!("could not check pg_hba.conf: {error}");
             }
             match trouble(instance, dbname, self.place).await {
                 Ok(trouble) => self.note(trouble),
                 // It starts, or is full: its keepers see that as well.
-                Err(error) => tracing::debug!("the monitor's Postgres could not be looked at: {error}"),
+                Err(error) => tracing::debug!("could not check the monitor's Postgres: {error}"),
             }
             match ignored_settings(instance).await {
                 Ok(ignored) => self.note_ignored(ignored),
-                Err(error) => tracing::debug!("the settings could not be looked at: {error}"),
+                Err(error) => tracing::debug!("could not check the settings: {error}"),
             }
         }
     }

@@ -85,7 +85,7 @@ impl Run {
     async fn run(self, instance: &Instance) -> Findings {
         let mut findings = Findings { primaries: self.recovered.clone(), ..Findings::default() };
         if let Err(error) = self.go_through(instance, &mut findings).await {
-            findings.failures.push(format!("the coordinator cannot be told about its nodes: {error}"));
+            findings.failures.push(format!("could not update the node table of the coordinator: {error}"));
         }
         findings.ended_at = Some(BootTime::now());
         findings
@@ -104,7 +104,7 @@ impl Run {
         };
         for action in actions(situation) {
             match self.carry_out(&coordinator, &action).await {
-                Ok(true) => tracing::info!("the coordinator was told to {action}"),
+                Ok(true) => tracing::info!("updated the coordinator: {action}"),
                 Ok(false) => {}
                 Err(error) => findings.failures.push(format!("cannot {action}: {error}")),
             }
@@ -152,8 +152,8 @@ impl Run {
         }
         match instance.close_connections_to(&gone).await {
             Ok(0) => {}
-            Ok(count) => tracing::info!("{count} connections to primaries of before were ended"),
-            Err(error) => tracing::warn!("sessions that wait for a primary of before go on waiting: {error}"),
+            Ok(count) => tracing::info!("closed {count} connections to former primaries"),
+            Err(error) => tracing::warn!("could not close connections to former primaries: {error}"),
         }
     }
 

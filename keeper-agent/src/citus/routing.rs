@@ -192,8 +192,8 @@ async fn end_sessions_of(instance: &Instance, coordinator: &Peer) {
     };
     match ended.await {
         Ok(0) => {}
-        Ok(count) => tracing::info!("{count} sessions of the coordinator of before were ended"),
-        Err(error) => tracing::warn!("sessions of the coordinator of before go on: {error}"),
+        Ok(count) => tracing::info!("ended {count} sessions of the former coordinator"),
+        Err(error) => tracing::warn!("could not end sessions of the former coordinator: {error}"),
     }
 }
 

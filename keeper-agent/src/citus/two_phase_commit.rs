@@ -43,9 +43,9 @@ pub(super) async fn recover(coordinator: &Coordinator, login: &Login, workers: &
         match decide(coordinator, login, address).await {
             Ok(0) => {}
             Ok(count) => {
-                tracing::info!("{count} transactions of a coordinator of before were ended on {address}")
+                tracing::info!("decided {count} prepared transactions of a former coordinator on {address}")
             }
-            Err(error) => failures.push(format!("cannot end what was left prepared on {address}: {error}")),
+            Err(error) => failures.push(format!("could not decide prepared transactions on {address}: {error}")),
         }
     }
     failures

@@ -52,7 +52,7 @@ fn consequences(timeline: Timeline, nodes: &[NodeBranch]) -> Vec<String> {
     }
     for node in nodes.iter().filter(|node| node.lineage(right) == Some(Lineage::Forked)) {
         lines.push(format!(
-            "what only {} has on timeline {} is given up: it is rewound, or copied anew",
+            "what only {} has on timeline {} is given up: it is rewound, or copied again",
             label(node),
             node.timeline
         ));
@@ -86,7 +86,7 @@ mod tests {
             consequences(Timeline(2), &nodes),
             [
                 "node 1 \"n1\" stays the primary",
-                "what only node 3 \"n3\" has on timeline 3 is given up: it is rewound, or copied anew"
+                "what only node 3 \"n3\" has on timeline 3 is given up: it is rewound, or copied again"
             ]
         );
         let other = consequences(Timeline(3), &nodes);

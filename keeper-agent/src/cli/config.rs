@@ -93,9 +93,9 @@ fn reload(config: &Config, name: &str) -> CliResult {
         return Ok(());
     };
     process::signal(pid, nix::sys::signal::Signal::SIGHUP)?;
-    tracing::info!("process {pid}, which runs this node, takes the change over");
+    tracing::info!("process {pid}, which runs this node, applies the change");
     if NEEDS_RESTART.contains(&name) {
-        tracing::warn!("{name} is in force when Postgres is started again");
+        tracing::warn!("{name} takes effect when Postgres is restarted");
     }
     Ok(())
 }

@@ -64,7 +64,7 @@ async fn node(options: &DropNode) -> CliResult {
     let node = match (&options.name, &options.hostname) {
         (Some(name), _) => node_id(&monitor, &formation, name).await?,
         (None, Some(host)) => node_at(&monitor, &formation, host, options.pgport).await?,
-        (None, None) => return Err(CliError::bad_arguments("which node? give --name or --hostname")),
+        (None, None) => return Err(CliError::bad_arguments("no node given: use --name or --hostname")),
     };
     monitor.remove_node(node, options.force).await?;
     wait_until_gone(&monitor, node, options.wait.duration(target.node())).await

@@ -91,7 +91,7 @@ fn parse() -> Result<Cli, Exit> {
 
 fn run(cli: Cli) -> CliResult<Exit> {
     let command =
-        cli.command.ok_or_else(|| CliError::bad_arguments("which command? see pg_autoctl --help"))?;
+        cli.command.ok_or_else(|| CliError::bad_arguments("no command given: see pg_autoctl --help"))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

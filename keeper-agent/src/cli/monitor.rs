@@ -311,7 +311,7 @@ async fn take_over(config: &NodeConfig, has_left: bool) -> CliResult {
             return Err(CliError::new(
                 Exit::Reload,
                 format!(
-                    "process {pid}, which runs this node, has not taken the change over within {} s: see its log",
+                    "process {pid}, which runs this node, has not applied the change within {} s: see its log",
                     TAKE_OVER_LIMIT.as_secs()
                 ),
             ));

@@ -109,7 +109,7 @@ impl Wait {
 #[derive(Args, Clone, Debug, Default)]
 #[group(skip)]
 pub(super) struct Ssl {
-    /// Encrypt with a certificate that is made here and that nobody can verify
+    /// Encrypt with a self-signed certificate, which clients cannot verify
     #[arg(short = 's', long, env = "PG_AUTOCTL_SSL_SELF_SIGNED", value_parser = boolean)]
     pub(super) ssl_self_signed: bool,
     /// What connections between the nodes ask for: disable, allow, prefer, require, verify-ca or verify-full
@@ -155,7 +155,7 @@ pub(super) struct NewServer {
     /// Port
     #[arg(short = 'p', long, env = "PGPORT", value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub(super) pgport: Option<u16>,
-    /// Address under which other nodes reach this one; found out when not given
+    /// Host name or address of this node for other nodes; detected when not given
     #[arg(short = 'n', long, value_name = "HOST")]
     pub(super) hostname: Option<String>,
     /// Addresses to listen on; all, or those of the cluster that is in PGDATA already
@@ -183,7 +183,7 @@ pub(super) struct NewServer {
     /// Restart a Postgres that runs already, for settings that need it
     #[arg(long)]
     pub(super) restart: bool,
-    /// Go on running the node
+    /// Run the node after it is created
     #[arg(short = 'x', long)]
     pub(super) run: bool,
 }

@@ -100,7 +100,7 @@ async fn change(pgdata: &Path, ssl: SslConfig) -> CliResult {
     make_certificate(&instance, config.ssl_mut()).await.map_err(failed)?;
     config.store()?;
     if let Some(pid) = process::running(config.paths())? {
-        tracing::info!("process {pid} runs the node, and takes the change over");
+        tracing::info!("process {pid}, which runs this node, applies the change");
         return process::signal(pid, nix::sys::signal::Signal::SIGHUP);
     }
     instance.reconfigure(instance_of(&config));

@@ -29,7 +29,7 @@ impl Target {
         }
         let pgdata = options.pgdata.required().map_err(|_| {
             CliError::bad_arguments(
-                "which monitor? give --monitor with its URI, or --pgdata with the directory of a node or monitor",
+                "no monitor given: use --monitor with its URI, or --pgdata with the directory of a node or monitor",
             )
         })?;
         let config = Config::load(&pgdata)?;
@@ -101,7 +101,7 @@ impl Target {
         name.map(str::to_owned)
             .or_else(|| self.node().map(|node| node.name.clone()))
             .filter(|name| !name.is_empty())
-            .ok_or_else(|| CliError::bad_arguments("which node? give --name, or --pgdata"))
+            .ok_or_else(|| CliError::bad_arguments("no node given: use --name, or --pgdata"))
     }
 }
 

@@ -61,7 +61,7 @@ pub enum MonitorError {
     #[error("database \"{0}\" does not have the extension pgautofailover: does the URI lead to a monitor?")]
     ExtensionMissing(String),
     /// The answer is not what this program understands.
-    #[error("the answer of the monitor makes no sense: {0}")]
+    #[error("unexpected response from the monitor: {0}")]
     Protocol(String),
 }
 

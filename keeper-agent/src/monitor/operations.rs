@@ -10,7 +10,7 @@ use super::error::MonitorError;
 pub struct FormationOptions {
     /// Its name.
     pub formation: String,
-    /// What it is made of.
+    /// Kind of the formation.
     pub kind: FormationKind,
     /// The database it serves.
     pub dbname: String,

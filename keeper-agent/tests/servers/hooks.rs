@@ -55,7 +55,7 @@ fn recorded(node: &Node) -> String {
 
 /// Has these hooks called from now on.
 fn set(node: &Node, hooks: &[(&str, String)]) -> Result<()> {
-    const READ: &str = "the configuration was read again";
+    const READ: &str = "configuration reloaded";
     let before = node.said()?.matches(READ).count();
     for (name, command) in hooks {
         node.autoctl(&["config", "set", &format!("hooks.{name}"), command])?;

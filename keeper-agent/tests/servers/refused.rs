@@ -45,7 +45,7 @@ fn check_left_running(bed: &mut Bed, name: &str, patience: Duration, writer: &Wr
 }
 
 fn check_recovered(bed: &Bed, name: &str) -> Result<()> {
-    bed.node(name).wait_said("Postgres admits pg_autoctl again", WITHIN)?;
+    bed.node(name).wait_said("Postgres accepts the sessions of pg_autoctl again", WITHIN)?;
     if bed.rows()?.len() > 1 {
         bed.wait_whole()?
     } else {

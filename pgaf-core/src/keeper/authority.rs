@@ -107,7 +107,7 @@ impl Authority {
             && is_closed(&observed.server)
             && !self.may_start_writer();
         if needs_answer {
-            return Plan::Wait("the monitor must confirm that this node is the primary");
+            return Plan::Wait("waiting for the monitor to confirm that this node is the primary");
         }
         super::plan(assignment, observed)
     }

@@ -33,19 +33,19 @@ pub fn plan_isolated(assignment: &Assignment, observed: &Observed, silence: Sile
     let is_known_primary = silence.monitor.is_some_and(|since| since < silence.limit);
     match &observed.server {
         Server::Running(running) if running.is_in_recovery => {
-            Plan::Wait("the monitor must confirm that this node is the primary")
+            Plan::Wait("waiting for the monitor to confirm that this node is the primary")
         }
         Server::Running(running) if running.is_gated => {
             if has_quorum(assignment, running) {
                 Plan::Steps(vec![Step::StartPostgres])
             } else {
-                Plan::Wait("the monitor or the standbys must confirm that this node is the primary")
+                Plan::Wait("waiting for the monitor or the standbys to confirm that this node is the primary")
             }
         }
         // Nobody can connect yet, and killing a recovery only makes it start over.
         Server::Starting => Plan::Wait("Postgres recovers"),
         Server::Refusing if is_standby(observed) => {
-            Plan::Wait("the monitor must confirm that this node is the primary")
+            Plan::Wait("waiting for the monitor to confirm that this node is the primary")
         }
         Server::Running(_) | Server::Unresponsive | Server::Refusing => {
             if !is_known_primary && silence.standbys >= silence.limit {
@@ -57,7 +57,7 @@ pub fn plan_isolated(assignment: &Assignment, observed: &Observed, silence: Sile
         Server::Stopped if is_known_primary => super::plan(assignment, observed),
         Server::Stopped => match observed.data {
             DataDirectory::Present(cluster) if !cluster.is_standby => Plan::Steps(vec![Step::StartGated]),
-            _ => Plan::Wait("the monitor must confirm that this node is the primary"),
+            _ => Plan::Wait("waiting for the monitor to confirm that this node is the primary"),
         },
     }
 }

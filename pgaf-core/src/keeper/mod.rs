@@ -53,7 +53,7 @@ pub fn plan(assignment: &Assignment, observed: &Observed) -> Plan {
         return recipe::restarted();
     }
     match assignment.goal {
-        State::Unknown => Plan::Wait("the monitor has not decided yet"),
+        State::Unknown => Plan::Wait("waiting for the monitor to decide"),
         State::Init => Plan::Reached,
         State::Single | State::WaitPrimary | State::Primary | State::JoinPrimary | State::ApplySettings => {
             recipe::writer(assignment, observed)

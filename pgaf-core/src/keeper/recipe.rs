@@ -73,7 +73,7 @@ fn running_writer(assignment: &Assignment, observed: &Observed, running: &Runnin
     let names = assignment.commit_rule.synchronous_standby_names();
     let begins_to_wait = running.synchronous_standby_names.is_empty() && !names.is_empty();
     if begins_to_wait && !is_quorum_at(assignment, running, observed.memory.rule_wanted_since) {
-        return Plan::Wait("the standbys of the quorum do not keep up: commits would hang");
+        return Plan::Wait("waiting for the standbys of the quorum to catch up: commits would hang");
     }
     let route = observed.memory.routing.route_step();
     // Whoever waits at the coordinator comes before everything else.
@@ -98,7 +98,7 @@ fn running_writer(assignment: &Assignment, observed: &Observed, running: &Runnin
     if is_quorum_complete(assignment, observed, running) {
         Plan::Reached
     } else {
-        Plan::Wait("the standbys of the quorum have not received all that is acknowledged")
+        Plan::Wait("waiting for the standbys of the quorum to receive every acknowledged commit")
     }
 }
 
@@ -199,7 +199,7 @@ pub(super) fn cut_standby(observed: &Observed) -> Plan {
 /// As one that is cut; without data it has nothing that could be cut, and will copy those of the winner.
 pub(super) fn loser(observed: &Observed) -> Plan {
     if observed.server == Server::Stopped && !has_data(observed) {
-        return Plan::Wait("there is no data here, and no primary yet to copy them from");
+        return Plan::Wait("there is no data directory yet, and no primary to copy it from");
     }
     cut_standby(observed)
 }
@@ -217,17 +217,17 @@ pub(super) fn fetching(assignment: &Assignment, observed: &Observed) -> Plan {
                 return Plan::Reached;
             }
             match upstream {
-                None => Plan::Wait("there is no node to fetch WAL from"),
+                None => Plan::Wait("no node has the missing WAL"),
                 Some(upstream) if !follows(running, upstream) => {
                     steps([Step::Follow { upstream: Some(upstream.clone()) }])
                 }
-                Some(_) => Plan::Wait("WAL is fetched from the most advanced standby"),
+                Some(_) => Plan::Wait("fetching WAL from the most advanced standby"),
             }
         }
         (Server::Stopped, DataDirectory::Present(cluster)) => match observed.lineage {
             Some(Lineage::Forked) => FORKED_FROM_SOURCE,
             None if !cluster.is_standby => {
-                Plan::Wait("the most advanced standby cannot be asked for its history")
+                Plan::Wait("could not read the timeline history of the most advanced standby")
             }
             _ => steps([Step::Follow { upstream: upstream.cloned() }, Step::StartPostgres]),
         },
@@ -236,8 +236,7 @@ pub(super) fn fetching(assignment: &Assignment, observed: &Observed) -> Plan {
 }
 
 const FORKED_FROM_SOURCE: Plan = Plan::Blocked(
-    "this node has WAL that the node it should fetch more from has not: it cannot become the primary, another has to \
-     be chosen",
+    "this node has WAL that its source lacks: it cannot become the primary, another candidate is needed",
 );
 
 /// Gets a server that does not run in recovery to do so, with what it has.
@@ -317,7 +316,7 @@ fn running_standby(goal: State, observed: &Observed, running: &Running, upstream
     if goal == State::Secondary || running.receiver == Receiver::Streaming {
         Plan::Reached
     } else {
-        Plan::Wait("the walreceiver does not stream yet")
+        Plan::Wait("the WAL receiver is not streaming yet, the server log has the reason")
     }
 }
 
@@ -331,7 +330,7 @@ fn stopped_standby(observed: &Observed, cluster: Cluster, upstream: &Peer) -> Pl
         Some(Lineage::Behind) => cluster.is_standby || cluster.is_clean,
         Some(Lineage::Forked) => false,
         None if cluster.is_standby => true,
-        None => return Plan::Wait("the primary cannot be asked for its history"),
+        None => return Plan::Wait("could not read the timeline history of the primary"),
     };
     if can_follow {
         steps([Step::Follow { upstream: Some(upstream.clone()) }, Step::StartPostgres])

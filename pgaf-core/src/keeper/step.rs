@@ -116,14 +116,14 @@ impl fmt::Display for Step {
             Self::StopPostgres(StopMode::Immediate) => f.write_str("stop Postgres immediately"),
             Self::StartPostgres => f.write_str("start Postgres"),
             Self::StartGated => f.write_str("start Postgres for its standbys only"),
-            Self::BaseBackup { upstream } => write!(f, "copy the data of {}", at(upstream)),
-            Self::Rewind { upstream } => write!(f, "rewind to the history of {}", at(upstream)),
+            Self::BaseBackup { upstream } => write!(f, "base backup from {}", at(upstream)),
+            Self::Rewind { upstream } => write!(f, "rewind to {}", at(upstream)),
             Self::Follow { upstream: Some(upstream) } => write!(f, "follow {}", at(upstream)),
             Self::Follow { upstream: None } => f.write_str("stop receiving WAL"),
             Self::Promote => f.write_str("promote"),
             Self::AdmitStandbys { peers } => {
                 let nodes: Vec<NodeId> = peers.iter().map(|peer| peer.node).collect();
-                write!(f, "admit standbys {nodes:?}")
+                write!(f, "allow standbys {nodes:?} in pg_hba.conf")
             }
             Self::SetSynchronousStandbyNames(names) => {
                 write!(f, "set synchronous_standby_names to '{names}'")
@@ -132,11 +132,11 @@ impl fmt::Display for Step {
             Self::PausePoolers => f.write_str("pause the poolers"),
             Self::RoutePoolers => f.write_str("have the poolers send clients here"),
             Self::HoldWrites { coordinator, .. } => {
-                write!(f, "have writes held at the coordinator, {}", at(coordinator))
+                write!(f, "hold writes at the coordinator, {}", at(coordinator))
             }
-            Self::ReleaseWrites => f.write_str("have the coordinator go on as before"),
+            Self::ReleaseWrites => f.write_str("release the writes held at the coordinator"),
             Self::RouteWrites { coordinator } => {
-                write!(f, "have writes sent here by the coordinator, {}", at(coordinator))
+                write!(f, "route writes to this node at the coordinator, {}", at(coordinator))
             }
         }
     }

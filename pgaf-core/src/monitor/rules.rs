@@ -63,7 +63,7 @@ pub const RULES: &[Rule] = &[
             Reached(Writer),
         ],
         then: &[(Subject, CatchingUp)],
-        why: "the primary lets it connect",
+        why: "the primary accepts its connections",
     },
     // The primary goes, and is the only one to ask.
     Rule {
@@ -78,7 +78,7 @@ pub const RULES: &[Rule] = &[
             Automatic,
         ],
         then: &[(Subject, PreparePromotion)],
-        why: "the primary is being stopped, and its healthy standby has writes held at the coordinator before",
+        why: "the primary is being stopped, and its healthy standby holds writes at the coordinator first",
     },
     Rule {
         name: "primary_stops",
@@ -104,7 +104,7 @@ pub const RULES: &[Rule] = &[
             Heard(Writer),
         ],
         then: &[(Writer, Draining)],
-        why: "the standby that shall take over has caught up",
+        why: "the standby that will take over has caught up",
     },
     Rule {
         name: "hand_over_is_refused",
@@ -170,19 +170,19 @@ pub const RULES: &[Rule] = &[
         name: "removed_primary_is_succeeded",
         when: &[Heir, NoCandidate, ElectionImpossible],
         then: &[(Subject, PreparePromotion)],
-        why: "the primary was removed, and this standby may have the end of its log",
+        why: "the primary was removed, and this standby may have its last WAL record",
     },
     Rule {
         name: "candidate_is_elected",
         when: &[Goal(Subject, &[ReportLsn]), Elected, NoWriter, NoCandidate],
         then: &[(Subject, PreparePromotion), (Standing, JoinSecondary)],
-        why: "it has every acknowledged commit, and the election prefers it",
+        why: "it has every acknowledged commit and won the election",
     },
     Rule {
         name: "candidate_lacks_wal",
         when: &[Goal(Subject, &[ReportLsn]), ElectedLacksWal, NoWriter, NoCandidate],
         then: &[(Subject, FastForward)],
-        why: "the election prefers it, and another standby has WAL that it lacks",
+        why: "it won the election, and another standby has WAL that it lacks",
     },
     Rule {
         name: "candidate_has_fetched_wal",
@@ -222,7 +222,7 @@ pub const RULES: &[Rule] = &[
             OthersFenced,
         ],
         then: &[(Subject, StopReplication)],
-        why: "it must say whether it has received the end of the old primary's log",
+        why: "the monitor must know whether it has the old primary's last WAL record",
     },
     Rule {
         name: "candidate_lacks_commits",
@@ -237,7 +237,7 @@ pub const RULES: &[Rule] = &[
             Settled,
         ],
         then: &[(Subject, CatchingUp), (OldPrimary, WaitPrimary)],
-        why: "the candidate has not received the end of the old primary's log, and the old primary still reports",
+        why: "the candidate lacks the old primary's last WAL records, and the old primary still reports",
     },
     Rule {
         name: "candidate_is_not_alone",
@@ -275,7 +275,7 @@ pub const RULES: &[Rule] = &[
         name: "hand_over_is_given_up",
         when: &[Goal(Subject, CANDIDATE), FallenBehind, Goal(Writer, WRITER)],
         then: &[(Subject, CatchingUp)],
-        why: "the standby that should have taken over does not follow the primary any more",
+        why: "the candidate no longer follows the primary",
     },
     Rule {
         name: "old_primary_takes_back",
@@ -342,7 +342,7 @@ pub const RULES: &[Rule] = &[
         name: "standby_has_forked",
         when: &[Goal(Subject, &[Secondary]), Forked, Goal(Writer, WRITER), Heard(Writer)],
         then: &[(Subject, CatchingUp)],
-        why: "its log is not part of the primary's history",
+        why: "its WAL is not part of the primary's history",
     },
     Rule {
         name: "standby_is_down",
@@ -381,7 +381,7 @@ pub const RULES: &[Rule] = &[
         name: "standby_may_leave",
         when: &[Goal(Subject, &[WaitMaintenance]), NotWaitedFor],
         then: &[(Subject, Maintenance)],
-        why: "the primary does not wait for it any more",
+        why: "the primary no longer waits for it",
     },
     // The primary follows its standbys.
     Rule {
@@ -412,7 +412,7 @@ pub const RULES: &[Rule] = &[
         name: "settings_are_applied",
         when: &[Goal(Subject, &[ApplySettings, JoinPrimary]), Reached(Subject)],
         then: &[(Subject, Primary)],
-        why: "its settings are in force",
+        why: "its settings have been applied",
     },
 ];
 

@@ -40,7 +40,7 @@ pub(super) fn transaction<T>(doing: &str, body: impl FnOnce() -> Result<T, Error
 fn abort<T>(doing: &str, why: &str) -> Option<T> {
     // SAFETY: ends the transaction that `transaction` opened, with its snapshots and locks.
     unsafe { pg_sys::AbortCurrentTransaction() };
-    server_log::line(&format!("Error while {doing}: {why}; it is tried again"));
+    server_log::line(&format!("Error while {doing}: {why}; retrying"));
     None
 }
 

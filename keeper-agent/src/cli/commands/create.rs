@@ -10,15 +10,15 @@ use crate::config::{CitusConfig, NodeKind};
 /// `create …`
 #[derive(Subcommand, Debug)]
 pub(in crate::cli) enum Create {
-    /// Make a monitor
+    /// Create a monitor
     Monitor(NewMonitor),
-    /// Make a node and register it at the monitor; a cluster that is in PGDATA already is kept
+    /// Create a node and register it with the monitor; an existing cluster in PGDATA is kept
     Postgres(NewNode),
-    /// Make a Citus coordinator
+    /// Create a Citus coordinator
     Coordinator(NewCitusNode),
-    /// Make a Citus worker
+    /// Create a Citus worker
     Worker(NewCitusNode),
-    /// Make a formation
+    /// Create a formation
     Formation(NewFormation),
 }
 
@@ -61,7 +61,7 @@ pub(in crate::cli) struct NewNode {
     /// Connection string of the monitor
     #[arg(short = 'm', long, env = "PG_AUTOCTL_MONITOR", hide_env_values = true, value_name = "URI")]
     pub(in crate::cli) monitor: Option<String>,
-    /// Have no monitor
+    /// Create a node without a monitor
     #[arg(short = 'M', long)]
     pub(in crate::cli) disable_monitor: bool,
     /// Id of the node, when it has no monitor
@@ -134,7 +134,7 @@ pub(in crate::cli) struct NewFormation {
     /// Name of the formation
     #[arg(short = 'f', long, value_name = "NAME")]
     pub(in crate::cli) formation: String,
-    /// What it is made of
+    /// Kind of the formation
     #[arg(short = 'k', long, value_enum, default_value_t = Kind::Pgsql)]
     pub(in crate::cli) kind: Kind,
     /// Database that it serves
@@ -146,7 +146,7 @@ pub(in crate::cli) struct NewFormation {
     /// Its groups have one node each
     #[arg(short = 'S', long)]
     pub(in crate::cli) disable_secondary: bool,
-    /// Standbys that a commit never goes without
+    /// Number of standbys that must acknowledge each commit
     #[arg(short = 'n', long, value_name = "NUMBER", default_value_t = 0, value_parser = clap::value_parser!(i32).range(0..))]
     pub(in crate::cli) number_sync_standbys: i32,
 }

@@ -107,7 +107,7 @@ pub(in crate::cli) struct DemoOptions {
 pub(in crate::cli) enum Tmux {
     /// Print the commands that make the session
     Script(Session),
-    /// Make a formation in directories of this machine, and show it in a tmux session
+    /// Create a formation in directories of this machine, and show it in a tmux session
     Session(Session),
     /// The same with Docker Compose
     #[command(subcommand)]
@@ -143,7 +143,7 @@ pub(in crate::cli) struct Session {
     /// Candidate priorities of the nodes, separated by commas
     #[arg(short = 'P', long, value_name = "LIST", value_delimiter = ',')]
     pub(in crate::cli) node_priorities: Vec<i32>,
-    /// Standbys that a commit never goes without
+    /// Number of standbys that must acknowledge each commit
     #[arg(short = 's', long, value_name = "NUMBER", default_value_t = 0)]
     pub(in crate::cli) sync_standbys: u16,
     /// Do not edit pg_hba.conf

@@ -40,7 +40,7 @@ pub(in crate::cli) struct Cli {
     /// Messages from INFO up, as without it; -vv from DEBUG up, -vvv from TRACE up
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub(in crate::cli) verbose: u8,
-    /// Errors only
+    /// Print errors only
     #[arg(short, long, global = true, action = ArgAction::Count, overrides_with = "verbose")]
     pub(in crate::cli) quiet: u8,
     /// Print JSON, where a command prints anything
@@ -56,7 +56,7 @@ pub(in crate::cli) struct Cli {
 /// The commands.
 #[derive(Subcommand, Debug)]
 pub(in crate::cli) enum Command {
-    /// Make a monitor, a node or a formation
+    /// Create a monitor, a node or a formation
     #[command(subcommand)]
     Create(Box<Create>),
     /// Remove a monitor, a node or a formation
@@ -76,7 +76,7 @@ pub(in crate::cli) enum Command {
     /// Show what the monitor knows, or where files are
     #[command(subcommand)]
     Show(Show),
-    /// Show nodes and events as they change, on the whole terminal
+    /// Watch node states and events live
     Watch(Watch),
     /// Turn something on
     #[command(subcommand)]
@@ -90,7 +90,7 @@ pub(in crate::cli) enum Command {
     /// Change a property of a node or a formation
     #[command(subcommand)]
     Set(Set),
-    /// Have the monitor do something
+    /// Request a failover, a switchover or a promotion
     #[command(subcommand)]
     Perform(Perform),
     /// Pause automatic failover of a formation: nobody is promoted until a person says so

@@ -79,7 +79,7 @@ pub(in crate::cli) struct Stop {
     /// Do not wait for clients, as a stop never does here
     #[arg(short = 'f', long, conflicts_with_all = ["immediate", "sigkill"])]
     pub(in crate::cli) fast: bool,
-    /// Stop as if it crashed
+    /// Stop Postgres immediately, as in a crash
     #[arg(short = 'i', long, conflicts_with = "sigkill")]
     pub(in crate::cli) immediate: bool,
     /// Kill pg_autoctl and Postgres with SIGKILL: for tests of what happens then
@@ -125,7 +125,7 @@ pub(in crate::cli) enum Config {
         /// Which one
         #[arg(value_name = "SECTION.NAME")]
         name: String,
-        /// To what; - reads it from standard input, as is right for a password
+        /// New value; - reads it from standard input, for passwords
         #[arg(allow_hyphen_values = true)]
         value: String,
     },
@@ -141,13 +141,13 @@ pub(in crate::cli) enum Enable {
         #[command(flatten)]
         formation: Formation,
     },
-    /// Take the node in PGDATA out
+    /// Put the node in PGDATA into maintenance
     Maintenance {
         #[command(flatten)]
         pgdata: Pgdata,
         #[command(flatten)]
         formation: Formation,
-        /// Do so although it is the primary: a standby is promoted first
+        /// Allow it for the primary: a standby is promoted first
         #[arg(short = 'A', long)]
         allow_failover: bool,
     },
@@ -180,7 +180,7 @@ pub(in crate::cli) enum Disable {
         #[command(flatten)]
         formation: Formation,
     },
-    /// Take the node in PGDATA in again
+    /// End the maintenance of the node in PGDATA
     Maintenance {
         #[command(flatten)]
         pgdata: Pgdata,

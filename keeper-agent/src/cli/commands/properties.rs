@@ -45,7 +45,7 @@ pub(in crate::cli) enum Get {
 pub(in crate::cli) enum GetNode {
     /// Whether commits on the primary may wait for it
     ReplicationQuorum(NodeChoice),
-    /// How much it is preferred for promotion
+    /// Preference in elections, from 0 (never promoted) to 100
     CandidatePriority(NodeChoice),
 }
 
@@ -54,7 +54,7 @@ pub(in crate::cli) enum GetNode {
 pub(in crate::cli) enum GetFormation {
     /// Settings of the formation and its nodes
     Settings(FormationChoice),
-    /// Standbys that a commit never goes without
+    /// Number of standbys that must acknowledge each commit
     NumberSyncStandbys(FormationChoice),
 }
 
@@ -96,7 +96,7 @@ pub(in crate::cli) enum SetNode {
         #[arg(value_parser = boolean, action = ArgAction::Set)]
         value: bool,
     },
-    /// How much it is preferred for promotion
+    /// Preference in elections, from 0 (never promoted) to 100
     CandidatePriority {
         #[command(flatten)]
         node: NodeChoice,
@@ -109,7 +109,7 @@ pub(in crate::cli) enum SetNode {
 /// `set formation …`
 #[derive(Subcommand, Debug)]
 pub(in crate::cli) enum SetFormation {
-    /// Standbys that a commit never goes without
+    /// Number of standbys that must acknowledge each commit
     NumberSyncStandbys {
         #[command(flatten)]
         formation: FormationChoice,
@@ -122,11 +122,11 @@ pub(in crate::cli) enum SetFormation {
 /// `perform …`
 #[derive(Subcommand, Debug)]
 pub(in crate::cli) enum Perform {
-    /// Have the primary hand over to a standby
+    /// Promote a standby in place of the primary
     Failover(PerformFailover),
     /// The same as failover
     Switchover(PerformFailover),
-    /// Make a node the primary of its group
+    /// Promote a node of its group
     Promotion {
         #[command(flatten)]
         monitor: MonitorOrPgdata,
@@ -188,7 +188,7 @@ pub(in crate::cli) struct PerformFailover {
 /// `accept …`
 #[derive(Subcommand, Debug)]
 pub(in crate::cli) enum Accept {
-    /// Say which branch of the log is the right one: nodes on others are rewound or copied anew
+    /// Choose the timeline branch to keep; nodes on other branches are rewound or copied again
     Timeline(AcceptTimeline),
 }
 

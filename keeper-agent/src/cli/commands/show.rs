@@ -11,7 +11,7 @@ pub(in crate::cli) enum Show {
     Uri(ShowUri),
     /// Nodes and their states
     State(ShowState),
-    /// What happened last
+    /// Latest events
     Events(ShowEvents),
     /// Settings of a formation and its nodes
     Settings {
@@ -22,7 +22,7 @@ pub(in crate::cli) enum Show {
         #[command(flatten)]
         json: Json,
     },
-    /// Whom a commit on the primary waits for
+    /// Standbys that a commit on the primary waits for
     StandbyNames {
         #[command(flatten)]
         monitor: MonitorOrPgdata,

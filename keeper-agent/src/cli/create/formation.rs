@@ -21,6 +21,6 @@ pub(super) async fn run(options: &NewFormation) -> CliResult {
         number_sync_standbys: options.number_sync_standbys,
     };
     monitor.create_formation(&formation).await?;
-    tracing::info!("formation \"{}\" is made", options.formation);
+    tracing::info!("created formation \"{}\"", options.formation);
     Ok(())
 }

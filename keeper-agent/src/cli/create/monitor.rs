@@ -75,7 +75,7 @@ pub(super) async fn run(new: &NewMonitor) -> CliResult<Exit> {
         take_back(&config.paths, &pgdata, plan.before);
         return Err(error);
     }
-    tracing::info!("the monitor is made, nodes reach it at {}", config.uri());
+    tracing::info!("created the monitor, nodes connect to it at {}", config.uri());
     if options.run {
         return run_monitor(&instance, config, claim).await;
     }

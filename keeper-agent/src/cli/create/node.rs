@@ -79,7 +79,7 @@ async fn is_registered(config: &NodeConfig) -> CliResult<bool> {
         Err(error) => Err(error),
     };
     if matches!(known, Ok(None)) {
-        tracing::info!("the monitor does not know node {} any more, it is registered anew", state.node);
+        tracing::info!("the monitor no longer knows node {}: registering it again", state.node);
         atomic::remove(&config.paths.state)
             .map_err(|error| ConfigError::file("cannot remove", &config.paths.state, &error))?;
         return Ok(false);
@@ -182,7 +182,7 @@ async fn make_unmonitored(
     http::check_and_prepare(config.clone())?;
     state::store(&config.paths.state, &state)?;
     init_file::remove(&config.paths.init)?;
-    tracing::info!("node {id} \"{}\" is made, without a monitor", config.name);
+    tracing::info!("created node {id} \"{}\" without a monitor", config.name);
     Ok(config)
 }
 
@@ -215,7 +215,7 @@ fn given_monitor(options: &NewNode) -> CliResult<ConnectionString> {
     let given = options.monitor.as_deref().filter(|uri| !uri.is_empty());
     let uri = given.ok_or_else(|| {
         CliError::bad_arguments(
-            "which monitor? give --monitor with its URI, as \"pg_autoctl show uri --monitor\" prints it on the monitor",
+            "no monitor given: use --monitor with its URI, as \"pg_autoctl show uri --monitor\" prints it on the monitor",
         )
     })?;
     Ok(uri.parse::<ConnectionString>()?)

@@ -149,7 +149,7 @@ pub(super) async fn make_cluster(
 ) -> CliResult {
     let has_cluster = instance.config().pgdata.join("PG_VERSION").is_file();
     if before == Before::Empty && !has_cluster {
-        tracing::info!("making a new cluster in \"{}\"", instance.config().pgdata.display());
+        tracing::info!("creating a new cluster in \"{}\"", instance.config().pgdata.display());
         instance.initdb_with(initdb_options).await.map_err(|error| {
             if error.is_disk_full() { disk_full(&instance.config().pgdata) } else { failed(error) }
         })?;

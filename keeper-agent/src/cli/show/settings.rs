@@ -33,7 +33,7 @@ fn table(settings: Vec<Setting>) -> String {
     render(&COLUMNS, &rows)
 }
 
-/// Whom a commit on the primary waits for.
+/// Standbys that a commit on the primary waits for.
 pub(super) async fn standby_names(
     monitor: &MonitorOrPgdata,
     group: &FormationGroup,

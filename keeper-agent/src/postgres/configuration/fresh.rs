@@ -75,7 +75,7 @@ impl LocalServer {
             make_statements(&session).await
         };
         if let Err(error) = made.await {
-            tracing::warn!("no statistics of statements in database \"{dbname}\": {error}");
+            tracing::warn!("could not enable pg_stat_statements in database \"{dbname}\": {error}");
         }
     }
 }

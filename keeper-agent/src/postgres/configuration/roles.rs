@@ -43,7 +43,7 @@ impl LocalServer {
         for dbname in ["postgres", "template1", config.dbname.as_str()] {
             match self.session(dbname).await {
                 Ok(session) => grant(&session).await?,
-                Err(error) => tracing::debug!("no rights given in \"{dbname}\": {error}"),
+                Err(error) => tracing::debug!("could not grant rights in \"{dbname}\": {error}"),
             }
         }
         Ok(())

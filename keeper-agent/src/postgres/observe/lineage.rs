@@ -133,7 +133,7 @@ async fn await_segment(
 
 fn needs_removed_wal(upstream: &Peer) -> Answer {
     tracing::warn!(
-        "node {} \"{}\" has removed WAL that is needed here: the data will be copied anew",
+        "node {} \"{}\" has removed WAL that this node needs: the data will be copied again",
         upstream.node,
         upstream.name
     );

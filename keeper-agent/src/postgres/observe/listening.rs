@@ -147,7 +147,7 @@ impl Listening {
             }
             Ok(row) => row.map_err(PostgresError::sql("look at the local Postgres")).and_then(|row| {
                 serde_json::from_str(row.get(0))
-                    .map_err(|error| PostgresError::Refused(format!("a look: {error}")))
+                    .map_err(|error| PostgresError::Refused(format!("could not query the local Postgres: {error}")))
             }),
         };
         // A gated server lets us into template1 only, and CREATE DATABASE wants nobody in there: after the gate has
@@ -170,7 +170,7 @@ impl Listening {
             Ok(answer) => {
                 self.progress = None;
                 if self.refusal.take().is_some() {
-                    tracing::info!("Postgres admits pg_autoctl again");
+                    tracing::info!("Postgres accepts the sessions of pg_autoctl again");
                 }
                 return Reply::Answer(Box::new(answer));
             }

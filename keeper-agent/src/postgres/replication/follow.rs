@@ -58,7 +58,7 @@ pub(crate) async fn run(server: &LocalServer, upstream: Option<&Peer>) -> Result
     reload::run_and_await(server, "primary_conninfo", &wanted, Some(&session)).await?;
     if upstream.is_none() {
         let end = await_end(&session).await?;
-        tracing::info!("nothing is received any more, and all is replayed: the log ends at {end}");
+        tracing::info!("WAL receiver stopped, replay complete at {end}");
         server.memory().replay_over = Some((postmaster.pid(), end));
     }
     Ok(())

@@ -45,7 +45,7 @@ pub(crate) async fn make_room(
     let there = RemoteSession::open(config, primary, DEADLINE).await?.failover_slots().await?;
     for name in left.iter().map(|row| row.get::<_, String>(0)).filter(|name| there.contains(name)) {
         tracing::info!(
-            "dropping the logical slot \"{name}\" of before: that of node {} is followed",
+            "dropping the outdated logical slot \"{name}\": the one of node {} replaces it",
             primary.node
         );
         connection::rows(

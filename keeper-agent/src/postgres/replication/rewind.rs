@@ -190,7 +190,7 @@ async fn give_up(
     let error = failure("pg_rewind", Path::new(&config.pgdata), ended);
     let is_transient = TRANSIENT.iter().any(|words| output.contains(words));
     if !is_transient && !error.is_disk_full() {
-        tracing::warn!("pg_rewind cannot work here: the data will be copied anew");
+        tracing::warn!("pg_rewind is not possible: the data will be copied again");
         server.memory().hopeless_rewind_to = Some(upstream.node);
     }
     Err(error)

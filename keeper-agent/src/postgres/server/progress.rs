@@ -44,7 +44,7 @@ impl Progress {
         let before = self.gauge.0.swap(percent, Ordering::Relaxed);
         let is_step = before == NONE || percent / LOGGED_STEP != before / LOGGED_STEP;
         if is_step {
-            tracing::info!("{percent} % of the data of {} are here", self.source);
+            tracing::info!("base backup from {} is {percent} % complete", self.source);
         }
     }
 }

@@ -143,7 +143,7 @@ impl fmt::Display for Notice {
             Self::Reached(goal) => write!(f, "reached {goal}"),
             Self::NoLongerHolds { reached, holds } => write!(
                 f,
-                "commits do not wait for the standbys that the monitor has told: this node is {holds}, no longer {reached}"
+                "commits do not wait for the standbys that the monitor has assigned: reporting {holds} instead of {reached}"
             ),
             Self::StepStarts(step) => write!(f, "starting: {step}"),
             Self::StepDone(step, after) => write!(f, "done after {} ms: {step}", after.as_millis()),
@@ -176,7 +176,7 @@ impl fmt::Display for Notice {
             Self::Overtaken(number) => {
                 write!(
                     f,
-                    "the monitor has recorded report {number} of this node, which is a later one; reporting again"
+                    "the monitor has already recorded the later report {number} of this node; reporting again"
                 )
             }
             Self::Dropped => f.write_str("this node was dropped from its formation: stopping Postgres"),
@@ -190,10 +190,10 @@ impl fmt::Display for Notice {
             Self::ToldToStop { immediately: true } => f.write_str("told to stop immediately"),
             Self::ToldToStop { immediately: false } => f.write_str("told to stop"),
             Self::NoHandOver => f.write_str("no standby can take over: stopping Postgres"),
-            Self::Reloading => f.write_str("reading the configuration again"),
-            Self::SettingsApplied => f.write_str("the configuration was read again"),
+            Self::Reloading => f.write_str("reloading the configuration"),
+            Self::SettingsApplied => f.write_str("configuration reloaded"),
             Self::SettingsNotApplied(reason) => {
-                write!(f, "Postgres does not follow the changed configuration: {reason}")
+                write!(f, "Postgres has not applied the changed configuration: {reason}")
             }
             Self::MonitorDisabled => {
                 f.write_str("the monitor is disabled: this node keeps its state and reports to nobody")

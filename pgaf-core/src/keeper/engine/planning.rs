@@ -159,7 +159,7 @@ impl Engine {
                 Some(Plan::Steps(vec![Step::StopPostgres(StopMode::Fast)]))
             }
             // Postgres is stopped, and stays so, whatever the assignment says.
-            Shutdown::Farewell { .. } => Some(Plan::Wait("the monitor is told that this node ends")),
+            Shutdown::Farewell { .. } => Some(Plan::Wait("telling the monitor that this node is stopping")),
             _ => None,
         }
     }
