@@ -42,6 +42,9 @@ ALTER TABLE pgautofailover.node
     ADD COLUMN reportedhistory   jsonb,
     ADD COLUMN iscomplete        boolean NOT NULL DEFAULT false,
     ADD COLUMN toldtowrite       boolean NOT NULL DEFAULT false,
+    ADD COLUMN reportpid         integer,
+    ADD COLUMN hangupclock       bigint,
+    ADD COLUMN isrefusing        boolean NOT NULL DEFAULT false,
     ADD COLUMN registration      uuid    NOT NULL DEFAULT pg_catalog.gen_random_uuid();
 
 ALTER TABLE pgautofailover.node

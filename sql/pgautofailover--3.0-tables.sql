@@ -93,6 +93,12 @@ CREATE TABLE pgautofailover.node (
     iscomplete          boolean     NOT NULL DEFAULT false,
     -- the answer to its last report was to accept writes
     toldtowrite         boolean     NOT NULL DEFAULT false,
+    -- the process of the session in which it last reported
+    reportpid           integer,
+    -- when that session ended, if its keeper hung up without a word; on the clock of reportclock
+    hangupclock         bigint,
+    -- since its last report its port has refused connections, and accepted none
+    isrefusing          boolean     NOT NULL DEFAULT false,
     -- which registration this row is of: a monitor that was restored may give the number of a node to another one
     registration        uuid        NOT NULL DEFAULT pg_catalog.gen_random_uuid(),
 

@@ -112,6 +112,11 @@ pub struct Node {
     pub has_reported: bool,
     /// What the probes say.
     pub health: Health,
+    /// How long ago the session in which it last reported ended, although its keeper had not said that it would go: the
+    /// keeper's process is gone. Absent as long as that session goes on, and when it ended in any other way.
+    pub session_ended_for: Option<Duration>,
+    /// Since its last report its port has refused connections, twice and not at the same moment, and accepted none.
+    pub is_refusing: bool,
     /// 0 to 100; 0 is never promoted.
     pub candidate_priority: i32,
     /// A commit may wait for this node.
@@ -134,7 +139,7 @@ pub struct Timeouts {
 impl Default for Timeouts {
     fn default() -> Self {
         Self {
-            unhealthy_after: Duration::from_secs(5),
+            unhealthy_after: Duration::from_millis(2800),
             startup_grace: Duration::from_secs(10),
             enable_sync_lag_bytes: 16 << 20,
             promote_lag_bytes: 16 << 20,
@@ -256,6 +261,8 @@ impl Node {
             silent_for: Duration::ZERO,
             has_reported: false,
             health: Health::Unknown,
+            session_ended_for: None,
+            is_refusing: false,
             candidate_priority: 50,
             replication_quorum: true,
         }

@@ -9,8 +9,9 @@ use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting, pg_guard, pg_sys};
 static HEALTH_CHECK_PERIOD: GucSetting<i32> = GucSetting::<i32>::new(1_000);
 static HEALTH_CHECK_TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(1_000);
 static HEALTH_CHECK_MAX_RETRIES: GucSetting<i32> = GucSetting::<i32>::new(2);
-static HEALTH_CHECK_RETRY_DELAY: GucSetting<i32> = GucSetting::<i32>::new(500);
-static NODE_CONSIDERED_UNHEALTHY_TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(5_000);
+static HEALTH_CHECK_RETRY_DELAY: GucSetting<i32> = GucSetting::<i32>::new(300);
+static LOSS_TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(2_800);
+static NODE_CONSIDERED_UNHEALTHY_TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(LEAST_LOSS_TIMEOUT_MS);
 static STARTUP_GRACE_PERIOD: GucSetting<i32> = GucSetting::<i32>::new(10_000);
 static PRIMARY_DEMOTE_TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(30_000);
 static ENABLE_SYNC_WAL_LOG_THRESHOLD: GucSetting<i32> = GucSetting::<i32>::new(16 << 20);
@@ -29,7 +30,7 @@ pub(crate) struct Probing {
     pub(crate) timeout: Duration,
     /// Attempts after the first.
     pub(crate) max_retries: u32,
-    /// From a failed attempt to the next.
+    /// From the beginning of an attempt that has no answer to that of the next.
     pub(crate) retry_delay: Duration,
 }
 
@@ -88,8 +89,8 @@ pub(crate) fn define() {
 /// it says so in the log and keeps the value of before, at a start the default.
 type Integer = (&'static CStr, &'static CStr, &'static GucSetting<i32>, i32, GucFlags);
 
-/// A second less than this is what primaries are told to fence themselves after: two reports at least must fit in.
-const LEAST_UNHEALTHY_TIMEOUT_MS: i32 = 3_000;
+/// A primary fences itself shortly before: several reports must fit in, and a moment in which its host stands still.
+const LEAST_LOSS_TIMEOUT_MS: i32 = 2_500;
 /// More probes than this only keep the monitor busy,
 const LEAST_PERIOD_MS: i32 = 100;
 /// and a server on a busy machine does not answer within less.
@@ -114,16 +115,23 @@ const INTEGERS: &[Integer] = &[
     ),
     (
         c"pgautofailover.health_check_retry_delay",
-        c"Time from a failed probe to the next attempt.",
+        c"Time from the beginning of a probe that has no answer to the next attempt.",
         &HEALTH_CHECK_RETRY_DELAY,
         1,
         GucFlags::UNIT_MS,
     ),
     (
+        c"pgautofailover.loss_timeout",
+        c"A node of which nobody has heard for this long counts as lost; reports and fencing follow it.",
+        &LOSS_TIMEOUT,
+        LEAST_LOSS_TIMEOUT_MS,
+        GucFlags::UNIT_MS,
+    ),
+    (
         c"pgautofailover.node_considered_unhealthy_timeout",
-        c"A node that has not reported for this long, and that no probe reaches, counts as lost.",
+        c"Accepted from older configurations: takes the place of loss_timeout where it is longer.",
         &NODE_CONSIDERED_UNHEALTHY_TIMEOUT,
-        LEAST_UNHEALTHY_TIMEOUT_MS,
+        LEAST_LOSS_TIMEOUT_MS,
         GucFlags::UNIT_MS,
     ),
     (
@@ -187,7 +195,7 @@ pub(crate) fn event_retention() -> Option<Duration> {
 /// What a decision depends on.
 pub(crate) fn timeouts() -> Timeouts {
     Timeouts {
-        unhealthy_after: milliseconds(&NODE_CONSIDERED_UNHEALTHY_TIMEOUT),
+        unhealthy_after: milliseconds(&LOSS_TIMEOUT).max(milliseconds(&NODE_CONSIDERED_UNHEALTHY_TIMEOUT)),
         startup_grace: milliseconds(&STARTUP_GRACE_PERIOD),
         enable_sync_lag_bytes: u64::from(ENABLE_SYNC_WAL_LOG_THRESHOLD.get().unsigned_abs()),
         promote_lag_bytes: u64::from(PROMOTE_WAL_LOG_THRESHOLD.get().unsigned_abs()),

@@ -12,6 +12,7 @@ mod clock;
 mod error;
 mod functions;
 mod gucs;
+mod hang_up;
 mod jsonb;
 mod lock;
 mod plan;
@@ -33,6 +34,9 @@ pub extern "C-unwind" fn _PG_init() {
     // SAFETY: a flag that the postmaster sets before it loads libraries.
     if unsafe { pg_sys::process_shared_preload_libraries_in_progress } {
         clock::remember_start();
+        if let Err(error) = hang_up::prepare() {
+            server_log::line(&format!("The end of a keeper is noticed by its silence only: {error}"));
+        }
         worker::register();
     }
 }

@@ -190,7 +190,7 @@ pub struct TimeoutConfig {
 
 impl Default for TimeoutConfig {
     fn default() -> Self {
-        Self { network_partition: Duration::from_secs(4), listen_notifications: Duration::from_secs(60) }
+        Self { network_partition: Duration::from_secs(20), listen_notifications: Duration::from_secs(60) }
     }
 }
 

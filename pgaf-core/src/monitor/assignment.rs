@@ -9,7 +9,7 @@ use crate::message::{Answer, Assignment, CommitRule, Peer, Position};
 use crate::state::ReplicationState;
 
 /// A primary that hears nobody fences itself this much earlier than a standby may be promoted.
-pub(super) const FENCE_MARGIN: Duration = Duration::from_secs(1);
+pub(super) const FENCE_MARGIN: Duration = Duration::from_millis(250);
 
 impl From<&Node> for Peer {
     fn from(node: &Node) -> Self {

@@ -45,6 +45,8 @@ pub enum Fact {
     Down(Who),
     /// Nobody hears of it any more.
     Lost(Who),
+    /// Its host answers, and its Postgres and its keeper are gone.
+    Gone(Who),
     /// It is lost, or has no data, or its Postgres has not run for long although it should.
     Failed(Who),
     /// Its keeper was told to stop and asks for a hand-over.
@@ -154,6 +156,7 @@ impl Fact {
             Writes(who) => any(who, &|node| node.reported.is_writer()),
             Down(who) => any(who, &|node| group.is_down(node)),
             Lost(who) => any(who, &|node| group.is_lost(node)),
+            Gone(who) => any(who, &|node| group.is_gone(node)),
             Failed(who) => any(who, &|node| {
                 let is_late = node.goal_age >= group.timeouts.unhealthy_after;
                 !node.has_data || group.is_silent(node) || (group.is_down(node) && is_late)

@@ -17,7 +17,7 @@ impl Draft {
     pub(super) fn give_up_commits(&mut self, who: &str) -> Result<(), Refusal> {
         const RULE: &str = "failover_with_data_loss";
         let group = &self.group;
-        if let Some(writer) = group.writer().filter(|writer| !group.is_lost(writer) && !group.is_down(writer))
+        if let Some(writer) = group.writer().filter(|writer| !group.is_out(writer) && !group.is_down(writer))
         {
             return Err(Refusal::PrimaryIsThere(writer.id));
         }

@@ -15,6 +15,7 @@ pub mod document;
 mod election;
 mod event;
 mod fact;
+mod gone;
 mod last_resort;
 mod membership;
 pub mod older_keeper;

@@ -33,6 +33,9 @@ impl Fact {
             Self::Writes(who) => format!("{} reports that it accepts writes", who.phrase()),
             Self::Down(who) => format!("the keeper of {} reports that Postgres does not run", who.phrase()),
             Self::Lost(who) => format!("{} is silent and unreachable", who.phrase()),
+            Self::Gone(who) => {
+                format!("the processes of {} are gone, and its host refuses connections", who.phrase())
+            }
             Self::Failed(who) => {
                 format!("{} is lost, has no data, or its Postgres does not start", who.phrase())
             }
@@ -88,6 +91,7 @@ impl Fact {
             | Self::Writes(_)
             | Self::Down(_)
             | Self::Lost(_)
+            | Self::Gone(_)
             | Self::Failed(_)
             | Self::Stopping(_)
             | Self::Complete(_)

@@ -119,6 +119,13 @@ pub const RULES: &[Rule] = &[
         why: "Postgres does not run on the primary, and a healthy standby has every acknowledged commit",
     },
     Rule {
+        name: "primary_is_gone",
+        when: &[SoleSuccessor, Goal(Writer, SYNCHRONOUS), Gone(Writer), Automatic],
+        then: &[(Writer, DemoteTimeout), (Subject, PreparePromotion)],
+        why: "the processes of the primary are gone: its keeper's session ended, its port refuses connections and \
+              its standby receives nothing; and a healthy standby has every acknowledged commit",
+    },
+    Rule {
         name: "primary_is_lost",
         when: &[SoleSuccessor, Goal(Writer, SYNCHRONOUS), Lost(Writer), Automatic],
         then: &[(Writer, DemoteTimeout), (Subject, PreparePromotion)],
@@ -131,6 +138,14 @@ pub const RULES: &[Rule] = &[
         when: &[Goal(Subject, SYNCHRONOUS), Down(Subject), ElectionPossible, Automatic],
         then: &[(Subject, Demoted), (Voters, ReportLsn)],
         why: "Postgres does not run on the primary, and enough standbys report to find every acknowledged commit",
+    },
+    Rule {
+        name: "election_after_end",
+        when: &[Goal(Subject, SYNCHRONOUS), Gone(Subject), ElectionPossible, Automatic],
+        then: &[(Subject, DemoteTimeout), (Voters, ReportLsn)],
+        why: "the processes of the primary are gone: its keeper's session ended, its port refuses connections and \
+              too few standbys receive from it to acknowledge a commit; and enough of them report to find every \
+              acknowledged commit",
     },
     Rule {
         name: "election_after_loss",

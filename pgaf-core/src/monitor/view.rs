@@ -41,7 +41,7 @@ impl Group {
     /// the candidate is compared with the end of its log, and without one its data is all there is.
     pub fn has_left(&self, node: &Node) -> bool {
         let is_needed = node.is_complete && self.writer().is_none() && self.others(node.id).next().is_some();
-        let is_gone = node.has_reached_goal() || self.is_lost(node);
+        let is_gone = node.has_reached_goal() || self.is_out(node);
         node.goal == ReplicationState::Dropped && is_gone && !is_needed
     }
 
@@ -82,6 +82,11 @@ impl Group {
             && !self.is_heard_by_quorum(node)
     }
 
+    /// It is lost, or its Postgres is known to be gone: without a word of its keeper it accepts writes no more.
+    pub fn is_out(&self, node: &Node) -> bool {
+        self.is_lost(node) || self.is_gone(node)
+    }
+
     /// Its keeper says that Postgres does not run.
     pub fn is_down(&self, node: &Node) -> bool {
         node.has_reported && !node.is_running && !self.is_silent(node)
@@ -101,12 +106,10 @@ impl Group {
     /// As many standbys as a commit waits for have lately received something from this node, while it was to write.
     fn is_heard_by_quorum(&self, node: &Node) -> bool {
         let had_standbys = node.goal.is_writer() || node.is_complete;
-        // Who fetches WAL, or has been counted in an election, receives from another standby or from nobody.
         let lost_after = self.lost_after(node);
-        let follows = |other: &Node| other.goal != ReplicationState::FastForward && !other.is_complete;
         let hears = |other: &&Node| {
             self.is_alive(other)
-                && follows(other)
+                && may_follow_primary(other)
                 // It does not tell whether it receives.
                 && !other.is_older
                 && other.upstream.is_some_and(|upstream| {
@@ -125,7 +128,7 @@ impl Group {
         node.upstream.is_some_and(|upstream| !upstream.is_streaming && self.is_long(upstream.silent_ms))
     }
 
-    /// It can acknowledge no commit and is not told to: it stopped, or it has been silent for so long that it
+    /// It can acknowledge no commit and is not told to: it stopped, it is gone, or it has been silent for so long that it
     /// fenced itself.
     ///
     /// A keeper that has reported a stopped Postgres starts it as a primary only on a newer word of the monitor; the
@@ -134,13 +137,13 @@ impl Group {
         !node.goal.is_writer()
             && ((node.has_reported && !node.is_running && !node.was_told_to_write)
                 || (!node.reported.is_writer() && node.has_reached_goal())
-                || self.is_lost(node))
+                || self.is_out(node))
     }
 
     /// It was told to write, or said that it does, and nothing proves that it has stopped.
     pub fn may_write(&self, node: &Node) -> bool {
         let was_told = node.goal.is_writer() || node.goal.is_retiring() || node.reported.is_writer();
-        was_told && !self.is_fenced(node) && !self.is_lost(node)
+        was_told && !self.is_fenced(node) && !self.is_out(node)
     }
 
     /// Every node that may have been told to write, other than this one, is fenced.
@@ -176,4 +179,9 @@ impl Group {
     fn is_long(&self, milliseconds: u64) -> bool {
         Duration::from_millis(milliseconds) >= self.timeouts.unhealthy_after
     }
+}
+
+/// Who fetches WAL, or has been counted in an election, receives from another standby or from nobody.
+pub(super) fn may_follow_primary(node: &Node) -> bool {
+    node.goal != ReplicationState::FastForward && !node.is_complete
 }

@@ -13,7 +13,7 @@ impl Group {
         }
         let writer = self.writer();
         let has_lost_data = |writer: &Node| !writer.has_data && writer.reported.is_writer();
-        let is_over = writer.is_some_and(|writer| !has_lost_data(writer) && !self.is_lost(writer))
+        let is_over = writer.is_some_and(|writer| !has_lost_data(writer) && !self.is_out(writer))
             || self.candidate().is_some_and(|candidate| !self.is_stuck(candidate));
         if is_over || self.is_election_possible() {
             return None;
@@ -96,7 +96,7 @@ impl Group {
         let lacks_commits = candidate.goal == ReplicationState::StopReplication
             && candidate.has_reached_goal()
             && !self.has_every_commit(candidate);
-        !candidate.has_data || self.is_lost(candidate) || lacks_commits
+        !candidate.has_data || self.is_out(candidate) || lacks_commits
     }
 
     /// Which nodes an election waits for.

@@ -37,6 +37,12 @@ pub(crate) enum Action {
     StrayReportArrives(usize),
     /// A standby receives all there is, and its upstream hears so.
     Receive(usize),
+    /// A standby's stream ends, since the server that it came from has stopped.
+    StreamEnds(usize),
+    /// The monitor notices the end of the session of a keeper that died.
+    SessionEnds(usize),
+    /// The monitor's probes are refused, twice.
+    ProbeTwice(usize),
     /// A client commits.
     Commit(usize),
     PostgresCrashes(usize),
@@ -49,6 +55,8 @@ pub(crate) enum Action {
     /// The second host hears nothing of the first any more.
     Cut(usize, usize),
     CutFromMonitor(usize),
+    /// The same, by somebody who refuses in its name what the monitor sends.
+    RejectMonitor(usize),
     /// It is cut off from everybody, both ways.
     Isolate(usize),
     /// All links are as they should be.
@@ -90,6 +98,9 @@ impl World {
                 Some(())
             }
             Action::Receive(index) => self.receive(*index),
+            Action::StreamEnds(index) => self.stream_ends(*index),
+            Action::SessionEnds(index) => self.session_ends(*index),
+            Action::ProbeTwice(index) => self.probe_twice(*index),
             Action::Commit(index) => self.commit(*index),
             Action::AddNode => {
                 self.budget.commands = self.budget.commands.checked_sub(1)?;
@@ -147,6 +158,7 @@ impl World {
             .collect();
         let host = &mut *self.hosts[index];
         host.silent = OLDEST_TICKS.min(host.silent + 1);
+        host.ended = host.ended.map(|ticks| OLDEST_TICKS.min(ticks + 1));
         host.goal_age = host.goal_age.max(OLDEST_TICKS.min(host.goal_age + 1));
         if let Some((sent, _)) = &mut host.answer {
             *sent = OLDEST_TICKS.min(*sent + 1);
@@ -187,6 +199,7 @@ impl World {
         }
         let answer = self.take_report(index, report);
         let host = &mut *self.hosts[index];
+        host.has_died = false;
         Some(match (fate, answer) {
             (Fate::Answered, Some(answer)) => {
                 Some(Event::Answered { report: number, sent: NOW, answer: Box::new(answer), formation: None })
@@ -199,6 +212,7 @@ impl World {
             (_, None) => {
                 host.server.stop(StopMode::Fast);
                 host.keeper.die();
+                host.has_died = true;
                 None
             }
             _ => unanswered,
@@ -241,6 +255,15 @@ impl World {
             self.acknowledge(upstream);
         }
         Some(())
+    }
+
+    /// Its kernel hears at once that nobody is left at the other end.
+    fn stream_ends(&mut self, index: usize) -> Option<()> {
+        let upstream = self.hosts[index].server.follows?;
+        let is_over = self.hosts[index].server.is_streaming
+            && !self.hosts[upstream].server.is_running()
+            && self.is_heard(upstream, index);
+        is_over.then(|| self.hosts[index].server.is_streaming = false)
     }
 
     fn commit(&mut self, index: usize) -> Option<()> {

@@ -9,7 +9,7 @@ use stateright::{Checker, HasDiscoveries, Model, Property};
 use super::action::Action;
 use super::invariants::{
     acknowledged_commits_survive, decisions_are_functions, goals_can_be_reached, group_becomes_whole,
-    isolated_primaries_fence_first, one_writer, promoted_nodes_lack_nothing,
+    isolated_primaries_fence_first, nobody_is_buried_alive, one_writer, promoted_nodes_lack_nothing,
 };
 use super::keeper::TICK;
 use super::scope::{Kind, Scope};
@@ -56,6 +56,9 @@ impl Model for Cluster {
             }),
             Property::always(promoted_nodes_lack_nothing::NAME, |_, state: &World| {
                 state.keeps(promoted_nodes_lack_nothing::NAME)
+            }),
+            Property::always(nobody_is_buried_alive::NAME, |_, state: &World| {
+                state.keeps(nobody_is_buried_alive::NAME)
             }),
             Property::always(goals_can_be_reached::NAME, |_, state: &World| {
                 state.keeps(goals_can_be_reached::NAME)

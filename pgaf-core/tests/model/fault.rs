@@ -22,7 +22,7 @@ impl World {
             }
             Action::Mend => {
                 self.cuts.clear();
-                self.hosts.iter_mut().for_each(|host| host.sees_monitor = true);
+                self.hosts.iter_mut().for_each(|host| (host.sees_monitor, host.is_rejected) = (true, false));
                 return Some(());
             }
             Action::MonitorStarts if !self.is_monitor_up => {
@@ -41,9 +41,9 @@ impl World {
                     host.keeper.loses_postgres();
                 }
             }
-            Action::KeeperDies(index) => self.hosts[index].keeper.die(),
+            Action::KeeperDies(index) => self.keeper_dies(index),
             Action::HostDies(index) => {
-                self.hosts[index].keeper.die();
+                self.keeper_dies(index);
                 self.hosts[index].server.stop(StopMode::Immediate);
             }
             Action::DataIsLost(index) => {
@@ -56,6 +56,10 @@ impl World {
                 self.cuts.sort_unstable();
             }
             Action::CutFromMonitor(index) => self.hosts[index].sees_monitor = false,
+            Action::RejectMonitor(index) => {
+                let host = &mut *self.hosts[index];
+                (host.sees_monitor, host.is_rejected) = (false, true);
+            }
             Action::Isolate(index) => {
                 let others = (0..self.hosts.len()).filter(|other| *other != index);
                 self.cuts = others.flat_map(|other| [(index, other), (other, index)]).collect();
@@ -77,12 +81,20 @@ impl World {
         Some(())
     }
 
+    fn keeper_dies(&mut self, index: usize) {
+        let host = &mut *self.hosts[index];
+        host.has_died |= host.keeper.is_up;
+        host.keeper.die();
+    }
+
     pub(crate) fn start_monitor(&mut self) {
         self.is_monitor_up = true;
         self.uptime = 0;
         for host in &mut self.hosts {
             host.silent = 0;
             host.has_reported = false;
+            host.has_died = false;
+            host.ended = None;
             host.goal_age = OLDEST_TICKS + 1;
         }
     }

@@ -34,8 +34,8 @@ mod world;
 
 use check::check;
 use scope::Kind::{
-    Additions, Crashes, Cuts, Data, Freezes, HandOvers, LastResort, Maintenance, Messages, Monitor, Removals,
-    Settings, Timeouts,
+    Additions, Crashes, Cuts, Data, Freezes, HandOvers, LastResort, Maintenance, Messages, Monitor,
+    Rejections, Removals, Settings, Timeouts,
 };
 
 macro_rules! checks {
@@ -50,6 +50,9 @@ macro_rules! checks {
 checks! {
     two_nodes_crash(2, 0, [Crashes], (2, 3, 0));
     two_nodes_are_cut_off(2, 0, [Cuts], (2, 3, 0));
+    two_nodes_are_rejected(2, 0, [Rejections, Cuts], (1, 2, 0));
+    two_nodes_die_and_are_rejected(2, 0, [Crashes, Rejections], (1, 2, 0));
+    two_nodes_die_or_are_cut_off(2, 0, [Crashes, Cuts], (1, 2, 0));
     two_nodes_freeze(2, 0, [Freezes, Crashes], (2, 2, 0));
     two_nodes_and_late_messages(2, 0, [Messages, Crashes], (1, 3, 0));
     two_nodes_and_the_monitor(2, 0, [Monitor, Crashes], (1, 3, 0));
@@ -62,6 +65,7 @@ checks! {
     three_nodes_crash(3, 1, [Crashes], (1, 3, 0));
     three_nodes_go_on_alone(3, 0, [Crashes, Freezes], (1, 2, 0));
     three_nodes_are_cut_off(3, 1, [Cuts], (1, 2, 0));
+    three_nodes_die_and_are_rejected(3, 1, [Crashes, Rejections], (1, 2, 0));
     three_nodes_and_late_messages(3, 1, [Messages, Crashes], (1, 2, 0));
     three_nodes_and_the_monitor(3, 1, [Monitor, Crashes], (1, 2, 0));
     three_nodes_lose_data(3, 1, [Data, Crashes], (1, 2, 0));

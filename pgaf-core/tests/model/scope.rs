@@ -13,6 +13,8 @@ pub(crate) enum Kind {
     Crashes,
     /// Links are cut, one way or with the monitor.
     Cuts,
+    /// What the monitor sends is rejected on the way, as if nobody listened.
+    Rejections,
     /// Hosts stand still, and go on.
     Freezes,
     /// Answers and reports are lost or late.
@@ -72,7 +74,14 @@ impl Scope {
                 actions.extend([Action::AnswerArrives(index), Action::StrayReportArrives(index)]);
             }
             if self.has(Kind::Crashes) {
-                actions.push(Action::KeeperStarts(index));
+                actions.extend([
+                    Action::KeeperStarts(index),
+                    Action::StreamEnds(index),
+                    Action::SessionEnds(index),
+                ]);
+            }
+            if self.has(Kind::Crashes) || self.has(Kind::Rejections) {
+                actions.push(Action::ProbeTwice(index));
             }
             if self.has(Kind::Freezes) {
                 actions.push(Action::Thaw(index));
@@ -81,7 +90,7 @@ impl Scope {
         if self.has(Kind::Monitor) {
             actions.push(Action::MonitorStarts);
         }
-        if self.has(Kind::Cuts) || self.has(Kind::Timeouts) {
+        if self.has(Kind::Cuts) || self.has(Kind::Rejections) || self.has(Kind::Timeouts) {
             actions.push(Action::Mend);
         }
         if world.budget.faults > 0 {
@@ -113,6 +122,9 @@ impl Scope {
             }
             if self.has(Kind::Freezes) {
                 actions.push(Action::Freeze(index));
+            }
+            if self.has(Kind::Rejections) {
+                actions.push(Action::RejectMonitor(index));
             }
             if self.has(Kind::Timeouts) {
                 actions.push(Action::Isolate(index));

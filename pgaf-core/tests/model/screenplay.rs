@@ -104,8 +104,16 @@ impl Play {
             set(known.goal_age != node.goal_age, "age ", &seconds(node.goal_age));
             set(known.health != node.health, "health ", node.health.as_str());
             set(known.has_reported && !node.has_reported, "unreported", "");
+            let ended = node.session_ended_for.filter(|_| known.session_ended_for != node.session_ended_for);
+            let refuses = (known.is_refusing != node.is_refusing).then_some(node.is_refusing);
             if line != format!("row {}", node.id) {
                 self.line(&line);
+            }
+            if let Some(ended) = ended {
+                self.line(&format!("ended {} {}", node.id, ended.as_secs()));
+            }
+            if let Some(refuses) = refuses {
+                self.line(&format!("refuses {}{}", node.id, if refuses { "" } else { " no" }));
             }
         }
     }

@@ -7,7 +7,8 @@ use pgaf_core::monitor::{Decision, Event, answer_for, decide};
 use pgaf_core::{Answer, Group, GroupId, Health, Node, NodeId, Report, Timeouts};
 
 use super::invariants::{
-    Verdict, Violation, decisions_are_functions, one_writer, promoted_nodes_lack_nothing,
+    Verdict, Violation, decisions_are_functions, nobody_is_buried_alive, one_writer,
+    promoted_nodes_lack_nothing,
 };
 use super::keeper::{Keeper, OLDEST_TICKS, TICK, port_of};
 use super::server::{Data, Server};
@@ -33,6 +34,12 @@ pub(crate) struct Host {
     pub(crate) is_frozen: bool,
     /// It and the monitor reach each other.
     pub(crate) sees_monitor: bool,
+    /// What comes from the monitor is rejected on the way, as if nobody listened here.
+    pub(crate) is_rejected: bool,
+    /// Its keeper has died since it last reported, in a session with this run of the monitor.
+    pub(crate) has_died: bool,
+    /// Ticks since the monitor noticed that.
+    pub(crate) ended: Option<u8>,
     /// Ticks since its last report came in.
     pub(crate) silent: u8,
     /// It has reported to this run of the monitor.
@@ -123,6 +130,9 @@ impl World {
             keeper: Keeper::new(NodeId(index as i64 + 1)),
             is_frozen: false,
             sees_monitor: true,
+            is_rejected: false,
+            has_died: false,
+            ended: None,
             silent: 0,
             has_reported: true,
             goal_age: 0,
@@ -154,6 +164,7 @@ impl World {
             node.silent_for = TICK * u32::from(host.silent);
             node.has_reported = host.has_reported;
             node.goal_age = TICK * u32::from(host.goal_age);
+            node.session_ended_for = host.ended.map(|ticks| TICK * u32::from(ticks));
         }
         group
     }
@@ -173,6 +184,8 @@ impl World {
         self.judge(decisions_are_functions::NAME, verdict);
         let verdict = promoted_nodes_lack_nothing::check(self, &before, event, &decision);
         self.judge(promoted_nodes_lack_nothing::NAME, verdict);
+        let verdict = nobody_is_buried_alive::check(self, &decision);
+        self.judge(nobody_is_buried_alive::NAME, verdict);
         for change in &decision.changes {
             if let Some(host) = self.hosts.get_mut(change.node.0 as usize - 1) {
                 host.goal_age = 0;
@@ -184,6 +197,7 @@ impl World {
             node.silent_for = Duration::ZERO;
             node.has_reported = true;
             node.goal_age = Duration::ZERO;
+            node.session_ended_for = None;
         }
         self.group = Shared::new(group);
         Some(decision)
@@ -206,7 +220,9 @@ impl World {
         let host = &mut *self.hosts[index];
         host.silent = 0;
         host.has_reported = true;
+        host.ended = None;
         let node = self.node(index)?;
+        node.is_refusing = false;
         node.report_number = report.detail.number;
         node.reported = report.state;
         node.reported_epoch = report.detail.epoch;
@@ -232,12 +248,35 @@ impl World {
         self.is_heard(one, two) && self.is_heard(two, one)
     }
 
+    /// The session of a keeper that died has ended, and that is noticed.
+    pub(crate) fn session_ends(&mut self, index: usize) -> Option<()> {
+        let host = &mut *self.hosts[index];
+        let is_noticed = self.is_monitor_up && host.has_died && host.sees_monitor && host.has_reported;
+        if !is_noticed || host.ended.is_some() {
+            return None;
+        }
+        host.ended = Some(0);
+        self.decide(&Event::Tick).map(drop)
+    }
+
+    /// Two probes, one right after the other.
+    pub(crate) fn probe_twice(&mut self, index: usize) -> Option<()> {
+        let host = &self.hosts[index];
+        let is_refused = if host.sees_monitor { !host.server.is_running() } else { host.is_rejected };
+        if !self.is_monitor_up || !is_refused {
+            return None;
+        }
+        self.node(index)?.is_refusing = true;
+        self.decide(&Event::Tick).map(drop)
+    }
+
     pub(crate) fn probe_all(&mut self) {
         for index in 0..self.hosts.len() {
             let host = &self.hosts[index];
             let answers = host.sees_monitor && !host.is_frozen && host.server.is_running();
             if let Some(node) = self.node(index) {
                 node.health = if answers { Health::Good } else { Health::Bad };
+                node.is_refusing &= !answers;
             }
         }
     }

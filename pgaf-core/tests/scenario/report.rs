@@ -54,6 +54,8 @@ impl World {
         node.refuses_promotion = false;
         node.silent_for = Duration::ZERO;
         node.has_reported = true;
+        node.session_ended_for = None;
+        node.is_refusing = false;
         node.health = Health::Good;
         node.upstream = None;
         node.shutdown_lsn = None;

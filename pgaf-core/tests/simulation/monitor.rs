@@ -6,7 +6,9 @@ use pgaf_core::monitor::{Decision, Event, Refusal, answer_for, decide};
 use pgaf_core::{Answer, FormationKind, Group, GroupId, Health, Node, NodeId, Report, Timeouts};
 
 /// Failed probes for this long make a node bad.
-const PROBES_FAIL_AFTER_MS: u64 = 3500;
+const PROBES_FAIL_AFTER_MS: u64 = 1600;
+/// A node whose session has ended is probed more often for so long.
+const QUICK_PROBES_FOR_MS: u64 = 3000;
 /// In records: nobody is behind for long.
 const LAG_LIMIT: u64 = 20;
 
@@ -19,6 +21,11 @@ struct Times {
     upstream_aged_at: u64,
     failing_since: Option<u64>,
     goal_since: u64,
+    /// Which start of its keeper has reported last.
+    keeper_start: u64,
+    session_ended_at: Option<u64>,
+    /// How often it has refused a connection since, one time after the other.
+    refusals: u64,
 }
 
 /// A copy of the rows.
@@ -69,6 +76,9 @@ impl Monitor {
             upstream_aged_at: now,
             failing_since: None,
             goal_since: now,
+            keeper_start: 0,
+            session_ended_at: None,
+            refusals: 0,
         });
         self.group.nodes.push(node);
         let result = self.event(&Event::Registered(id), now);
@@ -86,6 +96,7 @@ impl Monitor {
         for times in &mut self.times {
             times.reported_at = None;
             times.failing_since = None;
+            times.session_ended_at = None;
         }
         for node in &mut self.group.nodes {
             node.health = Health::Unknown;
@@ -124,6 +135,7 @@ impl Monitor {
             node.silent_for = Duration::from_millis(now - times.reported_at.unwrap_or(self.started_at));
             node.has_reported = times.reported_at.is_some();
             node.goal_age = Duration::from_millis(now - times.goal_since);
+            node.session_ended_for = times.session_ended_at.map(|at| Duration::from_millis(now - at));
             if let Some(upstream) = node.upstream.as_mut().filter(|upstream| !upstream.is_streaming) {
                 upstream.silent_ms += now - times.upstream_aged_at;
             }
@@ -165,6 +177,7 @@ impl Monitor {
         node.is_stopping = detail.is_stopping;
         node.is_gated = detail.is_gated;
         node.is_hung = detail.is_hung;
+        node.is_refusing = false;
         node.asks_before_promotion = detail.asks_before_promotion;
         node.refuses_promotion = detail.refuses_promotion;
         node.fence_after = detail.fence_after_ms.map(Duration::from_millis);
@@ -175,9 +188,42 @@ impl Monitor {
         let times = self.times(id);
         times.reported_at = Some(now);
         times.upstream_aged_at = now;
+        times.keeper_start = report.detail.number.map_or(0, |number| number.start);
+        times.session_ended_at = None;
         let decision = self.event(&Event::Reported(id), now).expect("a report is never refused");
         let answer = answer_for(&self.group, id);
         Some(Heard::Recorded(Box::new(decision), answer))
+    }
+
+    /// The session has ended of a keeper that is gone; says whether it is the one in which the node last reported.
+    pub(crate) fn session_ended(&mut self, id: NodeId, keeper_start: u64, now: u64) -> bool {
+        if self.group.node(id).is_none() {
+            return false;
+        }
+        let times = self.times(id);
+        let counts = times.keeper_start == keeper_start && times.reported_at.is_some();
+        if counts {
+            times.session_ended_at = Some(now);
+            times.refusals = 0;
+        }
+        counts
+    }
+
+    /// All nodes but this one.
+    pub(crate) fn others(&self, id: NodeId) -> Vec<NodeId> {
+        self.group.nodes.iter().map(|node| node.id).filter(|other| *other != id).collect()
+    }
+
+    /// What a probe of a node whose session has ended has found; says whether that is news.
+    pub(crate) fn probed_quickly(&mut self, id: NodeId, is_refused: bool, now: u64) -> bool {
+        let times = self.times(id);
+        if times.session_ended_at.is_none_or(|at| now - at > QUICK_PROBES_FOR_MS) {
+            return false;
+        }
+        times.refusals = if is_refused { times.refusals + 1 } else { 0 };
+        let refuses = times.refusals >= 2;
+        let node = self.group.nodes.iter_mut().find(|node| node.id == id);
+        node.is_some_and(|node| refuses && !std::mem::replace(&mut node.is_refusing, true))
     }
 
     /// The verdict of a probe; says whether the node's health has changed.
@@ -190,7 +236,10 @@ impl Monitor {
             let since = *times.failing_since.get_or_insert(now);
             (now - since >= PROBES_FAIL_AFTER_MS).then_some(Health::Bad)
         };
-        let node = self.group.nodes.iter_mut().find(|node| node.id == id);
+        let mut node = self.group.nodes.iter_mut().find(|node| node.id == id);
+        if let Some(node) = node.as_mut().filter(|_| is_answered) {
+            node.is_refusing = false;
+        }
         match (node, health) {
             (Some(node), Some(health)) => std::mem::replace(&mut node.health, health) != health,
             _ => false,

@@ -5,6 +5,8 @@ pub(crate) struct Network {
     hosts: usize,
     /// By sender and receiver; the monitor is the last of each.
     is_cut: Vec<bool>,
+    /// Hosts in whose name somebody refuses, on the way, what does not get there.
+    is_rejected: Vec<bool>,
 }
 
 /// Somebody who sends and receives.
@@ -16,7 +18,7 @@ pub(crate) enum End {
 
 impl Network {
     pub(crate) fn new(hosts: usize) -> Self {
-        Self { hosts, is_cut: vec![false; (hosts + 1) * (hosts + 1)] }
+        Self { hosts, is_cut: vec![false; (hosts + 1) * (hosts + 1)], is_rejected: vec![false; hosts] }
     }
 
     const fn index(&self, from: End, to: End) -> usize {
@@ -50,7 +52,18 @@ impl Network {
         self.set(other, one, passes);
     }
 
+    /// What does not get to this host, or comes from there, is refused in its name.
+    pub(crate) fn reject(&mut self, host: usize) {
+        self.is_rejected[host] = true;
+    }
+
+    /// The host is cut off from the monitor, and refused in its name is what the monitor sends.
+    pub(crate) fn rejects(&self, host: usize) -> bool {
+        self.is_rejected[host] && !self.connects(End::Host(host), End::Monitor)
+    }
+
     pub(crate) fn heal(&mut self) {
         self.is_cut.fill(false);
+        self.is_rejected.fill(false);
     }
 }

@@ -30,7 +30,8 @@ plans! {
                s.commitrules::text, s.rejectedtimelines::text, s.waitsfor, n.toldtowrite,
                (SELECT identity::text FROM pgautofailover.monitor ORDER BY createtime, identity LIMIT 1),
                CASE WHEN n.nodeid = $3 THEN n.registration::text END,
-               p.formationid IS NOT NULL AND coalesce(p.endtime > pg_catalog.clock_timestamp(), true)
+               p.formationid IS NOT NULL AND coalesce(p.endtime > pg_catalog.clock_timestamp(), true),
+               n.hangupclock, n.isrefusing
           FROM pgautofailover.formation AS f
      LEFT JOIN pgautofailover.group_status AS s ON s.formationid = $1 AND s.groupid = $2
      LEFT JOIN pgautofailover.failover_pause AS p ON p.formationid = $1
@@ -112,6 +113,9 @@ fn node(row: &Row<'_>, clocks: Clocks) -> Result<Node, Error> {
         row.get::<String>(ordinal)?.parse().map_err(|error| damaged(row.what, error))
     };
     let reported_at = reported_at(row, clocks.now)?;
+    // Of a session with this run of the monitor, in which the node has reported since.
+    let hung_up_at = row.get_nullable::<i64>(33)?.filter(|_| reported_at.is_some());
+    let hung_up_at = hung_up_at.and_then(|clock| u64::try_from(clock).ok()).map(Duration::from_millis);
     let mut node = Node {
         name: row.get(2)?,
         host: row.get(3)?,
@@ -131,6 +135,8 @@ fn node(row: &Row<'_>, clocks: Clocks) -> Result<Node, Error> {
         is_complete: row.get(18)?,
         was_told_to_write: row.get(29)?,
         health: Health::from_i32(row.get(19)?),
+        session_ended_for: hung_up_at.map(|at| clocks.now.saturating_sub(at)),
+        is_refusing: row.get(34)?,
         candidate_priority: row.get(20)?,
         replication_quorum: row.get(21)?,
         ..Node::new(NodeId(row.get(1)?))

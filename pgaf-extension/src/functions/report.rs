@@ -19,6 +19,7 @@ use crate::catalog::store::to_json;
 use crate::catalog::{load, locate, notify, store, timelines};
 use crate::clock;
 use crate::error::Error;
+use crate::hang_up;
 use crate::jsonb::Jsonb;
 use crate::lock::{self, Wait};
 use crate::plan::plans;
@@ -37,6 +38,9 @@ plans! {
                reportclock = $10,
                reportserverstart = pg_catalog.pg_postmaster_start_time(),
                reportdetail = $11,
+               reportpid = pg_catalog.pg_backend_pid(),
+               hangupclock = NULL,
+               isrefusing = false,
                sysidentifier = coalesce(sysidentifier, $12),
                reporttime = pg_catalog.clock_timestamp(),
                walreporttime = CASE WHEN reportedlsn = $7::pg_catalog.pg_lsn THEN walreporttime
@@ -244,6 +248,8 @@ fn heard(old: &Node, said: &Said<'_>) -> Node {
         lsn: said.lsn,
         silent_for: Duration::ZERO,
         has_reported: true,
+        session_ended_for: None,
+        is_refusing: false,
         ..old.clone()
     };
     match &said.detail {
@@ -305,7 +311,13 @@ fn record(
         identifier.map(u64::cast_signed).into(),
     ];
     match RECORD.with(|plan| plan.run(client, &arguments))?.next() {
-        Some(_) => Ok(()),
+        Some(_) => {
+            // Keepers of 2.x open and close sessions as they like.
+            if said.detail.is_some() {
+                hang_up::expect(node.id);
+            }
+            Ok(())
+        }
         None => Err(why_not_recorded(node, identifier.is_some())),
     }
 }

@@ -19,7 +19,19 @@ use super::names::Names;
 /// Length 8 and the code of a GSSENCRequest.
 const REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 48];
 
+/// What came of a probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Echo {
+    /// A server answers.
+    Answer,
+    /// The host is there, and nobody listens at any of its addresses.
+    Refusal,
+    /// Anything else.
+    Silence,
+}
+
 /// Where to probe.
+#[derive(Clone)]
 pub(super) struct Address {
     host: String,
     port: u16,
@@ -32,22 +44,25 @@ impl Address {
     }
 
     /// Connects, asks, and waits for a byte, within the limit.
-    pub(super) async fn answers(&self, limit: Duration) -> bool {
-        timeout(limit, self.ask()).await.unwrap_or(false)
+    pub(super) async fn probe(&self, limit: Duration) -> Echo {
+        timeout(limit, self.ask()).await.unwrap_or(Echo::Silence)
     }
 
     /// Asks at all addresses of the host at once: one that is silent does not take the time of the others.
-    async fn ask(&self) -> bool {
+    async fn ask(&self) -> Echo {
         let mut questions = JoinSet::new();
         for ip in self.names.addresses(&self.host).await {
             questions.spawn(ask_at(SocketAddr::new(ip, self.port)));
         }
+        let mut echo = if questions.is_empty() { Echo::Silence } else { Echo::Refusal };
         while let Some(answer) = questions.join_next().await {
-            if matches!(answer, Ok(Ok(()))) {
-                return true;
+            match answer {
+                Ok(Ok(())) => return Echo::Answer,
+                Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {}
+                Ok(Err(_)) | Err(_) => echo = Echo::Silence,
             }
         }
-        false
+        echo
     }
 }
 

@@ -3,14 +3,14 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
-use pgaf_core::{GroupId, NodeId};
+use pgaf_core::{GroupId, Health, NodeId};
 use pgrx::bgworkers::{BackgroundWorker, SignalWakeFlags};
 use pgrx::prelude::*;
 use pgrx::{FromDatum, pg_sys};
 
 use super::arranged;
-use super::groups::{self, Known, Overdue};
-use super::prober::{Prober, Verdict};
+use super::groups::{self, Ages, Known, Overdue, Written};
+use super::prober::{Finding, Prober, Verdict};
 use super::retention::Retention;
 use super::session;
 use crate::error::Error;
@@ -51,8 +51,10 @@ pub extern "C-unwind" fn pgautofailover_worker_main(database: pg_sys::Datum) {
 struct Worker {
     prober: Prober,
     nodes: HashMap<NodeId, Known>,
-    /// Verdicts that are not written yet.
-    pending: HashMap<NodeId, Verdict>,
+    /// What is not written yet: health, nodes that refuse connections, and keepers that have hung up.
+    pending: HashMap<NodeId, Health>,
+    refusing: HashSet<NodeId>,
+    hang_ups: HashMap<NodeId, i32>,
     /// The ages for which the groups have been stepped.
     overdue: BTreeSet<Overdue>,
     /// Groups in which a step has failed, and when the next one may be tried.
@@ -76,6 +78,8 @@ impl Worker {
             prober,
             nodes: HashMap::new(),
             pending: HashMap::new(),
+            refusing: HashSet::new(),
+            hang_ups: HashMap::new(),
             overdue: BTreeSet::new(),
             failed: HashMap::new(),
             is_grace_over: groups::is_grace_over(),
@@ -100,12 +104,19 @@ impl Worker {
                     self.rest(other);
                     continue;
                 }
-                Some(Look::At(overdue)) => self.step_overdue(overdue),
+                Some(Look::At(ages)) => {
+                    // A time-out is exact.
+                    let next = ages.next_in.map(|time| Instant::now() + time);
+                    self.look_at = next.map_or(self.look_at, |next| self.look_at.min(next));
+                    self.step_overdue(ages.overdue);
+                }
                 None => {}
             }
             if Instant::now() >= self.refresh_at {
                 self.refresh();
             }
+            self.write_hang_ups();
+            self.write_refusals();
             self.write_pending();
             self.retention.apply_when_due();
             self.carry_out_what_is_arranged();
@@ -136,6 +147,8 @@ impl Worker {
         self.prober.follow(HashSet::new());
         self.nodes.clear();
         self.pending.clear();
+        self.refusing.clear();
+        self.hang_ups.clear();
         self.refresh_at = Instant::now();
         if let Some(version) = other.as_ref().filter(|_| self.rests_for != other) {
             server_log::line(&format!(
@@ -169,7 +182,7 @@ impl Worker {
             if version.as_deref() != Some(version::OURS) {
                 return Ok(Look::NotInstalled(version));
             }
-            Ok(Look::At(groups::overdue()?))
+            Ok(Look::At(groups::overdue(TICK)?))
         })
     }
 
@@ -224,37 +237,93 @@ impl Worker {
         }
     }
 
-    /// Writes what the probes have found, until the next look is due; what is left stays, and is tried again.
-    fn write_pending(&mut self) {
-        for verdict in self.pending.values().copied().collect::<Vec<_>>() {
-            if Instant::now() >= self.look_at {
-                return;
+    /// Writes which keepers have hung up, and has their nodes examined.
+    fn write_hang_ups(&mut self) {
+        for (node, pid) in self.hang_ups.clone() {
+            let doing = format!("writing that the keeper of node {node} has hung up");
+            match self.write(node, &doing, |known| groups::write_hang_up(known, pid)) {
+                Some(Written::NotYet) => continue,
+                Some(Written::Something) => self.examine(node),
+                Some(Written::Nothing) | None => {}
             }
-            let Some(known) = self.nodes.get(&verdict.node).cloned() else {
-                self.pending.remove(&verdict.node);
-                continue;
-            };
-            let doing = format!("writing the health of node {}", verdict.node);
-            let place = (known.formation.clone(), known.group);
-            if self.step(&place, &doing, || groups::write_health(&known, verdict.health)) {
-                self.pending.remove(&verdict.node);
-                self.nodes.insert(verdict.node, Known { health: verdict.health, ..known });
+            self.hang_ups.remove(&node);
+        }
+    }
+
+    fn examine(&mut self, node: NodeId) {
+        if let Some(known) = self.nodes.get_mut(&node) {
+            // When it answers again, that is news.
+            known.health = Health::Unknown;
+            self.prober.examine(&known.target);
+        }
+    }
+
+    /// Writes which of these nodes refuse connections.
+    fn write_refusals(&mut self) {
+        for node in self.refusing.clone() {
+            let doing = format!("writing that node {node} refuses connections");
+            if self.write(node, &doing, groups::write_refusal) != Some(Written::NotYet) {
+                self.refusing.remove(&node);
             }
         }
     }
 
-    /// Lets the probes run until one has news, or until the next tick.
+    /// One step of the group of a node; `None` when there is no such node.
+    fn write(
+        &mut self,
+        node: NodeId,
+        doing: &str,
+        body: impl FnOnce(&Known) -> Result<Written, Error>,
+    ) -> Option<Written> {
+        let known = self.nodes.get(&node)?.clone();
+        let place = (known.formation.clone(), known.group);
+        let mut written = Written::NotYet;
+        self.step(&place, doing, || {
+            written = body(&known)?;
+            Ok(written != Written::NotYet)
+        });
+        Some(written)
+    }
+
+    /// Writes what the probes have found, until the next look is due; what is left stays, and is tried again.
+    fn write_pending(&mut self) {
+        for (node, health) in self.pending.clone() {
+            if Instant::now() >= self.look_at {
+                return;
+            }
+            let Some(known) = self.nodes.get(&node).cloned() else {
+                self.pending.remove(&node);
+                continue;
+            };
+            let doing = format!("writing the health of node {node}");
+            let place = (known.formation.clone(), known.group);
+            if self.step(&place, &doing, || groups::write_health(&known, health)) {
+                self.pending.remove(&node);
+                self.nodes.insert(node, Known { health, ..known });
+            }
+        }
+    }
+
+    /// Lets the probes run until one has news, until a keeper hangs up, or until the next tick.
     fn probe(&mut self) {
         let (nodes, pending) = (&self.nodes, &self.pending);
-        let is_news = |verdict: &Verdict| {
-            let known = pending
-                .get(&verdict.node)
-                .map(|pending| pending.health)
-                .or_else(|| nodes.get(&verdict.node).map(|known| known.health));
-            known.is_some_and(|health| health != verdict.health)
+        let is_news = |verdict: &Verdict| match verdict.finding {
+            Finding::Refuses => true,
+            Finding::Health(health) => {
+                let written = || nodes.get(&verdict.node).map(|known| known.health);
+                let known = pending.get(&verdict.node).copied().or_else(written);
+                known.is_some_and(|known| known != health)
+            }
         };
-        let news = self.prober.run(TICK, is_news);
-        self.pending.extend(news.into_iter().map(|verdict| (verdict.node, verdict)));
+        let limit = self.look_at.saturating_duration_since(Instant::now()).min(TICK);
+        let news = self.prober.run(limit, is_news);
+        for verdict in news.verdicts {
+            match verdict.finding {
+                Finding::Health(health) => drop(self.pending.insert(verdict.node, health)),
+                Finding::Refuses => drop(self.refusing.insert(verdict.node)),
+            }
+        }
+        self.hang_ups.extend(news.hang_ups.into_iter().map(|hang_up| (hang_up.node, hang_up.pid)));
     }
 }
 
@@ -265,5 +334,5 @@ enum Look {
     /// There is no extension, or not that of this library.
     NotInstalled(Option<String>),
     /// The ages that have passed a time-out.
-    At(BTreeSet<Overdue>),
+    At(Ages),
 }

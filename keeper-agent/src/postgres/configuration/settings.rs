@@ -272,7 +272,7 @@ fn replication(config: &InstanceConfig, lines: &mut Lines) {
     // the monitor says who goes on.
     lines.set("restart_after_crash", "off");
     lines.set("wal_sender_timeout", "5s");
-    lines.set("wal_receiver_timeout", "3s");
+    lines.set("wal_receiver_timeout", "2s");
     lines.set("wal_receiver_status_interval", "1s");
     // At its default of 5 s, a promotion just after the upstream is lost waits for its end.
     lines.set("wal_retrieve_retry_interval", "100ms");

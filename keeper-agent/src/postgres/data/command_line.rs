@@ -122,7 +122,7 @@ impl Builder<'_> {
         self.set("wal_receiver_status_interval", "1s");
         // At its default of 5 s, a promotion just after the upstream is lost waits for its end.
         self.set("wal_retrieve_retry_interval", "100ms");
-        self.timeout("wal_receiver_timeout", "3s");
+        self.timeout("wal_receiver_timeout", "2s");
         self.timeout("wal_sender_timeout", "5s");
         if self.foreign("wal_level").is_some_and(|entry| entry.value.eq_ignore_ascii_case("minimal")) {
             self.set("wal_level", "replica");

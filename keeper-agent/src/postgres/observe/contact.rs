@@ -11,6 +11,9 @@ use super::running::{Answer, ReceiverRow, StandbyRow};
 /// A standby that streams replies every second.
 const FRESH: Duration = Duration::from_secs(2);
 
+/// Two clocks that differ by more in what they say has passed: one was set.
+const CLOCK_IS_SET: Duration = Duration::from_millis(100);
+
 /// Looks are this far apart. What a look finds that comes later may have been there all the time since the one before.
 const LOOK_PERIOD: Duration = Duration::from_millis(500);
 
@@ -21,6 +24,7 @@ const STEADY: Duration = Duration::from_millis(1500);
 #[derive(Clone, Debug)]
 struct Heard {
     what: String,
+    /// When the question was asked to which that was the answer.
     at: BootTime,
 }
 
@@ -28,8 +32,8 @@ struct Heard {
 #[derive(Clone, Debug)]
 struct Reply {
     heard: Heard,
-    /// Since when nobody can have been promoted because of the silence of this node. That is earlier when the look was held
-    /// up: what it finds may have come at any time of that.
+    /// Since when nobody can have been promoted because of the silence of this node: when the question before was asked.
+    /// What is found now may have come right after.
     proves: BootTime,
 }
 
@@ -38,7 +42,9 @@ struct Reply {
 pub(crate) struct Contacts {
     standbys: HashMap<i32, Reply>,
     quorum: Option<BootTime>,
-    upstream: Option<Heard>,
+    upstream: Option<(String, BootTime)>,
+    /// When the last question was asked, and what the wall clock said when it was answered.
+    last: Option<(BootTime, f64)>,
     streaming: Option<BootTime>,
     /// When the server was last asked.
     asked: Option<BootTime>,
@@ -52,6 +58,7 @@ impl Default for Contacts {
             standbys: HashMap::new(),
             quorum: None,
             upstream: None,
+            last: None,
             streaming: None,
             asked: None,
             since: BootTime::now(),
@@ -62,9 +69,10 @@ impl Default for Contacts {
 impl Contacts {
     /// Takes note of what was answered to a question that was asked then.
     ///
-    /// The answer may have waited for us: a process that was frozen reads it when it is thawed. So a standby counts as
-    /// heard when the question was asked, and an upstream now: both err on the side that promotes later and fences
-    /// earlier.
+    /// What is new was heard after the question before was asked. A standby counts as heard then: that errs on the side
+    /// that fences earlier. An upstream counts as heard as long ago as the server's clock says, but not before that
+    /// question; now, when the clock was set meanwhile. The answer itself may have waited for us: a process that was frozen
+    /// reads it when it is thawed.
     pub(crate) fn note(&mut self, answer: &Answer, asked: BootTime) {
         let now = BootTime::now();
         self.note_rows(&answer.synchronous_standby_names, &answer.standbys, asked);
@@ -74,29 +82,54 @@ impl Contacts {
             self.upstream = None;
             self.since = now;
         } else if let Some(what) = answer.receiver.as_ref().and_then(|row| row.heard.clone()) {
-            let is_new = self.upstream.as_ref().is_none_or(|heard| heard.what != what);
+            let is_new = self.upstream.as_ref().is_none_or(|(known, _)| *known != what);
             if is_new {
-                self.upstream = Some(Heard { what, at: now });
+                self.upstream = Some((what, self.upstream_heard_at(answer, asked, now)));
             }
+        }
+        self.last = Some((asked, answer.clock));
+    }
+
+    /// When the upstream was heard that was not heard before.
+    fn upstream_heard_at(&self, answer: &Answer, asked: BootTime, now: BootTime) -> BootTime {
+        let age = answer.receiver.as_ref().and_then(|row| row.heard_ago);
+        match (self.last, age) {
+            (Some((last_asked, last_clock)), Some(age)) => {
+                let passed = asked.since(last_asked);
+                let was_set =
+                    (answer.clock - last_clock - passed.as_secs_f64()).abs() > CLOCK_IS_SET.as_secs_f64();
+                // Of the moment at which the question was answered, which is no earlier than that at which it was asked.
+                let heard = Duration::try_from_secs_f64(age).map_or(now, |age| now.before(age));
+                if was_set { now } else { heard.max(last_asked).min(now) }
+            }
+            _ => now,
         }
     }
 
     fn note_rows(&mut self, names: &str, rows: &[StandbyRow], asked: BootTime) {
         self.standbys.retain(|pid, _| rows.iter().any(|row| row.pid == *pid));
-        let held_up = self.asked.replace(asked).map(|before| before.after(LOOK_PERIOD));
-        let proves = held_up.map_or(asked, |latest| asked.min(latest));
+        let before = self.asked.replace(asked);
+        let proves = before.map_or(asked, |before| asked.min(before.after(LOOK_PERIOD)));
         for row in rows {
-            self.note_standby(row, asked, proves);
+            self.note_standby(row, asked, before, proves);
         }
         self.note_quorum(names, rows);
     }
 
-    fn note_standby(&mut self, row: &StandbyRow, asked: BootTime, proves: BootTime) {
+    fn note_standby(
+        &mut self,
+        row: &StandbyRow,
+        asked: BootTime,
+        before: Option<BootTime>,
+        proves: BootTime,
+    ) {
         let Some(what) = row.replied.clone() else {
             return;
         };
         let known = self.standbys.get(&row.pid);
         if known.is_none_or(|reply| reply.heard.what != what) {
+            // Of a connection that is new to us nothing else is known: it may have been made just now.
+            let proves = known.and(before).unwrap_or(proves);
             self.standbys.insert(row.pid, Reply { heard: Heard { what, at: asked }, proves });
         }
     }
@@ -129,7 +162,7 @@ impl Contacts {
 
     /// How long the upstream has been silent.
     pub(crate) fn upstream_silence(&self) -> Duration {
-        self.upstream.as_ref().map_or(self.since, |heard| heard.at).elapsed()
+        self.upstream.as_ref().map_or(self.since, |(_, at)| *at).elapsed()
     }
 }
 
@@ -164,13 +197,13 @@ mod tests {
         };
         let seconds = Duration::from_secs_f32;
         assert_eq!(look("first", seconds(1.0)), Some(seconds(1.0)));
-        assert_eq!(look("second", seconds(1.4)), Some(seconds(1.4)));
         assert_eq!(
-            look("third", seconds(5.0)),
-            Some(seconds(1.9)),
+            look("second", seconds(1.4)),
+            Some(seconds(1.0)),
             "it may have come just after the look before"
         );
-        assert_eq!(look("third", seconds(5.4)), Some(seconds(1.9)));
-        assert_eq!(look("fourth", seconds(5.8)), Some(seconds(5.8)));
+        assert_eq!(look("third", seconds(5.0)), Some(seconds(1.4)), "however long ago that was");
+        assert_eq!(look("third", seconds(5.4)), Some(seconds(1.4)));
+        assert_eq!(look("fourth", seconds(5.8)), Some(seconds(5.4)));
     }
 }

@@ -19,6 +19,7 @@ pub(crate) static QUESTION: LazyLock<String> = LazyLock::new(|| {
         "\
 SELECT json_build_object(
   'is_in_recovery', r,
+  'clock', extract(epoch FROM clock_timestamp()),
   'is_in_template', current_database() = 'template1',
   'is_gated', coalesce(current_setting('pg_autoctl.gated', true), '') = 'on',
   'lsn', CASE WHEN r THEN greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())
@@ -43,7 +44,8 @@ SELECT json_build_object(
                                   AND wait_event = 'RecoveryRetrieveRetryInterval'),
   'has_receiver', r AND EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'walreceiver'),
   'receiver', (SELECT json_build_object('status', status, 'timeline', received_tli,
-                                        'heard', last_msg_receipt_time)
+                                        'heard', last_msg_receipt_time,
+                                        'heard_ago', extract(epoch FROM clock_timestamp() - last_msg_receipt_time))
                FROM pg_stat_wal_receiver WHERE r),
   'standbys', (SELECT coalesce(json_agg(json_build_object(
                    'pid', pid, 'name', application_name, 'state', state, 'sync_state', sync_state,
@@ -66,6 +68,8 @@ SELECT json_build_object(
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Answer {
     pub(crate) is_in_recovery: bool,
+    /// The server's wall clock, in seconds.
+    pub(crate) clock: f64,
     pub(crate) is_in_template: bool,
     pub(crate) is_gated: bool,
     lsn: Option<Lsn>,
@@ -97,6 +101,8 @@ pub(crate) struct ReceiverRow {
     pub(crate) timeline: Option<u32>,
     /// When the upstream was last heard; only whether it changes is looked at.
     pub(crate) heard: Option<String>,
+    /// How long ago that was by the server's wall clock, in seconds.
+    pub(crate) heard_ago: Option<f64>,
 }
 
 /// A row of pg_stat_replication.
@@ -255,7 +261,7 @@ mod tests {
 
     fn answer(standbys: &str) -> Answer {
         let text = format!(
-            r#"{{"is_in_recovery":false,"is_in_template":false,"is_gated":false,"lsn":"0/3000060","replayed":"0/3000060",
+            r#"{{"is_in_recovery":false,"clock":1.0,"is_in_template":false,"is_gated":false,"lsn":"0/3000060","replayed":"0/3000060",
                 "timeline":2,"synchronous_standby_names":"ANY 1 (x)","primary_conninfo":"",
                 "synchronous_commit":"on","opt_outs":[],"primary_slot_name":"","is_replay_paused":false,
                 "settings":{{"max_connections":100,"max_worker_processes":8,"max_wal_senders":12,

@@ -28,6 +28,11 @@ impl BootTime {
         self.0.saturating_sub(earlier.0)
     }
 
+    /// The moment so long before; not before the boot.
+    pub const fn before(self, time: Duration) -> Self {
+        Self(self.0.saturating_sub(time))
+    }
+
     /// That much later.
     #[must_use]
     pub const fn after(self, time: Duration) -> Self {

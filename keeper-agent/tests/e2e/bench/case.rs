@@ -128,7 +128,8 @@ const fn pause_of_two_s(loss: Loss) -> f64 {
         Loss::Switchover => 0.4,
         Loss::PostmasterKilled => 0.6,
         Loss::ControlFileLost => 1.5,
-        Loss::HostKilled => 6.0,
-        Loss::HostCut | Loss::HostFrozen => 7.0,
+        Loss::HostKilled => 1.0,
+        Loss::HostCut => 4.0,
+        Loss::HostFrozen => 5.0,
     }
 }

@@ -1,13 +1,16 @@
 //! One case, several times: the longest pause of a writer, and whether everything acknowledged is there.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result};
 
 use super::case::{Case, Group};
 use super::load::Load;
+use super::parts::Parts;
 use crate::harness::{Clients, Cluster, Patience, Tools};
 
+/// A client gives up on a dead socket, and on a host that does not answer, after this long.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// The slowest system measured needs a minute.
 const TAKEOVER: Duration = Duration::from_secs(180);
 const WHOLE: Duration = Duration::from_secs(180);
@@ -86,7 +89,11 @@ impl<'a> Bed<'a> {
             let cluster = self.whole(case.group)?;
             let (times, ended) = once(cluster, case)?;
             let [pause_s, whole_s] = [times.pause, times.whole].map(|time| time.as_secs_f64());
-            eprintln!("  {} {run}/{runs}: {pause_s:.2} s, whole again after {whole_s:.2} s", case.name());
+            let parts = times.parts.map(|parts| format!(" ({parts})")).unwrap_or_default();
+            eprintln!(
+                "  {} {run}/{runs}: {pause_s:.2} s{parts}, whole again after {whole_s:.2} s",
+                case.name()
+            );
             measured.pauses_s.push(pause_s);
             measured.whole_s.push(whole_s);
             match ended {
@@ -118,6 +125,8 @@ enum Ended {
 struct Times {
     pause: Duration,
     whole: Duration,
+    /// Where the pause went, as far as the monitor tells.
+    parts: Option<Parts>,
 }
 
 fn once(cluster: &mut Cluster, case: Case) -> Result<(Times, Ended)> {
@@ -125,21 +134,22 @@ fn once(cluster: &mut Cluster, case: Case) -> Result<(Times, Ended)> {
     let primary = cluster.primary_of(case.group.number())?;
     let load = if case.is_under_load { Some(Load::start(cluster, LOAD_CLIENTS)?) } else { None };
     let clients = match case.group {
-        Group::Alone(_) => Clients::from(cluster.writer()?),
+        Group::Alone(_) => Clients::from(cluster.hasty_writer(PATIENCE)?),
         Group::Worker | Group::Coordinator if case.is_held() => cluster.clients(Patience::Long)?,
         Group::Worker | Group::Coordinator => cluster.clients(Patience::Short)?,
     };
-    let since = Instant::now();
+    let (since, struck) = (Instant::now(), SystemTime::now());
     loss.strike(cluster, &primary)?;
     let interrupted = if case.is_held() { Ok(()) } else { clients.wait_for_interruption(since, INTERRUPTED) };
     let served = interrupted.and_then(|()| clients.wait_for_acks(TAKEOVER));
     drop(load);
+    let parts = Parts::of(cluster, case.group.number(), struck);
     loss.heal(cluster, &primary)?;
     let whole = match case.group {
         Group::Alone(_) => cluster.wait_whole(WHOLE),
         Group::Worker | Group::Coordinator => cluster.wait_in_order(WHOLE),
     };
-    let times = Times { pause: clients.longest_pause(since), whole: since.elapsed() };
+    let times = Times { pause: clients.longest_pause(since), whole: since.elapsed(), parts };
     let unharmed = if case.is_held() { clients.expect_no_errors() } else { Ok(()) };
     let ledgers = clients.stop();
     let verified = match case.group {

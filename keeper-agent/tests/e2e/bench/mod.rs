@@ -8,6 +8,7 @@ mod case;
 mod footprint;
 pub(crate) mod load;
 mod measure;
+mod parts;
 mod report;
 
 use std::process::ExitCode;

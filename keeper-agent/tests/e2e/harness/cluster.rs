@@ -364,6 +364,14 @@ impl Cluster {
         self.start_writer(door, targets, Application::new(Audience::ReadWrite, Pace::BRISK))
     }
 
+    /// The same of an application that gives up on a dead socket, and on a host that does not answer, after this long.
+    pub(crate) fn hasty_writer(&mut self, patience: Duration) -> Result<Writer> {
+        let targets = self.nodes.iter().map(|host| self.target(host)).collect();
+        let door = self.client.namespace.door()?;
+        let usual = Application::new(Audience::ReadWrite, Pace::BRISK);
+        self.start_writer(door, targets, Application { patience, ..usual })
+    }
+
     /// The address of the clients.
     pub(crate) fn client_address(&self) -> Ipv4Addr {
         self.client.address

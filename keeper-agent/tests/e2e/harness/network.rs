@@ -115,6 +115,25 @@ impl Link {
         self.filter("-D", other)
     }
 
+    /// A firewall refuses, with resets, whatever goes to or comes from the host.
+    pub(crate) fn reject(&self) -> Result<()> {
+        self.reject_all("-A")
+    }
+
+    /// Undoes `reject`.
+    pub(crate) fn unreject(&self) -> Result<()> {
+        self.reject_all("-D")
+    }
+
+    fn reject_all(&self, action: &str) -> Result<()> {
+        for (chain, side) in [("INPUT", "-i"), ("OUTPUT", "-o")] {
+            let rule = ["iptables", "-w", action, chain, side, "eth0", "-p", "tcp", "-j", "REJECT"];
+            let namespace = ["netns", "exec", &self.namespace.name];
+            run(Command::new("ip").args(namespace).args(rule).args(["--reject-with", "tcp-reset"]))?;
+        }
+        Ok(())
+    }
+
     fn filter(&self, action: &str, other: Ipv4Addr) -> Result<()> {
         for (chain, side) in [("INPUT", "-s"), ("OUTPUT", "-d")] {
             run(Command::new("ip").args(["netns", "exec", &self.namespace.name]).args([

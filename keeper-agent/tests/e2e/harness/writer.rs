@@ -16,9 +16,7 @@ use super::sql::{Session, Target, new_runtime};
 use super::wait::wait_for;
 use super::workload::{Server, Workload};
 
-/// `connect_timeout`, for each host.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// After this long without an answer most clients drop the connection and connect again.
+/// `connect_timeout`, for each host, and after how long without an answer most clients drop a connection and connect again.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How fast a writer is.
@@ -58,7 +56,7 @@ pub(crate) struct Application {
     pub(crate) audience: Audience,
     pub(crate) pace: Pace,
     pub(crate) workload: Workload,
-    /// After this long without an answer it drops the connection and connects again.
+    /// After this long without an answer it drops the connection and connects again; each host may take as long.
     pub(crate) patience: Duration,
     /// It sends again what was not acknowledged, until it is: its pauses are those of the shard that was meant, and not
     /// of the luckiest one.
@@ -186,6 +184,11 @@ impl Client {
         }
     }
 
+    /// Nobody waits longer for a connection than most do.
+    fn connect_timeout(&self) -> Duration {
+        self.application.patience.min(PATIENCE)
+    }
+
     /// Tries the hosts in their order.
     async fn connect(&self) -> Result<Session> {
         let mut last = anyhow!("no host to connect to");
@@ -193,7 +196,7 @@ impl Client {
             if self.is_stopped() {
                 break;
             }
-            match tokio::time::timeout(CONNECT_TIMEOUT, self.try_host(target)).await {
+            match tokio::time::timeout(self.connect_timeout(), self.try_host(target)).await {
                 Ok(Ok(session)) => return Ok(session),
                 Ok(Err(error)) => last = error.context(target.host),
                 Err(_elapsed) => last = anyhow!("{}: no answer", target.host),
@@ -203,9 +206,9 @@ impl Client {
     }
 
     async fn try_host(&self, target: &Target) -> Result<Session> {
-        let session = Session::open(target, CONNECT_TIMEOUT).await?;
+        let session = Session::open(target, self.connect_timeout()).await?;
         if self.application.audience == Audience::ReadWrite {
-            let rows = session.rows("show transaction_read_only", CONNECT_TIMEOUT).await?;
+            let rows = session.rows("show transaction_read_only", self.connect_timeout()).await?;
             if rows.first().and_then(|row| row.first()).cloned().flatten().as_deref() != Some("off") {
                 bail!("the session is read-only");
             }

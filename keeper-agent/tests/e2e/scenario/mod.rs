@@ -21,6 +21,7 @@ mod group_of_four;
 mod group_of_three;
 mod habits;
 mod held_up;
+mod host_gone;
 mod keeper_process;
 mod lifecycle;
 mod maintenance;
@@ -63,6 +64,7 @@ pub(crate) struct Scenario {
 pub(crate) fn all() -> Vec<Scenario> {
     [
         primary_lost::scenarios(),
+        host_gone::scenarios(),
         standby_lost::scenarios(),
         group_of_three::scenarios(),
         election::scenarios(),

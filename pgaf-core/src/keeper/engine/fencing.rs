@@ -11,7 +11,7 @@ use crate::keeper::server::Server;
 use crate::keeper::step::{Plan, Step, StopMode};
 
 /// The dead man's switch leaves the engine so much time to fence by itself.
-const DEAD_MAN_MARGIN: Duration = Duration::from_millis(300);
+const DEAD_MAN_MARGIN: Duration = Duration::from_millis(100);
 /// A server that may begin to serve by itself is killed when the engine has not looked for this long, and its authority
 /// has ended: as long as the engine looks, a recovery is let go on.
 const DEAD_MAN_PATIENCE: Duration = Duration::from_secs(2);

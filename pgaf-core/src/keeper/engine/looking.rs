@@ -16,6 +16,8 @@ use crate::state::ReplicationState;
 
 /// The local Postgres is looked at this often when nothing is awaited.
 const PERIOD: Duration = Duration::from_millis(500);
+/// This often by a primary to which the monitor's last word gets old: what it knows of its standbys must be fresh then.
+const DOUBTFUL_PERIOD: Duration = Duration::from_millis(100);
 /// And this often when the plan has begun to wait for something.
 const WAITING_PERIOD: Duration = Duration::from_millis(50);
 /// A Postgres that ended cleanly by itself is restarted without asking, unless it was so this recently.
@@ -74,6 +76,11 @@ impl Looking {
         self.next = self.next.min(now.after(WAITING_PERIOD));
     }
 
+    /// The next look is due.
+    fn look_now(&mut self, now: Moment) {
+        self.next = self.next.min(now);
+    }
+
     /// When the next look is due; `None` while one is under way.
     pub(super) const fn due(&self) -> Option<Moment> {
         if self.is_under_way { None } else { Some(self.next) }
@@ -103,16 +110,29 @@ impl Looking {
 }
 
 impl Engine {
+    /// The monitor has something new, or wants to know what there is now. A report does not wait for the look: if that has
+    /// news, another follows.
+    pub(super) fn on_notified(&mut self) {
+        let now = self.now();
+        self.looking.look_now(now);
+        self.reporting.make_due(now);
+    }
+
     pub(super) fn look_if_due(&mut self) {
         let is_due = self.looking.is_stale || self.looking.next <= self.now();
         if self.looking.is_under_way || !is_due {
             return;
         }
-        self.looking.next = self.now().after(PERIOD);
+        self.looking.next = self.now().after(self.look_period());
         self.looking.last.0 += 1;
         self.looking.is_under_way = true;
         let upstream = self.upstream_to_ask();
         self.order(Command::Observe { look: self.looking.last, upstream });
+    }
+
+    fn look_period(&self) -> Duration {
+        let is_heard = self.authority.is_fresh(self.fence_limit() / 3, self.now());
+        if self.is_synchronous_writer() && !is_heard { DOUBTFUL_PERIOD } else { PERIOD }
     }
 
     /// Whose history the local log is compared with. A secondary that runs has proved itself, and when its upstream

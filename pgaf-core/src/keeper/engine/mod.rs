@@ -165,7 +165,7 @@ impl Engine {
                     self.on_unknown_node(reason);
                 }
             }
-            Event::Notified => self.reporting.make_due(self.outbox.now),
+            Event::Notified => self.on_notified(),
             Event::StepEnded { step, outcome } => self.on_step_ended(step, outcome),
             Event::PostgresExited(exit) => self.on_postgres_exited(exit),
             Event::PeersMaintained { step, outcome } => self.on_peers_maintained(step, outcome),

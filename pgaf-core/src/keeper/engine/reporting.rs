@@ -15,8 +15,12 @@ use crate::keeper::server::Server;
 use crate::lsn::{Lsn, Timeline};
 use crate::message::{Position, Report, ReportDetail};
 
-/// A report is sent at least this often.
+/// A report is sent at least this often,
 pub(super) const PERIOD: Duration = Duration::from_secs(1);
+/// and by a primary that fences itself when it hears nobody, so many times before that,
+const REPORTS_BEFORE_FENCING: u32 = 8;
+/// but not more often than this.
+const LEAST_PERIOD: Duration = Duration::from_millis(250);
 /// After a failed report, the next is sent this much later.
 const RETRY: Duration = Duration::from_millis(300);
 
@@ -146,8 +150,16 @@ impl Engine {
         let number = self.reporting.numbering.next();
         report.detail.number = Some(number);
         self.reporting.under_way = Some(number);
-        self.reporting.next = now.after(PERIOD);
+        self.reporting.next = now.after(self.report_period());
         self.order(Command::Report(Box::new(report)));
+    }
+
+    /// A host that stands still for a moment must find, when it goes on, that it has been heard shortly before.
+    fn report_period(&self) -> Duration {
+        if !self.is_synchronous_writer() {
+            return PERIOD;
+        }
+        (self.fence_limit() / REPORTS_BEFORE_FENCING).clamp(LEAST_PERIOD, PERIOD)
     }
 
     /// Gives up the report that is under way, so that another can be sent.

@@ -6,6 +6,7 @@ pub(crate) mod decisions_are_functions;
 pub(crate) mod goals_can_be_reached;
 pub(crate) mod group_becomes_whole;
 pub(crate) mod isolated_primaries_fence_first;
+pub(crate) mod nobody_is_buried_alive;
 pub(crate) mod one_writer;
 pub(crate) mod promoted_nodes_lack_nothing;
 

@@ -10,7 +10,7 @@ use super::super::host::Host;
 use super::Verdict;
 
 /// The time a primary goes on alone, and that of a walreceiver, and one second.
-const TIME_TO_FENCE_MS: u64 = 8000;
+const TIME_TO_FENCE_MS: u64 = 5500;
 
 /// The newest promotion.
 #[derive(Default)]

@@ -16,7 +16,8 @@ use pgaf_core::{
 
 use super::postgres::Postgres;
 
-const FENCE_LIMIT: Duration = Duration::from_secs(4);
+/// The monitor says less.
+const FENCE_LIMIT: Duration = Duration::from_secs(20);
 /// A request that is not answered in this time has failed.
 const REPORT_DEADLINE_MS: u64 = 2000;
 
@@ -41,6 +42,15 @@ pub(crate) struct Exchange {
     history: Option<TimelineHistory>,
 }
 
+/// A session with a monitor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Session {
+    /// Which run of the monitor it is with.
+    pub(crate) run: u64,
+    /// Which start of the keeper it is of.
+    pub(crate) start: u64,
+}
+
 /// A step that is under way; when it was begun, and when it may end.
 pub(crate) struct StepUnderWay {
     pub(crate) id: StepId,
@@ -60,6 +70,10 @@ pub(crate) struct UnderWay {
 
 pub(crate) struct Keeper {
     pub(crate) is_up: bool,
+    /// In which run of the monitor it has last reported.
+    pub(crate) session: Option<Session>,
+    /// A session of a process that is gone, whose end the monitor does not know of.
+    pub(crate) ended: Option<Session>,
     engine: Engine,
     /// The state file.
     pub(crate) disk: KeeperState,
@@ -90,6 +104,8 @@ impl Keeper {
         let disk = KeeperState::registered(node, group);
         Self {
             is_up: false,
+            session: None,
+            ended: None,
             engine: engine(&disk, coordinator.is_some(), 0),
             disk,
             coordinator,
@@ -119,6 +135,7 @@ impl Keeper {
             engine: engine(&disk, coordinator.is_some(), now),
             events: VecDeque::from([Event::Started]),
             exchanges: self.exchanges,
+            ended: self.ended,
             disk,
             ..Self::new(self.disk.node, coordinator)
         };
@@ -127,6 +144,7 @@ impl Keeper {
     /// The process is gone, with all it knew.
     pub(crate) fn dies(&mut self) {
         self.is_up = false;
+        self.ended = self.session.take().or(self.ended);
         self.under_way = UnderWay::default();
         self.events.clear();
         self.wakes_at = None;

@@ -132,7 +132,13 @@ impl World {
     }
 
     fn is_cut_off(&mut self, index: usize) {
-        self.tell(|_| format!("FAULT: host {index} is cut off"));
+        // Not drawn: the other runs stay what they were.
+        let is_rejected = self.now.is_multiple_of(3 * super::TICK_MS);
+        let how = if is_rejected { ", and refused in its name" } else { "" };
+        self.tell(|_| format!("FAULT: host {index} is cut off{how}"));
+        if is_rejected {
+            self.network.reject(index);
+        }
         for other in 0..self.hosts.len() {
             self.network.set_both(End::Host(index), End::Host(other), false);
         }

@@ -1,19 +1,15 @@
 //! What keepers and the monitor say to each other, and what becomes of it on the way.
 
 use pgaf_core::keeper::Event;
-use pgaf_core::monitor;
 use pgaf_core::{Answer, NodeId, Report};
 
+use super::super::keeper::Session;
 use super::super::monitor::Heard;
 use super::super::network::End;
 use super::World;
 
 /// A report that its keeper has given up may arrive as much later.
 const OVERTAKEN_MS: u64 = 4000;
-/// The worker probes each node so often.
-const PROBE_PERIOD_MS: u64 = 1000;
-/// It looks so often whether time has run out.
-const WATCH_PERIOD_MS: u64 = 500;
 
 /// Something that is under way.
 pub(super) struct Message {
@@ -146,6 +142,11 @@ impl World {
         };
         let verdict = self.report_order.check(node, exchange);
         self.judge(verdict);
+        let run = self.monitor.run;
+        let session = report.detail.number.map(|number| Session { run, start: number.start });
+        if let Some(host) = self.hosts.iter_mut().find(|host| host.node == Some(node) && host.keeper.is_up) {
+            host.keeper.session = session;
+        }
         if !decision.changes.is_empty() || !decision.removed.is_empty() {
             self.tell(|_| {
                 let running = if report.is_running { "" } else { ", down" };
@@ -168,30 +169,5 @@ impl World {
             });
         }
         self.hosts[host].keeper.answered(answer);
-    }
-
-    /// Probes, and what time alone decides.
-    pub(super) fn monitor_watches(&mut self) {
-        let now = self.now;
-        if !self.monitor.is_up {
-            return;
-        }
-        let mut has_changed = false;
-        if now.is_multiple_of(PROBE_PERIOD_MS) {
-            for index in 0..self.hosts.len() {
-                let host = &self.hosts[index];
-                let Some(node) = host.node.filter(|node| self.monitor.group.node(*node).is_some()) else {
-                    continue;
-                };
-                let is_answered = self.network.connects(End::Host(index), End::Monitor)
-                    && !host.is_frozen
-                    && matches!(host.postgres.mode, super::super::postgres::Mode::Up(_));
-                has_changed |= self.monitor.probed(node, is_answered, now);
-            }
-        }
-        if has_changed || now.is_multiple_of(WATCH_PERIOD_MS) {
-            let decision = self.monitor.event(&monitor::Event::Tick, now).expect("a tick is never refused");
-            self.note(&decision);
-        }
     }
 }

@@ -8,12 +8,13 @@ mod messages;
 mod operator;
 mod replication;
 mod steps;
+mod watching;
 
 use pgaf_core::monitor::Decision;
 use pgaf_core::{Node, NodeId, Peer};
 
 use super::host::Host;
-use super::invariants::{AcknowledgedCommits, Fencing, OneLine, ReportOrder, check_goals};
+use super::invariants::{AcknowledgedCommits, Fencing, OneLine, ReportOrder, check_burials, check_goals};
 use super::keeper::Keeper;
 use super::log::Log;
 use super::monitor::Monitor;
@@ -186,6 +187,8 @@ impl World {
             self.promotions += 1;
         }
         let verdict = check_goals(&self.monitor.group);
+        self.judge(verdict);
+        let verdict = check_burials(decision, |node| self.is_dead_or_hidden(node));
         self.judge(verdict);
         for change in &decision.changes {
             self.notify(change.node);

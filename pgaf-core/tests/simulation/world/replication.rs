@@ -8,7 +8,7 @@ use super::super::postgres::{Postgres, Walsender};
 use super::World;
 
 /// `wal_receiver_timeout`.
-const RECEIVER_TIMEOUT_MS: u64 = 3000;
+const RECEIVER_TIMEOUT_MS: u64 = 2000;
 /// What is in flight when the acknowledgements of packets stop to come.
 const WINDOW_MS: u64 = 500;
 
@@ -70,7 +70,8 @@ impl World {
         let has_peer = source.sends() && source.walsenders[index].is_some();
         let is_part = self.archive.is_prefix(standby.end, source.end);
         let is_over = now - standby.heard_at >= RECEIVER_TIMEOUT_MS;
-        let closes = (flows && !is_frozen && !(has_peer && is_part)) || is_over;
+        let is_rejected = self.network.rejects(upstream) || self.network.rejects(index);
+        let closes = (is_rejected && !flows) || (flows && !is_frozen && !(has_peer && is_part)) || is_over;
         if closes {
             self.hosts[index].postgres.receiver = Receiver::Idle;
             return;
