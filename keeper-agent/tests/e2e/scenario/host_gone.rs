@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 
 use super::{SOON, TAKEOVER, WHOLE, scenarios, three_nodes, two_nodes};
-use crate::harness::Cluster;
+use crate::harness::{Cluster, wait_for};
 
 scenarios! {
     two_nodes:
@@ -25,8 +25,9 @@ const NEWS: Duration = Duration::from_millis(2500);
 /// Longer than any.
 const UNDISTURBED: Duration = Duration::from_secs(8);
 
+/// The events since then; a monitor that was restarted meanwhile is asked again.
 fn told_since(cluster: &Cluster, event: i64) -> Result<String> {
-    Ok(cluster.events_after(event)?.join("\n"))
+    wait_for("the events", SOON, || Ok(Some(cluster.events_after(event)?.join("\n"))))
 }
 
 /// Commits go on, and nobody is promoted, for as long as any silence may count.

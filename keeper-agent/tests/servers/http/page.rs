@@ -35,6 +35,11 @@ pub(super) fn serve_page(bed: &Bed, auth: Option<&str>) -> Result<Endpoint> {
         bed.monitor.autoctl(&["config", "set", "http.auth", auth])?;
     }
     bed.monitor.autoctl(&["config", "set", "http.listen", &listen])?;
+    // A monitor that was just made may not listen to signals yet.
+    wait_for("the monitor to serve HTTP", WITHIN, || {
+        bed.monitor.autoctl(&["reload"])?;
+        Ok(endpoint.connect().is_ok().then_some(()))
+    })?;
     wait_for("the page", WITHIN, || Ok((endpoint.status("/readiness")? == 200).then_some(())))?;
     Ok(endpoint)
 }
