@@ -45,7 +45,9 @@ pub(super) async fn recover(coordinator: &Coordinator, login: &Login, workers: &
             Ok(count) => {
                 tracing::info!("decided {count} prepared transactions of a former coordinator on {address}")
             }
-            Err(error) => failures.push(format!("could not decide prepared transactions on {address}: {error}")),
+            Err(error) => {
+                failures.push(format!("could not decide prepared transactions on {address}: {error}"))
+            }
         }
     }
     failures

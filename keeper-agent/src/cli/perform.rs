@@ -132,7 +132,7 @@ impl Asked {
         let events = monitor.last_events(&self.formation, Some(self.group), EVENT_COUNT).await?;
         let descriptions =
             events.iter().filter(|event| event.event > self.event).map(|event| &*event.description);
-        let Some(reason) = descriptions.filter_map(reason_of_giving_up).last() else { return Ok(()) };
+        let Some(reason) = descriptions.filter_map(reason_of_giving_up).next_back() else { return Ok(()) };
         Err(CliError::new(
             Exit::Internal,
             format!(

@@ -146,8 +146,9 @@ impl Listening {
                 Err(late)
             }
             Ok(row) => row.map_err(PostgresError::sql("look at the local Postgres")).and_then(|row| {
-                serde_json::from_str(row.get(0))
-                    .map_err(|error| PostgresError::Refused(format!("could not query the local Postgres: {error}")))
+                serde_json::from_str(row.get(0)).map_err(|error| {
+                    PostgresError::Refused(format!("could not query the local Postgres: {error}"))
+                })
             }),
         };
         // A gated server lets us into template1 only, and CREATE DATABASE wants nobody in there: after the gate has
