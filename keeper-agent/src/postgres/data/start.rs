@@ -149,7 +149,7 @@ async fn is_logical(config: &InstanceConfig, major: Option<u32>) -> bool {
 }
 
 /// The pid file, and the lock of the socket it names, if that is of this data directory.
-fn remove_stale_locks(config: &InstanceConfig) -> Result<(), PostgresError> {
+pub(crate) fn remove_stale_locks(config: &InstanceConfig) -> Result<(), PostgresError> {
     if let Some(stale) = PidFile::read(&config.pgdata) {
         let lock = Path::new(&stale.host).join(format!(".s.PGSQL.{}.lock", stale.port));
         let owner = files::read_if_there(&lock)?.unwrap_or_default();

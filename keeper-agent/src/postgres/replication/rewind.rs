@@ -8,7 +8,7 @@ use pgaf_core::message::Peer;
 use tokio::time::{Instant, sleep};
 
 use crate::postgres::configuration::conninfo;
-use crate::postgres::data::{ControlData, history, kept, marker, start::STANDBY_SIGNAL};
+use crate::postgres::data::{ControlData, history, kept, marker, start, start::STANDBY_SIGNAL};
 use crate::postgres::server::{
     InstanceConfig, Limit, LocalServer, PostgresError, Program, files,
     program::{Ended, failure},
@@ -126,6 +126,8 @@ async fn recover_from_crash(
                 marker::set(&marked, "the recovery before pg_rewind runs")?;
             }
             files::remove_if_there(&signal)?;
+            // Nothing of Postgres runs here; the dead postmaster may be a zombie still, and its lock would be respected.
+            start::remove_stale_locks(&marked)?;
             Ok(was_standby)
         })
         .await?;

@@ -113,7 +113,7 @@ fn timeouts_are_shortened_while_the_primary_is_cut_off(cluster: &mut Cluster) ->
         cluster.ask_on(name, &["config", "set", "timeout.network_partition_timeout", "30"])?;
     }
     wait_for("the monitor to know the longer time", SOON, || {
-        let sql = "select count(*) from pgautofailover.node where reportdetail->>'fence_after_ms' = '9000'";
+        let sql = "select count(*) from pgautofailover.node where reportdetail->>'fence_after_ms' = '9750'";
         Ok((cluster.monitor.psql("pg_auto_failover", sql)? == "2").then_some(()))
     })?;
     let writer = cluster.writer()?;

@@ -24,7 +24,8 @@ fn is_excused(world: &World) -> bool {
     let is_removed = nodes.len() < world.hosts.len() || nodes.iter().any(|node| node.goal == Dropped);
     let has_blocked_writer =
         nodes.iter().any(|node| matches!(node.goal, WaitPrimary | Primary | Single) && !node.has_data);
-    let is_said = world.group.why_no_primary().is_some() || has_blocked_writer;
+    let is_said = world.group.waits_for.as_deref().is_some_and(|text| text.contains("no primary"))
+        || has_blocked_writer;
     nodes.is_empty()
         || ((is_data_lost || is_removed) && is_said)
         || (is_removed && nodes.iter().all(|node| !node.goal.is_writer() && node.goal != Demoted))

@@ -85,6 +85,8 @@ impl World {
         let is_blocked = check_plans(&self.hosts, self.now).is_err();
         let group = &self.monitor.group;
         let may_lack = self.has_lost_nodes || self.profile.restores_rows;
-        may_lack && (group.why_no_primary().is_some() || (is_blocked && !group.is_election_possible()))
+        may_lack
+            && (group.waits_for.as_deref().is_some_and(|text| text.contains("no primary"))
+                || (is_blocked && !group.is_election_possible()))
     }
 }

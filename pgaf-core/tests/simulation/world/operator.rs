@@ -75,7 +75,9 @@ impl World {
 
     /// Goes on without those that are waited for, where that is allowed.
     pub(super) fn give_up_waiting(&mut self) {
-        if self.profile.allows_data_loss && self.monitor.group.why_no_primary().is_some() {
+        if self.profile.allows_data_loss
+            && self.monitor.group.waits_for.as_deref().is_some_and(|text| text.contains("no primary"))
+        {
             self.command(&Event::FailoverWithDataLoss { who: "operator".to_owned() });
         }
     }
