@@ -153,7 +153,7 @@ impl Bed {
         self.on_monitor(NodeRow::all)
     }
 
-    fn on_monitor<T>(&self, ask: impl FnOnce(&Sql) -> Result<T>) -> Result<T> {
+    pub(crate) fn on_monitor<T>(&self, ask: impl FnOnce(&Sql) -> Result<T>) -> Result<T> {
         let sql = match self.watch.take() {
             Some(open) => open,
             None => {

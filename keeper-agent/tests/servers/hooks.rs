@@ -66,13 +66,21 @@ fn set(node: &Node, hooks: &[(&str, String)]) -> Result<()> {
     })
 }
 
+/// The monitor knows who is to be asked before a promotion.
+fn await_asked(bed: &Bed, count: &str) -> Result<()> {
+    let sql = "select count(*) from pgautofailover.node where (reportdetail->>'asks_before_promotion')::bool";
+    wait_for("the monitor to know the hook", WITHIN, || {
+        Ok((bed.on_monitor(|monitor| monitor.text(sql))? == count).then_some(()))
+    })
+}
+
 fn set_recorder(bed: &Bed) -> Result<()> {
     for node in &bed.nodes {
         let command = recorder(node)?.display().to_string();
         let hooks = ["on_role_change", "on_start", "on_stop", "on_fence", "before_promote"];
         set(node, &hooks.map(|hook| (hook, command.clone())))?;
     }
-    Ok(())
+    await_asked(bed, "2")
 }
 
 /// Waits until a hook of the node was told this.
@@ -123,6 +131,7 @@ fn a_hook_that_refuses_keeps_the_primary_and_no_failover(bed: &mut Bed) -> Resul
     let n2 = bed.node("n2");
     let refuses = program(n2, "refuses", "echo 'backups are running' >&2; exit 1")?;
     set(n2, &[("before_promote", refuses.display().to_string())])?;
+    await_asked(bed, "1")?;
     let writer = bed.writer()?;
     let since = Instant::now();
     let said = bed.node("n1").same_postmaster(|| {
@@ -151,6 +160,7 @@ fn a_switchover_waits_for_a_hook_that_agrees(bed: &mut Bed) -> Result<()> {
     let go = n2.directory.join("go");
     let waits = program(n2, "waits", &format!("until [ -e {} ]; do sleep 0.05; done", go.display()))?;
     set(n2, &[("before_promote", waits.display().to_string())])?;
+    await_asked(bed, "1")?;
     let writer = bed.writer()?;
     bed.monitor.sql_as("postgres", "pg_auto_failover", "select pgautofailover.perform_failover()")?;
     wait_for("the hook to be asked", WITHIN, || {

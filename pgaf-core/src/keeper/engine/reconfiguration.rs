@@ -6,6 +6,7 @@ use super::event::Outcome;
 use super::notice::Notice;
 use super::settings::Settings;
 use crate::keeper::authority::Authority;
+use crate::keeper::hook::Consent;
 use crate::keeper::manual::ManualAssignment;
 use crate::keeper::server::DataDirectory;
 
@@ -51,6 +52,11 @@ impl Engine {
 
     /// What the plan depends on besides Postgres: a hook to ask, and poolers to tell.
     fn note_companions(&mut self) {
+        if self.settings.has_before_promote && self.memory.consent == Consent::NotNeeded {
+            // The monitor has to know before it plans a promotion.
+            let now = self.now();
+            self.reporting.make_due(now);
+        }
         self.memory.has_before_promote(self.settings.has_before_promote);
         self.memory.has_poolers(self.settings.has_poolers);
     }
