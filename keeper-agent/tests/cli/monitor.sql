@@ -72,5 +72,11 @@ RETURNS text LANGUAGE sql AS $$
     SELECT waitsfor FROM pgautofailover.group_status WHERE formationid = $1 AND groupid = $2
 $$;
 
+-- Nothing is paused or scheduled.
+CREATE TABLE pgautofailover.failover_pause (
+    formationid text, pausetime timestamptz, endtime timestamptz, pausedby text);
+CREATE FUNCTION pgautofailover.arrangements(formation_id text, group_id integer)
+RETURNS SETOF text LANGUAGE sql AS $$ SELECT NULL::text WHERE false $$;
+
 GRANT SELECT ON ALL TABLES IN SCHEMA pgautofailover TO autoctl_node;
 ALTER DATABASE pg_auto_failover SET timezone = 'UTC';
