@@ -5,7 +5,9 @@
 -- Nothing that is kept for less than a day would be there on the next morning.
 SHOW pgautofailover.event_retention;
 ALTER SYSTEM SET pgautofailover.event_retention = '1h';
+\set VERBOSITY sqlstate
 ALTER SYSTEM SET pgautofailover.event_retention = '-1';
+\set VERBOSITY default
 ALTER SYSTEM SET pgautofailover.event_retention = '1d';
 ALTER SYSTEM SET pgautofailover.event_retention = '0';
 ALTER SYSTEM RESET pgautofailover.event_retention;
