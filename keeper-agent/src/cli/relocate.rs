@@ -1,7 +1,7 @@
 //! Another port for the server of a node: the server, the configuration and the monitor change together, so that the
 //! other nodes are never told of a port on which nobody listens.
 //!
-//! A primary with a healthy standby hands over first. Then the server is stopped as an operator would, and the keeper
+//! A primary with a secondary hands over first. Then the server is stopped as an operator would, and the keeper
 //! starts it on the new port; the monitor hears of it when it listens there.
 
 use std::net::{Ipv4Addr, TcpListener};
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
-use pgaf_core::{Health, ReplicationState};
+use pgaf_core::ReplicationState;
 
 use super::error::{CliError, CliResult};
 use super::process;
@@ -85,11 +85,11 @@ async fn prepare(monitor: &MonitorConnection, node: &NodeConfig, port: u16) -> C
     }
     let id = state_of(node)?.node;
     let Some(ours) = nodes.iter().find(|other| other.node == id) else { return Ok(()) };
+    // Whether it is healthy is for the monitor to judge, which knows more than the last probe.
     let can_take_over = |other: &NodeState| {
         other.group == ours.group
             && other.goal == ReplicationState::Secondary
             && other.reported == ReplicationState::Secondary
-            && other.health == Health::Good
             && other.candidate_priority > 0
     };
     if !ours.goal.is_writer() || !nodes.iter().any(can_take_over) {
