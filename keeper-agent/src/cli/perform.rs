@@ -115,8 +115,7 @@ struct Asked {
 impl Asked {
     async fn now(monitor: &MonitorConnection, follower: &Follower<'_>) -> CliResult<Self> {
         let (formation, group) = (follower.formation.to_owned(), follower.group);
-        let event =
-            monitor.last_events(&formation, Some(group), 1).await?.last().map_or(0, |event| event.event);
+        let event = last_event(monitor, &formation, group).await?;
         let primary = follower.before.iter().find(|node| node.goal.is_writer()).map(|node| node.node);
         Ok(Self { formation, group, primary, event })
     }

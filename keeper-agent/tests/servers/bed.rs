@@ -255,6 +255,17 @@ impl Bed {
         Ok(writer)
     }
 
+    /// The primary, n1, is lost; n2 takes over with everything, and n1 comes back.
+    pub(crate) fn fail_over(&mut self) -> Result<()> {
+        let writer = self.writer()?;
+        self.node_mut("n1").kill_both()?;
+        self.wait_primary("n2")?;
+        writer.wait_for_ack(WITHIN)?;
+        self.node_mut("n1").run()?;
+        self.wait_whole()?;
+        self.verify("n2", &[writer.stop()])
+    }
+
     /// Every acknowledged row is on that node, and there never were two writers.
     pub(crate) fn verify(&self, primary: &str, ledgers: &[Ledger]) -> Result<()> {
         let text = self.node(primary).sql("select writer, value from public.ledger")?;

@@ -15,16 +15,6 @@ cases! {
         a_server_has_no_socket;
 }
 
-fn fail_over(bed: &mut Bed) -> Result<()> {
-    let writer = bed.writer()?;
-    bed.node_mut("n1").kill_both()?;
-    bed.wait_primary("n2")?;
-    writer.wait_for_ack(WITHIN)?;
-    bed.node_mut("n1").run()?;
-    bed.wait_whole()?;
-    bed.verify("n2", &[writer.stop()])
-}
-
 /// Writes lines to both, and starts both anew.
 fn set_on_both(bed: &mut Bed, lines: &str) -> Result<()> {
     for name in ["n1", "n2"] {
@@ -58,7 +48,7 @@ fn logs_and_pid_files_go_elsewhere(bed: &mut Bed) -> Result<()> {
          wal_sender_timeout = 0\nwal_receiver_timeout = 0\ntcp_keepalives_idle = 0\nvacuum_defer_cleanup_age = 0\n\
          max_slot_wal_keep_size = '1MB'\nidle_in_transaction_session_timeout = '1s'\nlog_min_messages = panic",
     )?;
-    fail_over(bed)
+    bed.fail_over()
 }
 
 fn a_read_only_configuration_and_a_linked_pg_wal(bed: &mut Bed) -> Result<()> {
@@ -78,7 +68,7 @@ fn a_read_only_configuration_and_a_linked_pg_wal(bed: &mut Bed) -> Result<()> {
         bed.wait_primary("n1")?;
         bed.wait_whole()?;
     }
-    fail_over(bed)
+    bed.fail_over()
 }
 
 fn slots_and_senders_are_few(bed: &mut Bed) -> Result<()> {

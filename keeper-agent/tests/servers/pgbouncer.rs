@@ -1,7 +1,7 @@
 //! A real PgBouncer on a loopback port, with one configuration file for each node.
 
 use std::fs;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -65,9 +65,18 @@ impl PgBouncer {
 
     /// Asks the admin console.
     pub(crate) fn console(&self, from: &Node, command: &str) -> Result<String> {
+        run_to_end(&mut self.psql(from, "admin", "pgbouncer", command), PATIENCE)?.success()
+    }
+
+    /// A client that sends this to whoever is the primary for the pooler.
+    pub(crate) fn client(&self, from: &Node, sql: &str) -> Command {
+        self.psql(from, "postgres", "app", sql)
+    }
+
+    fn psql(&self, from: &Node, user: &str, dbname: &str, sql: &str) -> Command {
         let port = self.port.to_string();
-        let args = ["-XAtq", "-h", "127.0.0.1", "-p", &port, "-U", "admin", "-d", "pgbouncer", "-c", command];
-        run_to_end(&mut from.command("psql", &args), PATIENCE)?.success()
+        let args = ["-XAtq", "-h", "127.0.0.1", "-p", &port, "-U", user, "-d", dbname, "-c", sql];
+        from.command("psql", &args)
     }
 
     /// The port that clients are sent to.

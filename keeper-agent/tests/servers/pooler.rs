@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 
 use crate::bed::{Bed, WITHIN};
 use crate::case::cases;
-use crate::harness::{signal, wait_child, wait_for};
+use crate::harness::{run_to_end, signal, wait_child, wait_for};
 use crate::node::Node;
 use crate::pgbouncer::PgBouncer;
 
@@ -169,21 +169,8 @@ fn took(node: &Node, step: &str) -> Result<Duration> {
 fn a_pooler_follows_the_loss_of_the_primary(bed: &mut Bed) -> Result<()> {
     let pooler = PgBouncer::start(bed)?;
     let through = |bed: &Bed| {
-        let port = pooler.port.to_string();
-        let args = [
-            "-XAtq",
-            "-h",
-            "127.0.0.1",
-            "-p",
-            &port,
-            "-U",
-            "postgres",
-            "-d",
-            "app",
-            "-c",
-            "select inet_server_port()",
-        ];
-        bed.monitor.program("psql", &args)?.success()
+        let mut client = pooler.client(&bed.monitor, "select inet_server_port()");
+        run_to_end(&mut client, WITHIN)?.success()
     };
     ensure!(through(bed)?.trim() == bed.node("n1").port.to_string());
     bed.node_mut("n1").kill_both()?;
@@ -219,22 +206,8 @@ fn a_pooler_that_hangs_holds_up_nothing(bed: &mut Bed) -> Result<()> {
     pooler.freeze(false)?;
     pooler.wait_target(bed, "n2")?;
     // One transaction that does not end keeps no switchover waiting either.
-    let port = pooler.port.to_string();
-    let args = [
-        "-XAtq",
-        "-h",
-        "127.0.0.1",
-        "-p",
-        &port,
-        "-U",
-        "postgres",
-        "-d",
-        "app",
-        "-c",
-        "begin; select pg_sleep(60)",
-    ];
-    let mut session =
-        bed.monitor.command("psql", &args).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+    let mut client = pooler.client(&bed.monitor, "begin; select pg_sleep(60)");
+    let mut session = client.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
     wait_for("the transaction to be open", WITHIN, || {
         let count = bed.node("n2").sql("select count(*) from pg_stat_activity where query like '%pg_sleep(60)%' and pid <> pg_backend_pid()")?;
         Ok((count != "0").then_some(()))

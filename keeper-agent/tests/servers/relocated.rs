@@ -45,13 +45,7 @@ fn a_standby_gets_another_port(bed: &mut Bed) -> Result<()> {
     check_moved(bed, "n2", port)?;
     bed.wait_whole()?;
     bed.check_no_failover()?;
-    let writer = bed.writer()?;
-    bed.node_mut("n1").kill_both()?;
-    bed.wait_primary("n2")?;
-    writer.wait_for_ack(WITHIN)?;
-    bed.node_mut("n1").run()?;
-    bed.wait_whole()?;
-    bed.verify("n2", &[writer.stop()])
+    bed.fail_over()
 }
 
 fn a_primary_hands_over_before_it_gets_another_port(bed: &mut Bed) -> Result<()> {

@@ -25,24 +25,7 @@ cases! {
 }
 
 fn a_plain_group_survives_its_primary(bed: &mut Bed) -> Result<()> {
-    let writer = bed.writer()?;
-    bed.node_mut("n1").kill_both()?;
-    bed.wait_primary("n2")?;
-    writer.wait_for_ack(WITHIN)?;
-    bed.node_mut("n1").run()?;
-    bed.wait_whole()?;
-    bed.verify("n2", &[writer.stop()])
-}
-
-/// The primary is lost, the other one takes over with everything, and the lost one comes back.
-fn fail_over(bed: &mut Bed) -> Result<()> {
-    let writer = bed.writer()?;
-    bed.node_mut("n1").kill_both()?;
-    bed.wait_primary("n2")?;
-    writer.wait_for_ack(WITHIN)?;
-    bed.node_mut("n1").run()?;
-    bed.wait_whole()?;
-    bed.verify("n2", &[writer.stop()])
+    bed.fail_over()
 }
 
 fn a_recovery_target_is_left_over(bed: &mut Bed) -> Result<()> {
@@ -53,7 +36,7 @@ fn a_recovery_target_is_left_over(bed: &mut Bed) -> Result<()> {
     bed.wait_whole()?;
     bed.node("n2").wait_said("recovery_target_time = '2020-01-01' in", WITHIN)?;
     ensure!(bed.node("n2").setting("recovery_target_time")?.is_empty(), "it has a target");
-    fail_over(bed)
+    bed.fail_over()
 }
 
 fn a_recovery_delay_and_a_trigger_file_are_left_over(bed: &mut Bed) -> Result<()> {
@@ -66,7 +49,7 @@ fn a_recovery_delay_and_a_trigger_file_are_left_over(bed: &mut Bed) -> Result<()
     bed.node("n1").append_to_configuration(&lines)?;
     bed.add("n2", &[])?;
     bed.wait_whole()?;
-    fail_over(bed)
+    bed.fail_over()
 }
 
 fn another_hba_file_is_configured(bed: &mut Bed) -> Result<()> {
@@ -103,7 +86,7 @@ fn commits_are_made_to_wait_for_nobody_by_alter_system(bed: &mut Bed) -> Result<
     n1.alter_system("synchronous_standby_names", "''")?;
     n1.restart_postgres()?;
     waits_for_n2(bed)?;
-    fail_over(bed)
+    bed.fail_over()
 }
 
 fn commits_are_made_to_wait_for_nobody_by_postgresql_conf(bed: &mut Bed) -> Result<()> {
@@ -112,7 +95,7 @@ fn commits_are_made_to_wait_for_nobody_by_postgresql_conf(bed: &mut Bed) -> Resu
     n1.reload()?;
     waits_for_n2(bed)?;
     ensure!(n1.setting("work_mem")? == "5MB", "what is not ours is left alone");
-    fail_over(bed)
+    bed.fail_over()
 }
 
 fn commits_are_made_asynchronous_for_everybody(bed: &mut Bed) -> Result<()> {
@@ -125,7 +108,7 @@ fn commits_are_made_asynchronous_for_everybody(bed: &mut Bed) -> Result<()> {
         bed.wait_whole()?;
         ensure!(n1.setting("synchronous_commit")? == "on", "it is {value} after a start");
     }
-    fail_over(bed)
+    bed.fail_over()
 }
 
 fn a_role_commits_asynchronously(bed: &mut Bed) -> Result<()> {
@@ -148,7 +131,7 @@ fn a_role_commits_asynchronously(bed: &mut Bed) -> Result<()> {
     bed.wait_shown("database \"postgres\" has synchronous_commit = off")?;
     bed.node("n1").sql("alter database postgres reset synchronous_commit")?;
     bed.wait_whole()?;
-    fail_over(bed)
+    bed.fail_over()
 }
 
 fn a_standby_is_led_elsewhere(bed: &mut Bed) -> Result<()> {
@@ -167,7 +150,7 @@ fn a_standby_is_led_elsewhere(bed: &mut Bed) -> Result<()> {
         Ok(Some(()))
     })?;
     bed.wait_whole()?;
-    fail_over(bed)
+    bed.fail_over()
 }
 
 fn hot_standby_and_the_like_are_switched_off(bed: &mut Bed) -> Result<()> {
@@ -180,7 +163,7 @@ fn hot_standby_and_the_like_are_switched_off(bed: &mut Bed) -> Result<()> {
         bed.node_mut(name).run()?;
     }
     bed.wait_whole()?;
-    fail_over(bed)
+    bed.fail_over()
 }
 
 fn postgresql_conf_is_replaced(bed: &mut Bed) -> Result<()> {
@@ -189,7 +172,7 @@ fn postgresql_conf_is_replaced(bed: &mut Bed) -> Result<()> {
     n1.reload()?;
     waits_for_n2(bed)?;
     ensure!(n1.setting("work_mem")? == "6MB", "the user's own is in force");
-    fail_over(bed)
+    bed.fail_over()
 }
 
 fn standbys_are_told_to_be_silent(bed: &mut Bed) -> Result<()> {
@@ -204,7 +187,7 @@ fn standbys_are_told_to_be_silent(bed: &mut Bed) -> Result<()> {
     }
     bed.wait_whole()?;
     ensure!(bed.node("n2").setting("wal_receiver_status_interval")? == "1s", "it is silent");
-    fail_over(bed)
+    bed.fail_over()
 }
 
 fn the_keeper_has_variables_for_clients(bed: &mut Bed) -> Result<()> {
@@ -224,5 +207,5 @@ fn the_keeper_has_variables_for_clients(bed: &mut Bed) -> Result<()> {
         node.environment.clear();
     }
     bed.wait_whole()?;
-    fail_over(bed)
+    bed.fail_over()
 }

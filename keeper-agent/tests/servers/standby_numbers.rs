@@ -22,23 +22,13 @@ fn shows(bed: &Bed, name: &str, setting: &str, value: &str) -> Result<()> {
     })
 }
 
-fn fail_over(bed: &mut Bed) -> Result<()> {
-    let writer = bed.writer()?;
-    bed.node_mut("n1").kill_both()?;
-    bed.wait_primary("n2")?;
-    writer.wait_for_ack(WITHIN)?;
-    bed.node_mut("n1").run()?;
-    bed.wait_whole()?;
-    bed.verify("n2", &[writer.stop()])
-}
-
 fn a_primary_has_more_connections_than_its_standby(bed: &mut Bed) -> Result<()> {
     bed.node("n1").alter_system("max_connections", "300")?;
     bed.node("n1").restart_postgres()?;
     shows(bed, "n2", "max_connections", "300")?;
     bed.wait_shown("max_connections = 100 in")?;
     bed.wait_whole()?;
-    fail_over(bed)?;
+    bed.fail_over()?;
     // As a primary it has what is written there.
     bed.node_mut("n2").stop()?;
     bed.node_mut("n2").run()?;
@@ -62,7 +52,7 @@ fn a_primary_gets_more_of_everything(bed: &mut Bed) -> Result<()> {
         shows(bed, "n2", name, more)?;
     }
     bed.wait_whole()?;
-    fail_over(bed)
+    bed.fail_over()
 }
 
 fn a_standby_gets_less_of_everything(bed: &mut Bed) -> Result<()> {
@@ -73,7 +63,7 @@ fn a_standby_gets_less_of_everything(bed: &mut Bed) -> Result<()> {
     bed.node_mut("n2").run()?;
     shows(bed, "n2", "max_connections", "100")?;
     bed.wait_whole()?;
-    fail_over(bed)
+    bed.fail_over()
 }
 
 fn a_primary_gets_more_and_is_lost_at_once(bed: &mut Bed) -> Result<()> {
