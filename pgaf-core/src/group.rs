@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{Epoch, GroupId, NodeId, ReportNumber};
 use crate::lsn::{Lsn, Timeline, TimelineHistory};
-use crate::message::{CommitRule, ReportDetail, Upstream};
+use crate::message::{CommitRule, Report, ReportDetail, Upstream};
 use crate::state::ReplicationState;
 
 /// What the last probes of a node said.
@@ -273,6 +273,38 @@ impl Node {
     /// network, longer than those that follow it.
     pub fn overtaker_of(&self, report: &ReportDetail) -> Option<ReportNumber> {
         self.report_number.filter(|recorded| report.number.is_some_and(|number| number <= *recorded))
+    }
+
+    /// Makes it the node that is known once it has reported this, just now.
+    pub fn hear(&mut self, report: &Report) {
+        self.reported = report.state;
+        self.reported_epoch = report.detail.epoch;
+        self.is_running = report.is_running;
+        self.timeline = report.timeline;
+        self.lsn = report.lsn;
+        self.silent_for = Duration::ZERO;
+        self.has_reported = true;
+        self.session_ended_for = None;
+        self.is_refusing = false;
+        self.hear_detail(&report.detail);
+        if report.detail.history.is_some() {
+            self.history.clone_from(&report.detail.history);
+        }
+    }
+
+    /// Takes over what the detail of its last report says, as of then. The history is not in every detail.
+    pub fn hear_detail(&mut self, detail: &ReportDetail) {
+        self.report_number = detail.number;
+        self.has_data = detail.system_identifier.is_some();
+        self.upstream = detail.upstream;
+        self.is_stopping = detail.is_stopping;
+        self.is_gated = detail.is_gated;
+        self.is_hung = detail.is_hung;
+        self.asks_before_promotion = detail.asks_before_promotion;
+        self.refuses_promotion = detail.refuses_promotion;
+        self.fence_after = detail.fence_after_ms.map(Duration::from_millis);
+        self.is_older = false;
+        self.shutdown_lsn = detail.shutdown_lsn;
     }
 }
 

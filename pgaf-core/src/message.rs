@@ -1,5 +1,7 @@
 //! What a keeper and the monitor say to each other in one call of `node_active`.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::id::{Epoch, GroupId, MonitorId, NodeId, RegistrationId, ReportNumber};
@@ -85,6 +87,19 @@ pub struct Upstream {
     pub is_streaming: bool,
     /// Milliseconds since the last message of the upstream, on the keeper's boot-time clock.
     pub silent_ms: u64,
+}
+
+impl Upstream {
+    /// What can be said this long after the report: a standby that heard nothing then has gone on hearing nothing, for all
+    /// that is known.
+    #[must_use]
+    pub fn aged(self, since_report: Duration) -> Self {
+        if self.is_streaming {
+            return self;
+        }
+        let more = u64::try_from(since_report.as_millis()).unwrap_or(u64::MAX);
+        Self { silent_ms: self.silent_ms.saturating_add(more), ..self }
+    }
 }
 
 /// What the monitor answers: the goal, and all that is needed to reach it.

@@ -147,7 +147,7 @@ impl Monitors {
                         Reply::Answer(Box::new(Answer { overtaken_by: Some(overtaker), ..answer }))
                     });
                 }
-                hear(known, report);
+                known.hear(report);
                 match report.detail.upstream {
                     Some(upstream) => self.upstreams.insert(*node, upstream),
                     None => self.upstreams.remove(node),
@@ -179,7 +179,7 @@ impl Monitors {
             node.silent_for = reported.unwrap_or(ages.leads_for);
             node.goal_age = known.map_or(ages.leads_for, |ages| ages.goal_age);
             node.health = known.map_or(Health::Unknown, |ages| ages.health);
-            node.upstream = self.upstreams.get(&node.id).map(|upstream| since(*upstream, node.silent_for));
+            node.upstream = self.upstreams.get(&node.id).map(|upstream| upstream.aged(node.silent_for));
         }
         group
     }
@@ -223,36 +223,5 @@ impl Monitors {
             None if asker == NodeId(0) => Reply::Done,
             None => Reply::Unknown,
         }
-    }
-}
-
-/// A standby that heard nothing when it reported has gone on hearing nothing, for all that is known.
-fn since(upstream: Upstream, report: Duration) -> Upstream {
-    let more = u64::try_from(report.as_millis()).unwrap_or(u64::MAX);
-    let silent_ms =
-        if upstream.is_streaming { upstream.silent_ms } else { upstream.silent_ms.saturating_add(more) };
-    Upstream { silent_ms, ..upstream }
-}
-
-/// The node as it is known once it has said this.
-fn hear(node: &mut Node, report: &Report) {
-    let detail = &report.detail;
-    node.reported = report.state;
-    node.reported_epoch = detail.epoch;
-    node.report_number = detail.number;
-    node.is_running = report.is_running;
-    node.timeline = report.timeline;
-    node.lsn = report.lsn;
-    node.silent_for = Duration::ZERO;
-    node.has_reported = true;
-    node.has_data = detail.system_identifier.is_some();
-    node.upstream = detail.upstream;
-    node.is_stopping = detail.is_stopping;
-    node.is_gated = detail.is_gated;
-    node.is_hung = detail.is_hung;
-    node.is_older = false;
-    node.shutdown_lsn = detail.shutdown_lsn;
-    if detail.history.is_some() {
-        node.history.clone_from(&detail.history);
     }
 }

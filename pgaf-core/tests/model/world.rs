@@ -221,20 +221,7 @@ impl World {
         host.silent = 0;
         host.has_reported = true;
         host.ended = None;
-        let node = self.node(index)?;
-        node.is_refusing = false;
-        node.report_number = report.detail.number;
-        node.reported = report.state;
-        node.reported_epoch = report.detail.epoch;
-        node.is_running = report.is_running;
-        node.has_data = report.detail.system_identifier.is_some();
-        node.timeline = report.timeline;
-        node.lsn = report.lsn;
-        node.upstream = report.detail.upstream;
-        node.is_gated = report.detail.is_gated;
-        node.fence_after = report.detail.fence_after_ms.map(Duration::from_millis);
-        node.shutdown_lsn = report.detail.shutdown_lsn;
-        node.history = report.detail.history;
+        self.node(index)?.hear(&report);
         self.decide(&Event::Reported(id));
         answer_for(&self.group, id)
     }

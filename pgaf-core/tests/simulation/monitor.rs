@@ -161,30 +161,11 @@ impl Monitor {
     /// A report, recorded and decided on unless a newer one has been; `None` when there is no such node.
     pub(crate) fn report(&mut self, id: NodeId, report: &Report, now: u64) -> Option<Heard> {
         let node = self.group.nodes.iter_mut().find(|node| node.id == id)?;
-        let detail = &report.detail;
-        if let Some(number) = node.overtaker_of(detail) {
+        if let Some(number) = node.overtaker_of(&report.detail) {
             let answer = answer_for(&self.group, id);
             return answer.map(|answer| Heard::Overtaken(Answer { overtaken_by: Some(number), ..answer }));
         }
-        node.report_number = detail.number;
-        node.reported = report.state;
-        node.reported_epoch = detail.epoch;
-        node.is_running = report.is_running;
-        node.has_data = detail.system_identifier.is_some();
-        node.timeline = report.timeline;
-        node.lsn = report.lsn;
-        node.upstream = detail.upstream;
-        node.is_stopping = detail.is_stopping;
-        node.is_gated = detail.is_gated;
-        node.is_hung = detail.is_hung;
-        node.is_refusing = false;
-        node.asks_before_promotion = detail.asks_before_promotion;
-        node.refuses_promotion = detail.refuses_promotion;
-        node.fence_after = detail.fence_after_ms.map(Duration::from_millis);
-        node.shutdown_lsn = detail.shutdown_lsn;
-        if detail.history.is_some() {
-            node.history.clone_from(&detail.history);
-        }
+        node.hear(report);
         let times = self.times(id);
         times.reported_at = Some(now);
         times.upstream_aged_at = now;

@@ -143,26 +143,14 @@ fn node(row: &Row<'_>, clocks: Clocks) -> Result<Node, Error> {
     };
     let has_ever_reported = row.get_nullable::<i64>(15)?.is_some();
     match row.get_json::<ReportDetail>(13)? {
-        Some(detail) => detailed(&mut node, &detail),
+        Some(detail) => {
+            node.hear_detail(&detail);
+            node.upstream = node.upstream.map(|upstream| upstream.aged(node.silent_for));
+        }
         None if has_ever_reported => undetailed(&mut node),
         None => {}
     }
     Ok(node)
-}
-
-/// What a report says beyond the plain arguments, as of now.
-pub(crate) fn detailed(node: &mut Node, detail: &ReportDetail) {
-    node.report_number = detail.number;
-    node.has_data = detail.system_identifier.is_some();
-    node.upstream = detail.upstream.map(|upstream| aged(upstream, node.silent_for));
-    node.is_stopping = detail.is_stopping;
-    node.is_gated = detail.is_gated;
-    node.is_hung = detail.is_hung;
-    node.asks_before_promotion = detail.asks_before_promotion;
-    node.refuses_promotion = detail.refuses_promotion;
-    node.fence_after = detail.fence_after_ms.map(Duration::from_millis);
-    node.is_older = false;
-    node.shutdown_lsn = detail.shutdown_lsn;
 }
 
 /// What can be presumed when a report is without detail: keepers of 2.x do not say whether their standby streams.
@@ -170,7 +158,7 @@ pub(crate) fn undetailed(node: &mut Node) {
     let is_standby = matches!(node.reported, ReplicationState::CatchingUp | ReplicationState::Secondary);
     let upstream = Upstream { is_streaming: node.is_running, silent_ms: 0 };
     node.report_number = None;
-    node.upstream = is_standby.then(|| aged(upstream, node.silent_for));
+    node.upstream = is_standby.then(|| upstream.aged(node.silent_for));
     node.is_stopping = false;
     node.is_gated = false;
     node.is_hung = false;
@@ -187,14 +175,6 @@ fn reported_at(row: &Row<'_>, now: Duration) -> Result<Option<Duration>, Error> 
     let is_of_this_run: Option<bool> = row.get_nullable(16)?;
     let clock = clock.filter(|_| is_of_this_run == Some(true));
     Ok(clock.and_then(|clock| u64::try_from(clock).ok()).map(Duration::from_millis).filter(|at| *at <= now))
-}
-
-/// A standby that heard nothing when it reported has gone on hearing nothing, for all that is known.
-fn aged(upstream: Upstream, since_report: Duration) -> Upstream {
-    let more = u64::try_from(since_report.as_millis()).unwrap_or(u64::MAX);
-    let silent_ms =
-        if upstream.is_streaming { upstream.silent_ms } else { upstream.silent_ms.saturating_add(more) };
-    Upstream { silent_ms, ..upstream }
 }
 
 /// A row of a query, whose columns are read by their place.

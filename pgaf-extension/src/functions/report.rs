@@ -255,7 +255,7 @@ fn heard(old: &Node, said: &Said<'_>) -> Node {
     };
     match &said.detail {
         Some((detail, _)) => {
-            load::detailed(&mut node, detail);
+            node.hear_detail(detail);
             if let Some(history) = &detail.history {
                 node.history = Some(history.clone());
             }
