@@ -20,6 +20,7 @@ mod monitors;
 mod own_address;
 pub mod pooler;
 pub mod postgres;
+mod process_group;
 pub mod supervisor;
 pub mod upgrade;
 mod user;

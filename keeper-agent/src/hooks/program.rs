@@ -5,13 +5,13 @@ use std::io;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 use super::call::Call;
 use crate::config::HookCommand;
+use crate::process_group::ProcessGroup;
 
 /// A program that prints more is ended.
 const MOST_OUTPUT_BYTES: usize = 64 << 10;
@@ -49,7 +49,7 @@ pub(super) async fn run(command: &HookCommand, call: &Call, limit: Duration) -> 
 
 async fn finish(command: &HookCommand, call: &Call) -> Result<String, Failure> {
     let mut child = start(command, call).await?;
-    let mut group = Group::of(child.id());
+    let mut group = ProcessGroup::of(child.id());
     if let Some(mut input) = child.stdin.take() {
         // It need not read it.
         let _unread = input.write_all(call.json().as_bytes()).await;
@@ -139,28 +139,5 @@ impl Output {
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
         let line = lines.collect::<Vec<_>>().join("; ");
         line.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
-    }
-}
-
-/// Kills a process group when it is dropped before it was disarmed.
-struct Group(Option<Pid>);
-
-impl Group {
-    fn of(pid: Option<u32>) -> Self {
-        Self(pid.and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw))
-    }
-
-    const fn disarm(&mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        if let Some(group) = self.0
-            && let Err(error) = kill_process_group(group, Signal::KILL)
-        {
-            tracing::debug!("process group {group} of a hook cannot be killed: {error}");
-        }
     }
 }

@@ -69,6 +69,20 @@ fn in_parentheses(hint: &Option<String>) -> String {
     hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default()
 }
 
+/// The call, which the monitor has to answer within the deadline.
+///
+/// # Errors
+/// Those of the call; `TimedOut`.
+pub(crate) async fn timed<T>(
+    what: &'static str,
+    deadline: Duration,
+    call: impl Future<Output = Result<T, MonitorError>>,
+) -> Result<T, MonitorError> {
+    tokio::time::timeout(deadline, call)
+        .await
+        .unwrap_or(Err(MonitorError::TimedOut { what, after: deadline }))
+}
+
 impl MonitorError {
     /// What came of a query; `what` says which.
     pub(super) fn of_query(what: &'static str, error: &tokio_postgres::Error) -> Self {

@@ -18,6 +18,7 @@ pub use board::{Board, BoardEvent, BoardFormation, BoardGroup, BoardNode};
 pub use branches::{KnownTimeline, NodeBranch, Remarks};
 pub use connection::{EXTENSION_VERSION, LIBRARY, MonitorConnection};
 pub use error::MonitorError;
+pub(crate) use error::timed;
 pub use notifications::{Notification, Notifications, StateChange};
 pub use operations::FormationOptions;
 pub use overview::{FormationSummary, Overview, WatchedNode};

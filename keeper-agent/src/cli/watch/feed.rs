@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use pgaf_core::GroupId;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::picture::Picture;
 use crate::client::ConnectionString;
-use crate::monitor::{MonitorConnection, MonitorError, Notification, Notifications};
+use crate::monitor::{MonitorConnection, MonitorError, Notification, Notifications, timed};
 
 /// Positions move without a notification: they are looked at this often.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
@@ -126,12 +126,4 @@ async fn connect(target: &ConnectionString) -> Result<(MonitorConnection, Notifi
         Ok((monitor, notifications))
     })
     .await
-}
-
-async fn timed<T>(
-    what: &'static str,
-    deadline: Duration,
-    call: impl Future<Output = Result<T, MonitorError>>,
-) -> Result<T, MonitorError> {
-    timeout(deadline, call).await.unwrap_or(Err(MonitorError::TimedOut { what, after: deadline }))
 }

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use super::bulletin::Bulletin;
 use super::site::MonitorSite;
 use crate::client::ConnectionString;
-use crate::monitor::{MonitorConnection, MonitorError, Notifications};
+use crate::monitor::{MonitorConnection, MonitorError, Notifications, timed};
 use crate::postgres::{BootTime, local_address};
 
 /// Positions move without a notification: they are read this often.
@@ -102,12 +102,4 @@ async fn follow(
             return MonitorError::Lost("the server has closed it".to_owned());
         }
     }
-}
-
-async fn timed<T>(
-    what: &'static str,
-    deadline: Duration,
-    call: impl Future<Output = Result<T, MonitorError>>,
-) -> Result<T, MonitorError> {
-    timeout(deadline, call).await.unwrap_or(Err(MonitorError::TimedOut { what, after: deadline }))
 }

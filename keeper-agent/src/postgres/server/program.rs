@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group, set_parent_process_death_signal};
+use rustix::process::{Signal, set_parent_process_death_signal};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::Command;
 use tokio::time::{Instant, timeout_at};
 
 use super::error::{PostgresError, says_disk_full};
 use super::process;
+use crate::process_group::ProcessGroup;
 
 /// Variables a program of ours may see; everything else could change what it does.
 const KEPT_VARIABLES: [&str; 9] = [
@@ -137,7 +138,7 @@ impl Program {
     pub(crate) async fn finish(mut self, limit: Limit) -> Result<Ended, PostgresError> {
         tracing::debug!("running {:?}", self.command.as_std());
         let mut child = self.command.spawn().map_err(PostgresError::file("run", &self.path))?;
-        let mut group = Group::of(child.id());
+        let mut group = ProcessGroup::of(child.id());
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let mut ends = Ends { out: stdout.map(Capture::new), err: stderr.map(Capture::new) };
         let (allowed, renews) = match limit {
@@ -286,29 +287,6 @@ fn die_with_the_keeper(command: &mut Command) {
     #[allow(unsafe_code)]
     unsafe {
         command.pre_exec(|| Ok(set_parent_process_death_signal(Some(Signal::KILL))?));
-    }
-}
-
-/// Kills a process group when it is dropped before it was disarmed.
-struct Group(Option<Pid>);
-
-impl Group {
-    fn of(pid: Option<u32>) -> Self {
-        Self(pid.and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw))
-    }
-
-    fn disarm(&mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        if let Some(group) = self.0
-            && let Err(error) = kill_process_group(group, Signal::KILL)
-        {
-            tracing::debug!("process group {group} cannot be killed: {error}");
-        }
     }
 }
 
