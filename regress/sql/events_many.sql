@@ -3,13 +3,6 @@
 \i :helpers
 \set ECHO all
 -- 200,000 events of ten days, nearly all of formation "busy".
-CREATE FUNCTION add_events(count integer, formation text, oldest interval) RETURNS void LANGUAGE sql AS $$
-    INSERT INTO pgautofailover.event
-                (eventtime, formationid, nodeid, groupid, nodename, nodehost, nodeport, reportedstate, goalstate, description)
-         SELECT now() - oldest * (count - n + 1) / count, formation, 1, n % 4, 'n1', 'localhost', 5501, 'primary', 'primary',
-                'event ' || n
-           FROM generate_series(1, count) AS n
-$$;
 SELECT add_events(10, 'quiet', '10 days');
 SELECT add_events(200000, 'busy', '10 days');
 SELECT add_events(10, 'lone', '1 day');

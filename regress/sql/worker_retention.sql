@@ -12,13 +12,6 @@ ALTER SYSTEM SET pgautofailover.event_retention = '1d';
 ALTER SYSTEM SET pgautofailover.event_retention = '0';
 ALTER SYSTEM RESET pgautofailover.event_retention;
 
-CREATE FUNCTION add_events(count integer, formation text, oldest interval) RETURNS void LANGUAGE sql AS $$
-    INSERT INTO pgautofailover.event
-                (eventtime, formationid, nodeid, groupid, nodename, nodehost, nodeport, reportedstate, goalstate, description)
-         SELECT now() - oldest * (count - n + 1) / count, formation, 1, n % 4, 'n1', 'localhost', 5501, 'primary', 'primary',
-                'event ' || n
-           FROM generate_series(1, count) AS n
-$$;
 SELECT add_events(5000, 'busy', '10 days');
 -- The worker deletes what is too old, some thousand rows a second, and nothing else.
 SELECT count(*) AS old FROM pgautofailover.event WHERE eventtime < now() - interval '5 days';
@@ -40,5 +33,4 @@ SELECT count(*) - :young AS young_lost FROM pgautofailover.event;
 ALTER SYSTEM RESET pgautofailover.event_retention;
 ALTER SYSTEM RESET pgautofailover.monitor_database;
 SELECT pg_reload_conf();
-DROP FUNCTION add_events;
 DROP EXTENSION pgautofailover CASCADE;
