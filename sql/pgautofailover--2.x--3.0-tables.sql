@@ -55,10 +55,6 @@ CREATE INDEX node_formationid_groupid_nodeid_idx ON pgautofailover.node (formati
 ALTER TABLE pgautofailover.event
     SET (autovacuum_vacuum_scale_factor = 0.0, autovacuum_vacuum_threshold = 10000);
 
-CREATE INDEX event_formationid_eventid_idx ON pgautofailover.event (formationid, eventid);
-CREATE INDEX event_formationid_groupid_eventid_idx ON pgautofailover.event (formationid, groupid, eventid);
-CREATE INDEX event_eventtime_idx ON pgautofailover.event (eventtime);
-
 CREATE TABLE pgautofailover.group_status (
     formationid       text    NOT NULL REFERENCES pgautofailover.formation (formationid),
     groupid           integer NOT NULL,
@@ -80,57 +76,6 @@ CREATE TABLE pgautofailover.timeline (
 
     PRIMARY KEY (formationid, groupid, timeline, forklsn)
 );
-
--- Formations whose automatic failover a person has paused.
-CREATE TABLE pgautofailover.failover_pause (
-    formationid text        NOT NULL REFERENCES pgautofailover.formation (formationid) ON DELETE CASCADE,
-    pausetime   timestamptz NOT NULL DEFAULT pg_catalog.now(),
-    -- when it ends by itself
-    endtime     timestamptz,
-    pausedby    text        NOT NULL,
-
-    PRIMARY KEY (formationid)
-);
-
--- Switchovers that the monitor carries out when their time has come. One that cannot be carried out until expirytime is
--- forgotten.
-CREATE TABLE pgautofailover.scheduled_switchover (
-    formationid    text        NOT NULL REFERENCES pgautofailover.formation (formationid) ON DELETE CASCADE,
-    groupid        integer     NOT NULL,
-    switchovertime timestamptz NOT NULL,
-    expirytime     timestamptz NOT NULL,
-    scheduledby    text        NOT NULL,
-
-    PRIMARY KEY (formationid, groupid)
-);
-
-CREATE TABLE pgautofailover.monitor (
-    identity   uuid        NOT NULL DEFAULT pg_catalog.gen_random_uuid(),
-    createtime timestamptz NOT NULL DEFAULT pg_catalog.now(),
-
-    PRIMARY KEY (identity)
-);
-
-INSERT INTO pgautofailover.monitor DEFAULT VALUES;
-
-CREATE TABLE pgautofailover.removed_node (
-    nodeid     bigint      NOT NULL,
-    removetime timestamptz NOT NULL DEFAULT pg_catalog.now(),
-
-    PRIMARY KEY (nodeid)
-);
-
-SELECT pg_catalog.pg_extension_config_dump('pgautofailover.formation', $$WHERE formationid <> 'default'$$);
-SELECT pg_catalog.pg_extension_config_dump('pgautofailover.node', '');
-SELECT pg_catalog.pg_extension_config_dump('pgautofailover.node_nodeid_seq', '');
-SELECT pg_catalog.pg_extension_config_dump('pgautofailover.group_status', '');
-SELECT pg_catalog.pg_extension_config_dump('pgautofailover.timeline', '');
-SELECT pg_catalog.pg_extension_config_dump('pgautofailover.monitor', '');
-SELECT pg_catalog.pg_extension_config_dump('pgautofailover.removed_node', '');
-SELECT pg_catalog.pg_extension_config_dump('pgautofailover.failover_pause', '');
-SELECT pg_catalog.pg_extension_config_dump('pgautofailover.scheduled_switchover', '');
-SELECT pg_catalog.pg_extension_config_dump('pgautofailover.event', '');
-SELECT pg_catalog.pg_extension_config_dump('pgautofailover.event_eventid_seq', '');
 
 --
 -- What was not recorded

@@ -1,7 +1,74 @@
 \echo Use "CREATE EXTENSION pgautofailover CASCADE" to load this file. \quit
 
--- All that is no table: functions, the trigger, and who may do what. Postgres runs it after
--- pgautofailover--3.0-tables.sql in a new database, and after pgautofailover--2.x--3.0-tables.sql in one that is updated.
+-- What is the same in a new database and in one that comes from 2.x: tables that 2.x does not have and that no row of its
+-- fills, functions, the trigger, and who may do what. Postgres runs it after pgautofailover--3.0-tables.sql in a new database,
+-- and after pgautofailover--2.x--3.0-tables.sql in one that is updated.
+
+--
+-- Tables and indexes
+--
+
+-- The last ones of a formation and of a group, however many others there are; and the oldest, which go first.
+CREATE INDEX event_formationid_eventid_idx ON pgautofailover.event (formationid, eventid);
+CREATE INDEX event_formationid_groupid_eventid_idx ON pgautofailover.event (formationid, groupid, eventid);
+CREATE INDEX event_eventtime_idx ON pgautofailover.event (eventtime);
+
+-- Formations whose automatic failover a person has paused.
+CREATE TABLE pgautofailover.failover_pause (
+    formationid text        NOT NULL REFERENCES pgautofailover.formation (formationid) ON DELETE CASCADE,
+    pausetime   timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    -- when it ends by itself
+    endtime     timestamptz,
+    pausedby    text        NOT NULL,
+
+    PRIMARY KEY (formationid)
+);
+
+-- Switchovers that the monitor carries out when their time has come. One that cannot be carried out until expirytime is
+-- forgotten.
+CREATE TABLE pgautofailover.scheduled_switchover (
+    formationid    text        NOT NULL REFERENCES pgautofailover.formation (formationid) ON DELETE CASCADE,
+    groupid        integer     NOT NULL,
+    switchovertime timestamptz NOT NULL,
+    expirytime     timestamptz NOT NULL,
+    scheduledby    text        NOT NULL,
+
+    PRIMARY KEY (formationid, groupid)
+);
+
+-- Which monitor this is. Nodes keep it, and other monitors do not. A restored dump brings the row of the monitor that was
+-- dumped, which is older than the row that this script makes: the oldest counts.
+CREATE TABLE pgautofailover.monitor (
+    identity   uuid        NOT NULL DEFAULT pg_catalog.gen_random_uuid(),
+    createtime timestamptz NOT NULL DEFAULT pg_catalog.now(),
+
+    PRIMARY KEY (identity)
+);
+
+INSERT INTO pgautofailover.monitor DEFAULT VALUES;
+
+-- Nodes that were removed. A node that has no row here and none in table node was registered at another monitor, or after
+-- the backup that this monitor was restored from.
+CREATE TABLE pgautofailover.removed_node (
+    nodeid     bigint      NOT NULL,
+    removetime timestamptz NOT NULL DEFAULT pg_catalog.now(),
+
+    PRIMARY KEY (nodeid)
+);
+
+-- A logical dump of the monitor keeps what it knows. The formation "default" is made with the extension, so a dump leaves it
+-- out.
+SELECT pg_catalog.pg_extension_config_dump('pgautofailover.formation', $$WHERE formationid <> 'default'$$);
+SELECT pg_catalog.pg_extension_config_dump('pgautofailover.node', '');
+SELECT pg_catalog.pg_extension_config_dump('pgautofailover.node_nodeid_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('pgautofailover.group_status', '');
+SELECT pg_catalog.pg_extension_config_dump('pgautofailover.timeline', '');
+SELECT pg_catalog.pg_extension_config_dump('pgautofailover.monitor', '');
+SELECT pg_catalog.pg_extension_config_dump('pgautofailover.removed_node', '');
+SELECT pg_catalog.pg_extension_config_dump('pgautofailover.failover_pause', '');
+SELECT pg_catalog.pg_extension_config_dump('pgautofailover.scheduled_switchover', '');
+SELECT pg_catalog.pg_extension_config_dump('pgautofailover.event', '');
+SELECT pg_catalog.pg_extension_config_dump('pgautofailover.event_eventid_seq', '');
 
 --
 -- What keepers call: registration and reports
