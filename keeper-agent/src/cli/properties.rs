@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::checks;
 use super::commands::{FormationChoice, Get, GetFormation, GetNode, NodeChoice, Set, SetFormation, SetNode};
 use super::error::{CliError, CliResult};
+use super::listen_addresses::checked_listen_addresses;
 use super::options::Json;
 use super::print;
 use super::process;
@@ -180,6 +181,7 @@ pub(super) async fn move_node(
     }
     if let Some(hostname) = hostname {
         node.hostname = checks::given_hostname(hostname)?;
+        checked_listen_addresses(&node.postgres.listen_addresses, hostname)?;
         node.hostname_follows_network = false;
     }
     if node.monitor.is_some() {

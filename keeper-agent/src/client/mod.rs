@@ -9,6 +9,7 @@ mod connection_string;
 mod fuzz;
 mod parse;
 mod passfile;
+mod reach;
 mod resolve;
 mod secret;
 mod service;
@@ -18,6 +19,7 @@ mod tls;
 
 pub use connect::{ConnectError, Session, connect, connect_to_pooler, describe, within};
 pub use connection_string::{ConnectionString, Host, InvalidConnectionString};
+pub(crate) use reach::answering_first;
 pub use resolve::{addresses, is_taken_for_an_address};
 pub use secret::{MASK, Secret};
 pub use session_options::superuser_options;
