@@ -86,6 +86,14 @@ impl Bed {
         })?
     }
 
+    /// Takes away the monitor that it began with, for a case that starts one of another kind.
+    pub(crate) fn without_monitor(&mut self) -> Result<()> {
+        self.monitor.stop()?;
+        self.watch.replace(None);
+        self.monitor = Node::new(&self.tools, &self.directory, "own-monitor")?;
+        Ok(())
+    }
+
     /// Directories for a node that a case sets up by itself.
     pub(crate) fn prepare(&mut self, name: &str) -> Result<&mut Node> {
         self.nodes.push(Node::new(&self.tools, &self.directory, name)?);

@@ -27,6 +27,7 @@ use Outcome::{Connects, Fails};
 
 /// A monitor that asks for a password, which is `sesame`, and offers TLS.
 fn bring_up(bed: &mut Bed) -> Result<()> {
+    bed.without_monitor()?;
     bed.start_monitor(&["--auth", "scram-sha-256", "--ssl-self-signed"])?;
     bed.monitor.sql("alter role autoctl_node password 'sesame'")?;
     bed.prepare("client").map(drop)

@@ -44,13 +44,14 @@ const SLOW_COPY: &str = "exec \"$real\" \"$@\" --max-rate=2M > \"$notes/said\" 2
 
 /// The first copy stops in the middle of it.
 const STOPPED_COPY: &str = "
-if [ -e \"$notes/begun\" ]; then exec \"$real\" \"$@\"; fi
-touch \"$notes/begun\"
+if [ -e \"$notes/stopped\" ]; then exec \"$real\" \"$@\"; fi
 echo $$ > \"$notes/pid\"
 (
-    until [ -n \"$(find \"$notes/..\" -path '*/base/1' -type d)\" ]; do sleep 0.1; done
-    kill -STOP $$
-    touch \"$notes/stopped\"
+    until [ -n \"$(find \"$notes/..\" -path '*/base/1' -type d)\" ]; do
+        kill -0 $$ || exit 0
+        sleep 0.1
+    done
+    kill -STOP $$ && touch \"$notes/stopped\"
 ) > /dev/null 2>&1 &
 exec \"$real\" \"$@\" --max-rate=1M";
 
@@ -87,7 +88,6 @@ fn a_copy_whose_program_or_keeper_is_killed_is_begun_again(bed: &mut Bed) -> Res
     // The keeper dies, and its program with it.
     bed.node_mut("n2").kill_keeper()?;
     fs::remove_file(notes.join("stopped"))?;
-    fs::remove_file(notes.join("begun"))?;
     bed.node_mut("n2").run()?;
     await_stop()?;
     // The program dies alone.

@@ -35,6 +35,7 @@ const WRAPPERS: [&str; 2] =
 
 /// Two nodes that are set up like this from the start, a failover, and both are whole again.
 fn play(bed: &mut Bed, set_up: fn(&mut Node) -> Result<()>) -> Result<()> {
+    bed.without_monitor()?;
     set_up(&mut bed.monitor)?;
     bed.start_monitor(&[])?;
     for name in ["n1", "n2"] {
@@ -77,7 +78,6 @@ fn a_random_user_with_an_entry_of_nss_wrapper(bed: &mut Bed) -> Result<()> {
 }
 
 fn a_random_user_without_an_entry(bed: &mut Bed) -> Result<()> {
-    bed.start_monitor(&[])?;
     give_to_random_user(bed.prepare("n1")?)?;
     let args = bed.create_args("n1", &[]);
     let refused = bed.node("n1").program("pg_autoctl", &args)?;
@@ -194,7 +194,6 @@ fn a_pgdata_that_is_relative_and_ends_in_a_slash(bed: &mut Bed) -> Result<()> {
 
 fn a_pgdata_that_is_a_mount_point_in_a_directory_of_others(bed: &mut Bed) -> Result<()> {
     let mut disks = Vec::new();
-    bed.start_monitor(&[])?;
     for name in ["n1", "n2"] {
         let node = bed.prepare(name)?;
         let parent = node.directory.join("mnt");
@@ -225,7 +224,6 @@ fn a_pg_wal_elsewhere_and_tablespaces_stay_where_they_are(bed: &mut Bed) -> Resu
     // Every node has its own directory there.
     let space = bed.directory.join("space");
     fs::create_dir(&space)?;
-    bed.start_monitor(&[])?;
     for name in ["n1", "n2"] {
         let node = bed.prepare(name)?;
         let own = node.directory.join("s/space");

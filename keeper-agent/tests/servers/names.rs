@@ -42,6 +42,7 @@ const TWICE: [(&str, &[Ipv4Addr]); 4] = [
 
 /// A monitor that is known by its name, and asks this name service.
 fn start_monitor(bed: &mut Bed, names: &NameService) -> Result<()> {
+    bed.without_monitor()?;
     bed.monitor.mounts = names.mounts();
     bed.start_monitor(&["--hostname", "monitor.test", "--listen", "127.0.0.1"])
 }

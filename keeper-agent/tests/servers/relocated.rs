@@ -145,7 +145,8 @@ fn an_address_at_which_the_server_does_not_listen_is_refused(bed: &mut Bed) -> R
         let refused = node.program("pg_autoctl", args)?;
         ensure!(!refused.status.success() && refused.stderr.contains("127.0.0.1"), "{}", refused.stderr);
     }
-    let changed = node.program("pg_autoctl", &["config", "set", "postgresql.listen_addresses", "127.0.0.1"])?;
+    let changed =
+        node.program("pg_autoctl", &["config", "set", "postgresql.listen_addresses", "127.0.0.1"])?;
     ensure!(changed.status.success() && changed.stderr.contains("restarted"), "{}", changed.stderr);
     let refused = node.program("pg_autoctl", &["set", "node", "metadata", "--hostname", "127.0.0.2"])?;
     ensure!(!refused.status.success() && refused.stderr.contains("listen_addresses"), "{}", refused.stderr);

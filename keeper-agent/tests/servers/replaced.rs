@@ -104,7 +104,6 @@ fn a_pg_hba_conf_that_is_gone_is_written_again(bed: &mut Bed) -> Result<()> {
 }
 
 fn a_replaced_pg_ident_conf_gets_our_map_back(bed: &mut Bed) -> Result<()> {
-    bed.start_monitor(&[])?;
     bed.prepare("n1")?.superuser = "dba".to_owned();
     bed.create("n1", &["--username", "dba", "--auth", "scram-sha-256"])?;
     bed.wait(&[("n1", "single")])?;
