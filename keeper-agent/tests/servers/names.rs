@@ -155,7 +155,7 @@ fn an_address_of_each_name_accepts_and_answers_nothing(bed: &mut Bed) -> Result<
 
 fn a_name_gets_another_address(bed: &mut Bed) -> Result<()> {
     let names = bring_up(bed)?;
-    bed.monitor.autoctl(&["pause"])?;
+    wait_for("failover to be paused", WITHIN, || bed.monitor.autoctl(&["pause"]).map(Some))?;
     // The host of n1 goes, and comes back elsewhere.
     bed.node_mut("n1").kill_both()?;
     names.say(&[("monitor.test", &[HERE]), ("n1.test", &[ELSEWHERE]), ("n2.test", &[HERE])])?;

@@ -21,8 +21,8 @@ cases! {
         a_replaced_pg_ident_conf_gets_our_map_back;
 }
 
-/// It has no line for connections from other machines.
-const REPLACED: &str = "local all all trust\n";
+/// It lets the client of the test in, and no other node.
+const REPLACED: &str = "local all all trust\nhost all postgres 127.0.0.1/32 trust\n";
 const OURS: &str = "pgautofailover_replicator";
 
 fn hba(bed: &Bed, name: &str) -> PathBuf {
