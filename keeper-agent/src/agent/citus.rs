@@ -6,7 +6,7 @@ use pgaf_core::FormationNode;
 use pgaf_core::keeper::{KeeperState, Moment};
 
 use super::slot::Slot;
-use crate::citus::{Address, Citus, Findings, Login, Reconciler, Worker};
+use crate::citus::{Address, Citus, CitusNode, Findings, Login, Reconciler};
 use crate::config::{NodeConfig, NodeKind};
 use crate::postgres::{BootTime, Instance};
 
@@ -59,8 +59,8 @@ impl Formation {
     }
 }
 
-fn worker(config: &NodeConfig, state: &KeeperState) -> Worker {
-    Worker {
+fn worker(config: &NodeConfig, state: &KeeperState) -> CitusNode {
+    CitusNode {
         group: state.group,
         node: state.node,
         address: Address { host: config.hostname.clone(), port: config.postgres.port },

@@ -80,7 +80,7 @@ pub(super) fn manual_assignment(config: &NodeConfig) -> Option<ManualAssignment>
     if config.monitor.is_some() || config.is_monitor {
         return None;
     }
-    match manual::load(&config.paths.orders()) {
+    match manual::load(&config.paths.manual_assignment()) {
         Ok(manual) => Some(manual),
         Err(error) => {
             error!("{error}; this node keeps its state");

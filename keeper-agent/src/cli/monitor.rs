@@ -54,7 +54,7 @@ pub(super) async fn disable(pgdata: &Path, is_forced: bool) -> CliResult {
     };
     let mut without = config.clone();
     without.monitor = None;
-    manual::remove(&config.paths.orders())?;
+    manual::remove(&config.paths.manual_assignment())?;
     switch(&config, &without).await?;
     let removed = match &row {
         Some(row) => row.remove(&config, &state).await,
@@ -198,7 +198,7 @@ pub(super) async fn enable(pgdata: &Path, uri: &str) -> CliResult {
         }
         return Err(error);
     }
-    manual::remove(&config.paths.orders())?;
+    manual::remove(&config.paths.manual_assignment())?;
     tracing::info!(
         "node {} \"{}\" is registered in formation \"{}\" as {}",
         state.node,

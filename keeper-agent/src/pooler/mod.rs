@@ -49,9 +49,9 @@ impl Poolers {
     ///
     /// # Errors
     /// As `pause`.
-    pub async fn tend(&self) -> Result<(), String> {
+    pub async fn check(&self) -> Result<(), String> {
         let config = self.0.clone();
-        self.tell_all(move |admin| tend(admin, config.clone())).await
+        self.tell_all(move |admin| check(admin, config.clone())).await
     }
 
     async fn tell_all<F: Future<Output = Result<(), String>> + Send + 'static>(
@@ -101,7 +101,7 @@ async fn send_here(session: &Session, config: &PoolerConfig) -> Result<(), Strin
 }
 
 /// A pooler that was restarted reads the file of its command line; one that was paused by a primary that is gone waits.
-async fn tend(admin: ConnectionString, config: PoolerConfig) -> Result<(), String> {
+async fn check(admin: ConnectionString, config: PoolerConfig) -> Result<(), String> {
     let session = open(&admin).await?;
     let present = column(&ask(&session, "SHOW CONFIG").await?, |row| {
         (row.get("key") == Some("conffile")).then(|| row.get("value").unwrap_or_default().to_owned())

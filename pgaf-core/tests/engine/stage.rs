@@ -282,7 +282,7 @@ fn text(command: &Command) -> String {
         Command::KnowFormation { hosts } => format!("know {}", hosts.join(" ")),
         Command::Reconcile { .. } => "reconcile".to_owned(),
         Command::RunHook(call) => format!("hook {} {} to {}", call.kind, call.old_role, call.new_role),
-        Command::TendPoolers => "tend poolers".to_owned(),
+        Command::CheckPoolers => "check poolers".to_owned(),
         Command::Save { state, .. } => {
             let goal = state.assignment.as_ref().map_or("none", |assignment| assignment.goal.as_str());
             format!("save {goal}, reached {}", state.reported)

@@ -22,7 +22,7 @@ const ROUND: Duration = Duration::from_millis(150);
 
 /// Sets it and waits until all follow.
 pub(crate) async fn run(server: &LocalServer, names: &str) -> Result<(), PostgresError> {
-    server.memory().followed_names = None;
+    server.state().followed_names = None;
     let config = server.config();
     let wanted = names.to_owned();
     server
@@ -55,7 +55,7 @@ pub(crate) async fn run(server: &LocalServer, names: &str) -> Result<(), Postgre
     if !names.is_empty() {
         await_checkpointer(&session, checkpointer, give_up).await?;
     }
-    server.memory().followed_names = Some((postmaster.pid(), names.to_owned()));
+    server.state().followed_names = Some((postmaster.pid(), names.to_owned()));
     Ok(())
 }
 

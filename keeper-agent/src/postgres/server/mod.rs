@@ -6,10 +6,10 @@ mod config;
 mod error;
 
 pub(super) mod files;
-pub(super) mod memory;
 pub(super) mod process;
 pub(super) mod program;
 pub(super) mod progress;
+pub(super) mod ram;
 
 mod dead_mans_switch;
 mod postmaster;

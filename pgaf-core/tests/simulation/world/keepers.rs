@@ -101,7 +101,7 @@ impl World {
             Command::KnowFormation { .. }
             | Command::Reconcile { .. }
             | Command::RunHook(_)
-            | Command::TendPoolers
+            | Command::CheckPoolers
             | Command::ReadConfiguration
             | Command::ApplySettings
             | Command::TellReady

@@ -10,9 +10,9 @@ use super::request::Request;
 use crate::catalog::load::Row;
 use crate::catalog::locate;
 use crate::error::Error;
-use crate::plan::plans;
+use crate::statement::statements;
 
-plans! {
+statements! {
     BECOME_CITUS(TEXTOID) = "
         UPDATE pgautofailover.formation
            SET kind = 'citus'
@@ -103,7 +103,10 @@ impl Wanted {
 pub(super) fn agree_on_kind(client: &mut SpiClient<'_>, request: &Request<'_>) -> Result<bool, Error> {
     let needed = NodeKind::of(request)?.formation_kind();
     let is_news = needed == FormationKind::Citus
-        && BECOME_CITUS.with(|plan| plan.run(client, &[request.formation.into()]))?.next().is_some();
+        && BECOME_CITUS
+            .with(|statement| statement.run(client, &[request.formation.into()]))?
+            .next()
+            .is_some();
     let kind = locate::formation(client, request.formation)?.kind;
     if kind == needed.as_str() {
         return Ok(is_news);
@@ -163,14 +166,14 @@ pub(super) fn choose_group(
         Wanted::Group(group) if is_default => Ok(group),
         Wanted::Group(group) => joins_others(client, request, group).map(|()| group),
         Wanted::Workers if is_default => {
-            match INCOMPLETE.with(|plan| plan.run(client, &[formation, system]))?.next() {
+            match INCOMPLETE.with(|statement| statement.run(client, &[formation, system]))?.next() {
                 Some(row) => Ok(GroupId(Row { row, what: "a group" }.get(1)?)),
                 None => next_group(client, request),
             }
         }
         Wanted::Workers => {
             let arguments = [formation, request.cluster.into(), system];
-            let row = WITHOUT_CLUSTER.with(|plan| plan.run(client, &arguments))?.next();
+            let row = WITHOUT_CLUSTER.with(|statement| statement.run(client, &arguments))?.next();
             let row =
                 row.ok_or_else(|| no_primary_to_be(request, "no group of workers lacks one".to_owned()))?;
             Ok(GroupId(Row { row, what: "a group" }.get(1)?))
@@ -208,7 +211,7 @@ fn joins_others(client: &mut SpiClient<'_>, request: &Request<'_>, group: GroupI
         return Ok(());
     }
     let arguments = [request.formation.into(), group.0.into()];
-    match HAS_PRIMARY_TO_BE.with(|plan| plan.run(client, &arguments))?.next() {
+    match HAS_PRIMARY_TO_BE.with(|statement| statement.run(client, &arguments))?.next() {
         Some(_) => Ok(()),
         None => {
             Err(no_primary_to_be(request, format!("group {group} has no node that may become its primary")))
@@ -217,7 +220,7 @@ fn joins_others(client: &mut SpiClient<'_>, request: &Request<'_>, group: GroupI
 }
 
 fn next_group(client: &mut SpiClient<'_>, request: &Request<'_>) -> Result<GroupId, Error> {
-    let row = HIGHEST.with(|plan| plan.run(client, &[request.formation.into()]))?.next();
+    let row = HIGHEST.with(|statement| statement.run(client, &[request.formation.into()]))?.next();
     let row = row.ok_or(Error::Null("the highest number of a group"))?;
     let highest: i32 = Row { row, what: "a group" }.get(1)?;
     highest.checked_add(1).map(GroupId).ok_or_else(|| Error::WrongState {
