@@ -122,6 +122,21 @@ impl ReplicationState {
         )
     }
 
+    /// A commit on a node with this goal waits for its quorum.
+    pub const fn is_synchronous_writer(self) -> bool {
+        matches!(self, Self::Primary | Self::JoinPrimary | Self::ApplySettings)
+    }
+
+    /// A node with this goal has been chosen to take over, and is not told to write yet.
+    pub const fn is_candidate(self) -> bool {
+        matches!(self, Self::FastForward) || self.is_being_promoted()
+    }
+
+    /// A node with this goal is a candidate that lacks no WAL any more.
+    pub const fn is_being_promoted(self) -> bool {
+        matches!(self, Self::PreparePromotion | Self::StopReplication)
+    }
+
     /// A node with this goal gives up being the primary.
     pub const fn is_retiring(self) -> bool {
         matches!(self, Self::Draining | Self::DemoteTimeout | Self::Demoted | Self::PrepareMaintenance)
@@ -161,6 +176,20 @@ mod tests {
             let json = serde_json::to_string(&state).expect("a state is JSON");
             assert_eq!(json, format!("\"{state}\""));
         }
+    }
+
+    #[test]
+    fn sql_has_the_same_writers() {
+        let writers: Vec<String> = ReplicationState::ALL
+            .into_iter()
+            .filter(|state| state.is_writer())
+            .map(|state| format!("'{state}'"))
+            .collect();
+        let list = format!("IN ({})", writers.join(", "));
+        let fresh = include_str!("../../sql/pgautofailover--3.0-tables--3.0.sql");
+        assert!(fresh.contains(&format!("SELECT goal {list}")), "is_writer of the extension has not: {list}");
+        let updated = include_str!("../../sql/pgautofailover--2.x--3.0-tables.sql");
+        assert!(updated.contains(&format!("writer.goalstate {list}")), "the update of 2.x has not: {list}");
     }
 
     #[test]

@@ -2,12 +2,12 @@
 
 use std::rc::Rc;
 
-use pgaf_core::FormationNode;
 use pgaf_core::keeper::{KeeperState, Moment};
+use pgaf_core::{FormationNode, NodeKind};
 
 use super::slot::Slot;
 use crate::citus::{Address, Citus, CitusNode, Findings, Login, Reconciler};
-use crate::config::{NodeConfig, NodeKind};
+use crate::config::NodeConfig;
 use crate::postgres::{BootTime, Instance};
 
 /// Nothing of it does anything for plain Postgres.

@@ -82,7 +82,7 @@ impl Keeper {
         info!("keeper of node {} \"{}\" starts", state.node, config.name);
         let manual = reading::manual_assignment(&config);
         let events = std::iter::once(Event::Started).chain(manual.map(Event::Assigned)).collect();
-        let reads_formation = config.kind != crate::config::NodeKind::Standalone;
+        let reads_formation = config.kind != pgaf_core::NodeKind::Standalone;
         Ok(Self {
             executor: Executor::new(
                 Rc::clone(&instance),

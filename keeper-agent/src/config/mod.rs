@@ -30,7 +30,7 @@ pub use node::{
     SslConfig, TimeoutConfig,
 };
 pub use paths::{OWN_FILES_DIRECTORY, Paths, absolute};
-pub use values::{AuthMethod, CitusRole, HbaLevel, HttpAuth, NodeKind, Role, parse_duration, print_duration};
+pub use values::{AuthMethod, CitusRole, HbaLevel, HttpAuth, Role, parse_duration, print_duration};
 
 use std::path::Path;
 

@@ -62,18 +62,6 @@ words! {
 }
 
 words! {
-    /// What a data node is in its formation.
-    NodeKind {
-        /// Plain Postgres.
-        Standalone = "standalone",
-        /// A Citus coordinator.
-        Coordinator = "coordinator",
-        /// A Citus worker.
-        Worker = "worker",
-    }
-}
-
-words! {
     /// How connections that we allow in pg_hba.conf authenticate.
     AuthMethod {
         /// Not at all.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use pgaf_core::{NodeId, sqlstate};
 
-use crate::client::{ConnectError, describe};
+use crate::client::{ConnectError, Late, describe, within};
 use crate::exit::Exit;
 
 /// A call of the monitor that failed.
@@ -20,7 +20,7 @@ pub enum MonitorError {
     #[error("the monitor has not answered within {} ms ({what})", .after.as_millis())]
     TimedOut {
         /// Which question.
-        what: &'static str,
+        what: String,
         /// For how long it was waited.
         after: Duration,
     },
@@ -78,9 +78,13 @@ pub(crate) async fn timed<T>(
     deadline: Duration,
     call: impl Future<Output = Result<T, MonitorError>>,
 ) -> Result<T, MonitorError> {
-    tokio::time::timeout(deadline, call)
-        .await
-        .unwrap_or(Err(MonitorError::TimedOut { what, after: deadline }))
+    within(deadline, what, call).await?
+}
+
+impl From<Late> for MonitorError {
+    fn from(late: Late) -> Self {
+        Self::TimedOut { what: late.what, after: late.after }
+    }
 }
 
 impl MonitorError {

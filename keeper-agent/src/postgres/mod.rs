@@ -27,7 +27,6 @@ pub use configuration::{
 pub(crate) use configuration::{resolve, settings_of_this_machine};
 pub use data::{ClusterState, ControlData, Layout, RecoverySettings};
 pub use instance::Instance;
-pub(crate) use server::within;
 pub use server::{
     BootTime, InstanceConfig, LocalServer, LocalSession, Measured, PostgresError, PostmasterStatus, Pulse,
     ServerKind, ServerSsl, SocketDir, local_address,

@@ -34,7 +34,7 @@ impl Group {
 
     /// The standby that was chosen and may not write yet. There is at most one.
     pub fn candidate(&self) -> Option<&Node> {
-        self.nodes.iter().find(|node| election::is_candidate_goal(node.goal))
+        self.nodes.iter().find(|node| node.goal.is_candidate())
     }
 
     /// It was told to leave the group and has done so, or will not be heard of. The row of an old primary is kept until somebody else writes:

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use pgaf_core::NodeKind;
 use pgaf_core::keeper::{Step, StopMode};
 use tokio::time::{Instant, sleep};
 use tokio_postgres::error::SqlState;
@@ -13,7 +14,7 @@ use super::super::options::NewServer;
 use crate::citus;
 use crate::client::{ConnectionString, describe};
 use crate::config::init_file::{self, PgdataContent, Progress};
-use crate::config::{AuthMethod, HbaLevel, NodeConfig, NodeKind, Paths, PostgresConfig, SslConfig};
+use crate::config::{AuthMethod, HbaLevel, NodeConfig, Paths, PostgresConfig, SslConfig};
 use crate::exit::Exit;
 use crate::files::atomic;
 use crate::postgres::{Instance, PostgresError};

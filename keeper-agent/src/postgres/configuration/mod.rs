@@ -10,6 +10,8 @@ mod ident;
 pub(super) mod settings;
 pub(super) mod written;
 
+pub(super) mod failover_settings;
+
 pub(super) mod opt_outs;
 pub(super) mod overruled;
 

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::postgres::server::{LocalServer, PostgresError, within};
+use crate::client::within;
+use crate::postgres::server::{LocalServer, PostgresError};
 
 /// A checkpoint only makes what follows faster: longer than this it is not waited for.
 const DEADLINE: Duration = Duration::from_secs(30);

@@ -7,10 +7,10 @@ use pgaf_core::message::Peer;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 
-use crate::client::{self, ConnectionString, Session};
+use crate::client::{self, ConnectionString, Session, within};
 use crate::postgres::configuration::REPLICATION_ROLE;
 use crate::postgres::data::{history, tablespaces::Tablespaces};
-use crate::postgres::server::{InstanceConfig, PostgresError, within};
+use crate::postgres::server::{InstanceConfig, PostgresError};
 
 /// What another node says of its log.
 #[derive(Clone, Debug, PartialEq, Eq)]

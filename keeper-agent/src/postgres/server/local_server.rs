@@ -11,11 +11,11 @@ use pgaf_core::keeper::PostgresExit;
 use pgaf_core::lsn::Lsn;
 use tokio::sync::watch;
 
-use crate::client::Secret;
+use crate::client::{Secret, within};
 
 use super::clock::BootTime;
 use super::config::InstanceConfig;
-use super::connection::{self, CONNECT_DEADLINE, LocalSession, Purpose, within};
+use super::connection::{self, CONNECT_DEADLINE, LocalSession, Purpose};
 use super::dead_mans_switch::DeadMansSwitch;
 use super::error::PostgresError;
 use super::files::Files;

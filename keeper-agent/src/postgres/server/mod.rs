@@ -32,7 +32,6 @@ pub(super) mod testing;
 
 pub use clock::BootTime;
 pub use config::{InstanceConfig, REPLICATION_ROLE, ServerKind, ServerSsl, SocketDir};
-pub(crate) use connection::within;
 pub use connection::{LocalSession, PostmasterStatus, local_address};
 pub use error::PostgresError;
 pub(super) use error::says_disk_full;

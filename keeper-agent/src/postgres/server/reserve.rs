@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use tokio::sync::{Mutex, OwnedMappedMutexGuard, OwnedMutexGuard};
 
+use crate::client::within;
+
 use super::config::InstanceConfig;
-use super::connection::{LocalSession, connect, within};
+use super::connection::{LocalSession, connect};
 use super::files::Files;
 
 /// How long it may take to open the session, to see that it lives, and to get it from another step.

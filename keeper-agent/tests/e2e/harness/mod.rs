@@ -39,7 +39,7 @@ pub(crate) use cluster::{Cluster, Setup};
 pub(crate) use delay::Delay;
 pub(crate) use disk::SmallDisk;
 pub(crate) use host::{Host, give_to_postgres};
-pub(crate) use ledger::{Ack, Ledger, check_one_writer};
+pub(crate) use ledger::{Ack, Ledger, check_one_writer, parse_rows, verify_ledgers};
 pub(crate) use loss::Loss;
 pub(crate) use network::{Door, Link, Network};
 pub(crate) use peer::lacks_older;

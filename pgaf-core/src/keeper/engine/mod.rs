@@ -38,7 +38,7 @@ pub use command::{Command, Ending};
 pub use event::{Event, LookId, Observation, Outcome, PostgresExit, SaveId, Signal, StepId};
 pub use notice::{Notice, Severity};
 pub use planning::Progress;
-pub use settings::{CitusRole, Settings};
+pub use settings::Settings;
 
 use super::authority::Authority;
 use super::hook::Role;

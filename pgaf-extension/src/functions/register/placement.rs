@@ -2,7 +2,7 @@
 //!
 //! Group 0 of a formation of kind "citus" is that of the coordinator, and each higher number a group of workers.
 
-use pgaf_core::{FormationKind, GroupId, NodeId, ReplicationState};
+use pgaf_core::{FormationKind, GroupId, NodeId, NodeKind, ReplicationState};
 use pgrx::spi::SpiClient;
 
 use super::super::cluster;
@@ -50,33 +50,11 @@ statements! {
          LIMIT 1";
 }
 
-/// What a node is in its formation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum NodeKind {
-    Standalone,
-    Coordinator,
-    Worker,
-}
-
-impl NodeKind {
-    fn of(request: &Request<'_>) -> Result<Self, Error> {
-        match request.kind {
-            "standalone" => Ok(Self::Standalone),
-            "coordinator" => Ok(Self::Coordinator),
-            "worker" => Ok(Self::Worker),
-            other => Err(Error::Invalid {
-                what: format!("\"{other}\" is not a kind of node"),
-                hint: "The kinds are \"standalone\", \"coordinator\" and \"worker\".",
-            }),
-        }
-    }
-
-    const fn formation_kind(self) -> FormationKind {
-        match self {
-            Self::Standalone => FormationKind::Pgsql,
-            Self::Coordinator | Self::Worker => FormationKind::Citus,
-        }
-    }
+fn kind_of(request: &Request<'_>) -> Result<NodeKind, Error> {
+    request.kind.parse().map_err(|_| Error::Invalid {
+        what: format!("\"{}\" is not a kind of node", request.kind),
+        hint: "The kinds are \"standalone\", \"coordinator\" and \"worker\".",
+    })
 }
 
 /// The group that a node asks for.
@@ -101,7 +79,7 @@ impl Wanted {
 /// The formation has the kind that the node needs. True when it has it from now on: the first node of an empty formation
 /// makes it one of Citus, whichever starts first.
 pub(super) fn agree_on_kind(client: &mut SpiClient<'_>, request: &Request<'_>) -> Result<bool, Error> {
-    let needed = NodeKind::of(request)?.formation_kind();
+    let needed = kind_of(request)?.formation_kind();
     let is_news = needed == FormationKind::Citus
         && BECOME_CITUS
             .with(|statement| statement.run(client, &[request.formation.into()]))?
@@ -135,7 +113,7 @@ pub(super) fn wanted_group(request: &Request<'_>) -> Result<Wanted, Error> {
             "Numbers of groups are 0 or higher; -1 lets the monitor choose.",
         );
     }
-    match (NodeKind::of(request)?, group) {
+    match (kind_of(request)?, group) {
         (NodeKind::Standalone | NodeKind::Coordinator, -1 | 0) => Ok(Wanted::Group(GroupId::COORDINATOR)),
         (NodeKind::Worker, -1) => Ok(Wanted::Workers),
         (NodeKind::Standalone, _) => refuse(
@@ -189,7 +167,7 @@ pub(super) fn choose_name(
     group: GroupId,
     id: NodeId,
 ) -> Result<String, Error> {
-    let kind = match NodeKind::of(request)? {
+    let kind = match kind_of(request)? {
         NodeKind::Standalone => return Ok(format!("node_{id}")),
         NodeKind::Coordinator => "coord",
         NodeKind::Worker => "worker",
