@@ -27,7 +27,7 @@ use crate::statement::statements;
 use crate::transition;
 
 statements! {
-    RECORD(INT8OID, TEXTOID, INT4OID, TEXTOID, BOOLOID, INT4OID, TEXTOID, TEXTOID, INT8OID, INT8OID, JSONBOID, INT8OID) = "
+    RECORD(INT8OID, TEXTOID, INT4OID, TEXTOID, BOOLOID, INT4OID, TEXTOID, TEXTOID, INT8OID, INT8OID, JSONBOID, INT8OID, BOOLOID) = "
         UPDATE pgautofailover.node
            SET reportedstate = $4::pgautofailover.replication_state,
                reportedpgisrunning = $5,
@@ -47,8 +47,7 @@ statements! {
                                     ELSE pg_catalog.clock_timestamp()
                                END
          WHERE nodeid = $1 AND formationid = $2 AND groupid = $3::bigint
-           AND (coalesce(sysidentifier, $12) IS NOT NULL
-                OR $4 IN ('init', 'wait_standby', 'catchingup', 'dropped'))
+           AND ($13 OR coalesce(sysidentifier, $12) IS NOT NULL)
            AND coalesce(sysidentifier = $12, true)
      RETURNING nodeid";
     HISTORY(INT8OID, TEXTOID) = "
@@ -310,6 +309,7 @@ fn record(
         clock::now_ms().into(),
         detail,
         identifier.map(u64::cast_signed).into(),
+        node.reported.may_lack_data().into(),
     ];
     match RECORD.with(|statement| statement.run(client, &arguments))?.next() {
         Some(_) => {
