@@ -8,7 +8,7 @@ use pgaf_core::message::Peer;
 
 use crate::postgres::configuration::conninfo;
 use crate::postgres::data::{
-    ControlData, assemble, history, kept, marker, tablespaces, tablespaces::Tablespaces,
+    ControlData, assemble, history, marker, own_files, tablespaces, tablespaces::Tablespaces,
 };
 use crate::postgres::server::{
     InstanceConfig, Limit, LocalServer, PostgresError, Program, progress::Progress, stop, version,

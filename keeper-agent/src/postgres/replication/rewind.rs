@@ -8,7 +8,7 @@ use pgaf_core::message::Peer;
 use tokio::time::{Instant, sleep};
 
 use crate::postgres::configuration::conninfo;
-use crate::postgres::data::{ControlData, history, kept, marker, start, start::STANDBY_SIGNAL};
+use crate::postgres::data::{ControlData, history, marker, own_files, start, start::STANDBY_SIGNAL};
 use crate::postgres::server::{
     InstanceConfig, Limit, LocalServer, PostgresError, Program, files,
     program::{Ended, failure},
