@@ -82,7 +82,7 @@ words! {
     HbaLevel {
         /// Nothing: the user does it.
         None = "none",
-        /// Entries for the nodes of the group and for the monitor.
+        /// Entries for the nodes of the group.
         Minimal = "minimal",
         /// As `Minimal`, and for everybody on the local network.
         Lan = "lan",

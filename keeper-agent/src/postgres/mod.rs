@@ -22,7 +22,7 @@ mod observe;
 mod instance;
 
 pub use configuration::{
-    HbaAddress, HbaEntry, MONITOR_ROLE, REPLICATION_ROLE, RoleAttributes, SETTINGS_FILE, STANDBY_FILE,
+    HbaAddress, HbaEntry, REPLICATION_ROLE, RoleAttributes, SETTINGS_FILE, STANDBY_FILE,
 };
 pub(crate) use configuration::{resolve, settings_of_this_machine};
 pub use data::{ClusterState, ControlData, Layout, RecoverySettings};

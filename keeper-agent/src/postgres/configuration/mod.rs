@@ -24,6 +24,6 @@ pub(super) mod reload;
 pub use conninfo::REPLICATION_ROLE;
 pub(crate) use fresh::settings_of_this_machine;
 pub(crate) use hba::resolve;
-pub use hba::{HbaAddress, HbaEntry, MONITOR_ROLE};
+pub use hba::{HbaAddress, HbaEntry};
 pub use roles::RoleAttributes;
 pub use settings::{SETTINGS_FILE, STANDBY_FILE};
