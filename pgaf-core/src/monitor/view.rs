@@ -7,7 +7,6 @@ use crate::id::{GroupId, NodeId};
 use crate::state::ReplicationState;
 
 use super::assignment::FENCE_MARGIN;
-use super::election;
 
 impl Node {
     /// It said that it is what it should be, knowing its newest assignment.
