@@ -172,7 +172,7 @@ async fn finish(held: Option<Held>, with: &Peer) -> Option<Coordinator> {
     match coordinator.end_prepared("COMMIT", &name).await {
         Ok(_) => (peer == *with).then_some(coordinator),
         Err(error) => {
-            tracing::warn!("{error}; asking the coordinator anew");
+            tracing::warn!("{error}; asking the coordinator again");
             None
         }
     }
@@ -229,7 +229,7 @@ async fn checkpoint(coordinator: &Coordinator, address: &Address) {
             tracing::info!("no checkpoint before the switchover: {}", row.get::<_, String>(1));
         }
         Ok(_) => {}
-        Err(error) => tracing::info!("no checkpoint before the switchover: {error}"),
+        Err(error) => tracing::info!("could not run a checkpoint before the switchover: {error}"),
     }
 }
 

@@ -191,7 +191,7 @@ pub(super) async fn found_hostname(monitor: Option<&ConnectionString>) -> CliRes
     own_address::hostname(monitor).await.ok_or_else(|| {
         CliError::new(
             Exit::BadConfig,
-            "the address of this machine cannot be found out: give --hostname with a name or an address that other nodes can reach",
+            "could not detect the address of this machine: give --hostname with a name or an address that other nodes can reach",
         )
     })
 }

@@ -260,12 +260,12 @@ fn role(reported: ReplicationState, has_data: bool, serves: bool) -> CliResult<R
     match reported {
         State::Dropped => Err(CliError::new(
             Exit::BadState,
-            "this node was dropped from its group: \"pg_autoctl create postgres\" makes it anew",
+            "this node was dropped from its group: \"pg_autoctl create postgres\" creates it again",
         )),
         writer if writer.is_writer() && !serves => Err(CliError::new(
             Exit::BadState,
             format!(
-                "this node was {writer} last, and its Postgres does not serve as a primary now: \"pg_autoctl run\" starts it, and lets clients in once a standby streams from it, which proves that no other node was promoted"
+                "this node was {writer} last, and its Postgres does not serve as a primary now: \"pg_autoctl run\" starts it, and accepts clients once a standby streams from it, which proves that no other node was promoted"
             ),
         )),
         State::JoinPrimary | State::ApplySettings => Ok(State::Primary),

@@ -36,12 +36,12 @@ pub enum MonitorError {
     },
     /// The monitor has removed this node.
     #[error(
-        "the monitor has removed node {0} from its formation; \"pg_autoctl drop node --destroy\" removes what is left of it here, \"pg_autoctl create postgres\" makes it anew"
+        "the monitor has removed node {0} from its formation; \"pg_autoctl drop node --destroy\" removes what is left of it here, \"pg_autoctl create postgres\" creates it again"
     )]
     NodeDropped(NodeId),
     /// A monitor answers that does not know this node, and has not removed it either.
     #[error(
-        "{message}: this monitor is another one than the node was registered at, was emptied, or was restored from a backup of before; this node goes on serving without a monitor. Restore the monitor, or register the node again with \"pg_autoctl disable monitor\" and \"pg_autoctl enable monitor\""
+        "{message}: this monitor is another one than the node was registered at, was emptied, or was restored from a backup; this node goes on serving without a monitor. Restore the monitor, or register the node again with \"pg_autoctl disable monitor\" and \"pg_autoctl enable monitor\""
     )]
     UnknownNode {
         /// What the monitor said.

@@ -115,7 +115,7 @@ async fn check(admin: ConnectionString, config: PoolerConfig) -> Result<(), Stri
     let is_elsewhere = config.conffile.as_ref().is_some_and(|file| present.first() != Some(file));
     if is_elsewhere || !paused.is_empty() {
         let name = admin.hosts.first().map(ToString::to_string).unwrap_or_default();
-        tracing::info!("pooler {name} does not send its clients here: telling it again");
+        tracing::info!("pooler {name} does not route its clients to this node: routing them again");
         send_here(&session, &config).await?;
     }
     Ok(())

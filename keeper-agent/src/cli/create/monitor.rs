@@ -38,7 +38,7 @@ pub(super) async fn run(new: &NewMonitor) -> CliResult<Exit> {
     let is_complete = present.is_some() && (is_one_of_several || pgdata.join("PG_VERSION").is_file());
     let progress = match (earlier(&paths, is_complete)?, present) {
         (Earlier::Complete, Some(Config::Monitor(config))) => {
-            tracing::info!("the monitor in \"{}\" is there already", pgdata.display());
+            tracing::info!("the monitor in \"{}\" already exists", pgdata.display());
             if config.monitors.is_some() {
                 return several::again(new, *config, claim).await;
             }

@@ -51,7 +51,7 @@ pub(super) async fn run(options: &NewNode) -> CliResult<Exit> {
     };
     let progress = match (earlier(&paths, is_complete)?, present) {
         (Earlier::Complete, Some(Config::Node(config))) => {
-            tracing::info!("node \"{}\" in \"{}\" is there already", config.name, pgdata.display());
+            tracing::info!("node \"{}\" in \"{}\" already exists", config.name, pgdata.display());
             return go_on(*config, options.server.run, claim).await;
         }
         (Earlier::Interrupted(progress), _) => Some(progress),

@@ -190,7 +190,7 @@ async fn make_citus(instance: &Instance, dbname: &str) -> CliResult {
     let statement = format!("CREATE EXTENSION IF NOT EXISTS {}", citus::EXTENSION);
     session.batch_execute(&statement).await.map_err(|error| {
         let reason = describe(&error);
-        CliError::new(Exit::ExtensionMissing, format!("the extension citus cannot be made: {reason}"))
+        CliError::new(Exit::ExtensionMissing, format!("could not create extension citus: {reason}"))
     })
 }
 
@@ -250,7 +250,7 @@ pub(super) fn take_back(paths: &Paths, pgdata: &Path, before: PgdataContent) {
     };
     let removed = data.and_then(|()| paths.remove_all());
     if let Err(error) = removed {
-        tracing::warn!("what was made could not be removed: {error}");
+        tracing::warn!("could not remove what was created: {error}");
     }
 }
 

@@ -55,7 +55,7 @@ pub(super) async fn run(new: &NewMonitor, paths: Paths, claim: PidFile) -> CliRe
         return Err(error);
     }
     let name = config.monitors.as_ref().map(|monitors| monitors.name.clone()).unwrap_or_default();
-    tracing::info!("monitor \"{name}\" is made");
+    tracing::info!("created monitor \"{name}\"");
     go_on(new, config, claim).await
 }
 

@@ -39,7 +39,7 @@ pub async fn feed(pgdata: &Path, user: &str, dbname: &str, site: &MonitorSite) -
                 }
             }
         };
-        tracing::debug!("the page has nothing new: {why}");
+        tracing::debug!("could not refresh the page of the monitor: {why}");
         let tried_at = BootTime::now().moment();
         site.set_status(|status| {
             status.is_up = false;

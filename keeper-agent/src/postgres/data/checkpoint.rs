@@ -14,7 +14,7 @@ pub(crate) async fn run(server: &LocalServer) -> Result<(), PostgresError> {
     match within(DEADLINE, "a checkpoint", session.batch_execute("CHECKPOINT")).await {
         Ok(done) => done.map_err(PostgresError::sql("checkpoint")),
         Err(late) => {
-            tracing::warn!("{late}: going on without");
+            tracing::warn!("{late}: continuing without a checkpoint");
             Ok(())
         }
     }

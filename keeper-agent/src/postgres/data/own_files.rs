@@ -51,7 +51,7 @@ pub(crate) fn save(config: &InstanceConfig) -> Result<(), PostgresError> {
     for name in LOGS {
         // On another file system it has to stay where it is.
         if let Err(error) = fs::rename(config.in_pgdata(name), kept.join(name)) {
-            tracing::debug!("\"{name}\" is not put away: {error}");
+            tracing::debug!("could not save \"{name}\": {error}");
         }
     }
     save_slots(config)?;

@@ -129,7 +129,7 @@ impl Listening {
 
     async fn ask_session(&mut self) -> Result<Answer, PostgresError> {
         let Some(open) = &mut self.session else {
-            return Err(PostgresError::Refused("there is no session".to_owned()));
+            return Err(PostgresError::Refused("there is no session with the local Postgres".to_owned()));
         };
         let session = &open.session;
         let query = async {

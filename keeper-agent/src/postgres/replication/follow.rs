@@ -134,7 +134,7 @@ impl Replay {
         if let Some(pid) = Pid::from_raw(self.startup)
             && let Err(error) = kill_process(pid, Signal::HUP)
         {
-            tracing::debug!("the startup process cannot be signalled: {error}");
+            tracing::debug!("could not signal the startup process: {error}");
         }
     }
 }

@@ -87,7 +87,7 @@ impl RemoteSession {
         let row = within(self.deadline, &what, question)
             .await?
             .map_err(PostgresError::sql("ask another node for its log"))?;
-        let malformed = || PostgresError::Refused(format!("{what} gives no sensible answer"));
+        let malformed = || PostgresError::Refused(format!("unexpected response from {what}"));
         let timeline = |index: usize| u32::try_from(row.get::<_, i32>(index)).map(Timeline);
         let current = timeline(2).map_err(|_| malformed())?;
         let end: Option<&str> = row.get(3);
