@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use anyhow::{Result, anyhow, bail, ensure};
 
+use crate::harness::ledger::{parse_rows, verify_ledgers};
 use crate::harness::process::kill_below;
 use crate::harness::watch::{NodeRow, describe};
 use crate::harness::workload::TABLE_DDL;
 use crate::harness::{
-    Application, Audience, Door, Ledger, Pace, Sql, Tools, Writer, is_kept, parse_rows, remove_directory,
-    run_directory, verify_ledgers, wait_for,
+    Application, Audience, Door, Ledger, Pace, Sql, Tools, Writer, is_kept, remove_directory, run_directory,
+    wait_for,
 };
 use crate::node::Node;
 
