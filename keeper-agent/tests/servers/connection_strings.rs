@@ -214,7 +214,7 @@ fn hosts_mean_what_they_mean_to_libpq(bed: &mut Bed) -> Result<()> {
             Connects,
         ),
         (
-            format!("postgres://autoctl_node:%73ecret@localhost:{port}/pg_auto_failover?sslmode=prefer"),
+            format!("postgres://autoctl_node:%73esame@localhost:{port}/pg_auto_failover?sslmode=prefer"),
             Connects,
         ),
     ] {

@@ -4,7 +4,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 
 use crate::bed::{Bed, WITHIN};
 use crate::case::cases;
@@ -13,8 +13,7 @@ use crate::harness::{Installed, wait_for};
 cases! {
     1:
         a_copy_that_is_slow_and_silent_goes_on,
-        a_copy_that_makes_no_progress_is_begun_again,
-        a_copy_whose_program_or_keeper_is_killed_is_begun_again;
+        a_copy_that_makes_no_progress_is_begun_again;
     2:
         a_rewind_that_is_slow_and_silent_goes_on,
         a_rewind_that_makes_no_progress_is_followed_by_a_copy;
@@ -45,7 +44,6 @@ const SLOW_COPY: &str = "exec \"$real\" \"$@\" --max-rate=2M > \"$notes/said\" 2
 /// The first copy stops in the middle of it.
 const STOPPED_COPY: &str = "
 if [ -e \"$notes/stopped\" ]; then exec \"$real\" \"$@\"; fi
-echo $$ > \"$notes/pid\"
 (
     until [ -n \"$(find \"$notes/..\" -path '*/base/1' -type d)\" ]; do
         kill -0 $$ || exit 0
@@ -73,27 +71,6 @@ fn a_copy_that_makes_no_progress_is_begun_again(bed: &mut Bed) -> Result<()> {
     bed.node("n2").wait_said("pg_basebackup made no progress", WITHIN)?;
     bed.wait_whole()?;
     bed.node("n1").sql("create table after_the_copy ()")?;
-    bed.node_mut("n1").kill_both()?;
-    bed.wait_primary("n2")
-}
-
-fn a_copy_whose_program_or_keeper_is_killed_is_begun_again(bed: &mut Bed) -> Result<()> {
-    bed.prepare("n2")?;
-    let notes = replace_program(bed, "n2", "pg_basebackup", STOPPED_COPY)?;
-    bed.node_mut("n2").environment.retain(|(name, _)| name != "PGAF_TEST_IDLE_SECONDS");
-    bed.create("n2", &[])?;
-    let await_stop =
-        || wait_for("the copy to stop", WITHIN, || Ok(notes.join("stopped").exists().then_some(())));
-    await_stop()?;
-    // The keeper dies, and its program with it.
-    bed.node_mut("n2").kill_keeper()?;
-    fs::remove_file(notes.join("stopped"))?;
-    bed.node_mut("n2").run()?;
-    await_stop()?;
-    // The program dies alone.
-    let pid = fs::read_to_string(notes.join("pid"))?.trim().parse().context("a process id")?;
-    crate::harness::signal(pid, nix::sys::signal::Signal::SIGKILL)?;
-    bed.wait_whole()?;
     bed.node_mut("n1").kill_both()?;
     bed.wait_primary("n2")
 }

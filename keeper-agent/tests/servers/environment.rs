@@ -1,7 +1,7 @@
 //! Where pg_autoctl runs: users without an entry, poor environments, directories of all sorts.
 
 use std::fs::{self, Permissions};
-use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
@@ -10,7 +10,7 @@ use nix::libc;
 use crate::bed::{Bed, WITHIN};
 use crate::case::cases;
 use crate::harness::workload::TABLE_DDL;
-use crate::harness::{SmallDisk, give_to_postgres};
+use crate::harness::{SmallDisk, give_to_postgres, wait_for};
 use crate::node::Node;
 
 cases! {
@@ -171,10 +171,18 @@ fn a_pgdata_that_is_a_symbolic_link(bed: &mut Bed) -> Result<()> {
 
 /// The data of a standby is lost; it is copied anew.
 fn copy_again(bed: &mut Bed, name: &str) -> Result<()> {
+    let copies = |bed: &Bed| -> Result<usize> {
+        let said = bed.node(name).said()?;
+        Ok(said
+            .lines()
+            .filter(|line| line.contains("done after") && line.contains("base backup from"))
+            .count())
+    };
+    let before = copies(bed)?;
     bed.node_mut(name).kill_both()?;
     fs::remove_file(bed.node(name).pgdata().join("global/pg_control"))?;
     bed.node_mut(name).run()?;
-    bed.node(name).wait_said("base backup from", WITHIN)?;
+    wait_for("a new copy", WITHIN, || Ok((copies(bed)? > before).then_some(())))?;
     bed.wait_whole()
 }
 
@@ -203,7 +211,8 @@ fn a_pgdata_that_is_a_mount_point_in_a_directory_of_others(bed: &mut Bed) -> Res
         let lost = data.join("lost+found");
         fs::create_dir(&lost)?;
         fs::set_permissions(&lost, Permissions::from_mode(0o700))?;
-        chown(&lost, Some(0), Some(0))?;
+        // Postgres reads it, too: another node could not be copied from here.
+        give_to_postgres(&lost)?;
         node.data = Some(data.display().to_string());
         create(bed, name, &[])?;
     }
