@@ -8,7 +8,7 @@ use pgaf_core::{Lsn, NodeId, ReplicationState, Report, ReportDetail, Timeline};
 use tokio::time::sleep;
 
 use super::wire::{self, Call, Response};
-use super::{Handle, Identity, Peer, Token, network, store};
+use super::{Beginning, Handle, Identity, Peer, Token, network, store};
 use crate::config::Member;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Members on ports that were free a moment ago.
 fn members() -> Vec<(u64, Member)> {
     let sockets: Vec<TcpListener> =
-        (0..3).map(|_| TcpListener::bind("127.0.0.1:0").expect("a port")).collect();
+        (0..4).map(|_| TcpListener::bind("127.0.0.1:0").expect("a port")).collect();
     let ports = sockets.iter().map(|socket| socket.local_addr().expect("bound").port());
     (1..)
         .zip(ports.map(|port| Member { name: format!("m{port}"), host: "127.0.0.1".to_owned(), port }))
@@ -33,7 +33,9 @@ fn start(directory: &std::path::Path, members: &[(u64, Member)], index: usize) -
     identity.create(&token(), &member.name).expect("a certificate");
     let path = directory.join(&member.name).join("store");
     store::create(&path).expect("a store");
-    Peer { id: *id, members: members.to_vec(), port: member.port, store: path, identity }
+    let (members, port) = (members.to_vec(), member.port);
+    let beginning = if index < 3 { Beginning::Together } else { Beginning::Joined };
+    Peer { id: *id, members, beginning, is_witness: false, port, store: path, identity }
         .start()
         .expect("started")
 }
