@@ -27,8 +27,9 @@ const NEAR_ENTRIES: u64 = 100;
 const CHANGE_DEADLINE: Duration = Duration::from_secs(3);
 
 impl Part {
-    fn leads(&self) -> Result<(), String> {
-        self.term_it_leads().map(drop).ok_or_else(|| "this monitor does not lead".to_owned())
+    /// The term in which it leads.
+    fn leads(&self) -> Result<u64, String> {
+        self.term_it_leads().ok_or_else(|| "this monitor does not lead".to_owned())
     }
 
     fn members(&self) -> Vec<(u64, Member)> {
@@ -125,7 +126,7 @@ impl Part {
                 voters.len()
             ));
         }
-        let is_silent = self.is_silent(node);
+        let is_silent = self.is_silent(node)?;
         match self.propose(What::Remove { node, force: is_silent }).await? {
             Reply::Done | Reply::Unknown => {}
             Reply::Refused(reason) => return Err(reason),
@@ -147,11 +148,16 @@ impl Part {
     }
 
     /// It has not reported to this monitor for so long that it will not, as far as can be known.
-    fn is_silent(&self, node: NodeId) -> bool {
-        let ages = self.leadership().ages();
+    fn is_silent(&self, node: NodeId) -> Result<bool, String> {
+        let term = self.leads()?;
+        let ages = {
+            let mut leadership = self.leadership();
+            leadership.lead(term, self.group().as_ref());
+            leadership.ages()
+        };
         let known = ages.nodes.iter().find(|known| known.node == node);
         let silent_for = known.and_then(|known| known.silent_for).unwrap_or(ages.leads_for);
-        silent_for >= MAJORITY_LOST_AFTER
+        Ok(silent_for >= MAJORITY_LOST_AFTER)
     }
 
     async fn change(&self, change: ChangeMembers<u64, Member>) -> Result<(), String> {
