@@ -66,7 +66,7 @@ pub fn parse_members(text: &str) -> Result<Vec<(u64, Member)>, String> {
 ///
 /// # Errors
 /// What is no monitor, or is there twice.
-pub fn parse_numbered(text: &str) -> Result<Vec<(u64, Member)>, String> {
+pub(super) fn parse_numbered(text: &str) -> Result<Vec<(u64, Member)>, String> {
     let numbered = |part: &str| {
         let (number, member) = part.trim().split_once(':')?;
         Some((number.parse::<u64>().ok()?, member.to_owned()))
