@@ -78,7 +78,8 @@ SELECT pg_catalog.pg_is_in_recovery(),
        coalesce((SELECT pg_catalog.string_agg(pg_catalog.format('%s %s:%s', nodeid, host, port), ',' ORDER BY nodeid)
                    FROM pgautofailover.monitor_server), '')";
 const WRITE: &str = "\
-WITH given AS (SELECT * FROM pg_catalog.unnest($1::bigint[], $2::text[], $3::integer[]) AS server (nodeid, host, port)),
+WITH given AS (SELECT * FROM ROWS FROM (pg_catalog.unnest($1::bigint[]), pg_catalog.unnest($2::text[]),
+                                       pg_catalog.unnest($3::integer[])) AS server (nodeid, host, port)),
      gone AS (DELETE FROM pgautofailover.monitor_server WHERE nodeid NOT IN (SELECT nodeid FROM given)),
      kept AS (INSERT INTO pgautofailover.monitor_server (nodeid, host, port) SELECT * FROM given
                   ON CONFLICT (nodeid) DO UPDATE SET host = excluded.host, port = excluded.port)
