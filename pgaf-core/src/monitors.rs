@@ -139,6 +139,7 @@ impl Monitors {
                 self.highest = self.highest.max(*highest).saturating_add(1);
                 return Reply::Number(self.highest);
             }
+            What::Remove { node, .. } if self.group.is_none() => return self.note_removal(*node),
             What::Register(Candidacy { node, .. }) if self.has_gone(*node) => return Reply::Unknown,
             What::Register(candidacy) => {
                 let empty = Group {
@@ -246,8 +247,14 @@ impl Monitors {
                 return reply;
             }
         }
+        self.note_removal(node)
+    }
+
+    /// Its number is not used again, whether or not it has ever come.
+    fn note_removal(&mut self, node: NodeId) -> Reply {
         self.removed.insert(node);
         self.upstreams.remove(&node);
+        self.highest = self.highest.max(node.0.unsigned_abs());
         Reply::Done
     }
 
@@ -294,6 +301,9 @@ mod tests {
         assert_eq!(apply(&mut monitors, What::Admit { highest: 3 }), Reply::Number(4));
         assert_eq!(apply(&mut monitors, What::Admit { highest: 3 }), Reply::Number(5));
         assert_eq!(apply(&mut monitors, What::Admit { highest: 9 }), Reply::Number(10));
+        // One that never came has had its number.
+        assert_eq!(apply(&mut monitors, What::Remove { node: NodeId(11), force: true }), Reply::Done);
+        assert_eq!(apply(&mut monitors, What::Admit { highest: 2 }), Reply::Number(12));
     }
 
     #[test]
