@@ -10,8 +10,8 @@ use super::super::commands::NewMonitor;
 use super::super::error::{CliError, CliResult};
 use super::super::run::run_monitor;
 use super::super::ssl::make_certificate;
-use super::server::{Plan, failed, take_back};
-use crate::config::init_file::Before;
+use super::server::{ServerSpec, failed, take_back};
+use crate::config::init_file::PgdataContent;
 use crate::config::pid_file::PidFile;
 use crate::config::{Member, MonitorConfig, MonitorsConfig, Paths, parse_address, parse_members};
 use crate::exit::Exit;
@@ -33,10 +33,10 @@ pub(super) async fn run(new: &NewMonitor, paths: Paths, claim: PidFile) -> CliRe
     describe(new, &mut config, &pgdata)?;
     let own = own_address(new, &mut config).await?;
     if let Err(error) = make(new, &mut config, own, &token).await {
-        take_back(&config.paths, &pgdata, Before::Empty);
+        take_back(&config.paths, &pgdata, PgdataContent::Empty);
         return Err(error);
     }
-    tracing::info!("monitor \"{}\" is made", named(new)?);
+    tracing::info!("created monitor \"{}\"", named(new)?);
     go_on(new, config, claim).await
 }
 
@@ -51,15 +51,15 @@ fn describe(new: &NewMonitor, config: &mut MonitorConfig, pgdata: &Path) -> CliR
         config.postgres.pg_ctl = options.pgctl.clone().unwrap_or_else(|| PathBuf::from("pg_ctl"));
         return Ok(());
     }
-    let plan = Plan::new(options, pgdata, None)?;
-    if plan.before != Before::Empty {
+    let spec = ServerSpec::new(options, pgdata, None)?;
+    if spec.before != PgdataContent::Empty {
         return Err(CliError::bad_arguments(format!(
             "\"{}\" has a cluster: one of several monitors begins with an empty directory",
             pgdata.display()
         )));
     }
-    plan.fill(&mut config.postgres, pgdata);
-    config.ssl = plan.ssl;
+    spec.fill(&mut config.postgres, pgdata);
+    config.ssl = spec.ssl;
     Ok(())
 }
 
