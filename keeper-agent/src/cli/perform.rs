@@ -8,6 +8,7 @@ use super::arrange;
 use super::commands::{Perform, PerformFailover};
 use super::error::{CliError, CliResult};
 use super::follow::{Display, Follower, Progress, on_its_way};
+use super::monitors;
 use super::options::{Formation, Json, MonitorOrPgdata, Wait};
 use super::print;
 use super::target::{Target, node_id};
@@ -26,6 +27,9 @@ pub(super) async fn run(command: &Perform) -> CliResult {
         Perform::Failover(options) | Perform::Switchover(options) => failover(options).await,
         Perform::Promotion { monitor, formation, name, wait, json } => {
             promotion(monitor, formation, name.as_deref(), *wait, *json).await
+        }
+        Perform::MonitorSwitchover { pgdata, name, wait } => {
+            monitors::switch_over(pgdata, name.as_deref(), *wait).await
         }
     }
 }

@@ -140,6 +140,17 @@ pub(in crate::cli) enum Perform {
         #[command(flatten)]
         json: Json,
     },
+    /// Have the Postgres of another one of several monitors decide
+    #[command(hide = true)]
+    MonitorSwitchover {
+        #[command(flatten)]
+        pgdata: Pgdata,
+        /// Name of that monitor; the monitors choose unless given
+        #[arg(long, value_name = "NAME")]
+        name: Option<String>,
+        #[command(flatten)]
+        wait: Wait,
+    },
 }
 
 /// `pause`
