@@ -223,6 +223,17 @@ CREATE FUNCTION pgautofailover.stop_maintenance(node_id bigint)
 RETURNS boolean LANGUAGE c STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'stop_maintenance_wrapper';
 
+-- Has the Postgres of a node restarted, a standby's or that of the only node of a group, and gives the name of this restart:
+-- "restarted" of the node's reportdetail has it when it is done.
+CREATE FUNCTION pgautofailover.restart_node(node_id bigint)
+RETURNS text LANGUAGE c STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'restart_node_wrapper';
+
+-- Does not want that any more: a node that has not begun does not restart.
+CREATE FUNCTION pgautofailover.cancel_restart(node_id bigint)
+RETURNS boolean LANGUAGE c STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'cancel_restart_wrapper';
+
 -- Says which of two branches of the log is right: the one with this timeline. False when nothing had to change.
 CREATE FUNCTION pgautofailover.accept_timeline(formation_id text, group_id integer, timeline integer)
 RETURNS boolean LANGUAGE c STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp

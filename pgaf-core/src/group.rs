@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{Epoch, GroupId, NodeId, ReportNumber};
+use crate::id::{Epoch, GroupId, NodeId, ReportNumber, RestartId};
 use crate::lsn::{Lsn, Timeline, TimelineHistory};
 use crate::message::{CommitRule, Report, ReportDetail, Upstream};
 use crate::state::ReplicationState;
@@ -121,6 +121,10 @@ pub struct Node {
     pub candidate_priority: i32,
     /// A commit may wait for this node.
     pub replication_quorum: bool,
+    /// A restart of its Postgres that a person has asked for, and the assignment under which: it counts under no other.
+    pub restart: Option<(RestartId, Epoch)>,
+    /// The restart that it has carried out last.
+    pub restarted: Option<RestartId>,
 }
 
 /// The timeouts and thresholds a decision depends on; settings of the monitor.
@@ -265,6 +269,8 @@ impl Node {
             is_refusing: false,
             candidate_priority: 50,
             replication_quorum: true,
+            restart: None,
+            restarted: None,
         }
     }
 
@@ -305,6 +311,7 @@ impl Node {
         self.fence_after = detail.fence_after_ms.map(Duration::from_millis);
         self.is_older = false;
         self.shutdown_lsn = detail.shutdown_lsn;
+        self.restarted.clone_from(&detail.restarted);
     }
 }
 

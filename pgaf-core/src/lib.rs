@@ -16,7 +16,7 @@ pub mod state;
 
 pub use formation::{FormationNode, coordinator_of};
 pub use group::{DEFAULT_CLUSTER, FormationKind, Group, Health, Node, Timeouts};
-pub use id::{Epoch, GroupId, MAX_NAME_BYTES, MonitorId, NodeId, RegistrationId, ReportNumber};
+pub use id::{Epoch, GroupId, MAX_NAME_BYTES, MonitorId, NodeId, RegistrationId, ReportNumber, RestartId};
 pub use lsn::{Lineage, Lsn, Timeline, TimelineHistory};
 pub use message::{Answer, Assignment, CommitRule, Peer, Position, Report, ReportDetail, Upstream};
 pub use state::ReplicationState;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{Epoch, GroupId, MonitorId, NodeId, RegistrationId, ReportNumber};
+use crate::id::{Epoch, GroupId, MonitorId, NodeId, RegistrationId, ReportNumber, RestartId};
 use crate::lsn::{Lsn, Timeline, TimelineHistory};
 use crate::state::ReplicationState;
 
@@ -78,6 +78,9 @@ pub struct ReportDetail {
     /// Which registration it is of, once the node knows: it is not taken for that of another node with the same id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub registration: Option<RegistrationId>,
+    /// The restart of Postgres that the node has carried out last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restarted: Option<RestartId>,
 }
 
 /// What a standby knows of the node it receives WAL from.
@@ -156,6 +159,9 @@ pub struct Answer {
     /// As whom the node is known there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registration: Option<RegistrationId>,
+    /// The node shall restart its Postgres once, as long as its assignment stays what it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restart: Option<RestartId>,
 }
 
 /// How far a node is.

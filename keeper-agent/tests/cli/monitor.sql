@@ -78,5 +78,15 @@ CREATE TABLE pgautofailover.failover_pause (
 CREATE FUNCTION pgautofailover.arrangements(formation_id text, group_id integer)
 RETURNS SETOF text LANGUAGE sql AS $$ SELECT NULL::text WHERE false $$;
 
+-- No node is restarted.
+CREATE FUNCTION pgautofailover.restart_node(node_id bigint)
+RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'group 0 of formation "default" is not whole' USING ERRCODE = '55000';
+END
+$$;
+CREATE FUNCTION pgautofailover.cancel_restart(node_id bigint)
+RETURNS boolean LANGUAGE sql AS $$ SELECT false $$;
+
 GRANT SELECT ON ALL TABLES IN SCHEMA pgautofailover TO autoctl_node;
 ALTER DATABASE pg_auto_failover SET timezone = 'UTC';

@@ -8,7 +8,7 @@ use pgaf_core::keeper::{
 };
 use pgaf_core::{
     Answer, Assignment, CommitRule, Epoch, FormationNode, GroupId, Lineage, Lsn, MonitorId, NodeId, Peer,
-    RegistrationId, ReplicationState, ReportNumber, Timeline, Upstream,
+    RegistrationId, ReplicationState, ReportNumber, RestartId, Timeline, Upstream,
 };
 
 /// The words of a line: flags, and names with a value after them.
@@ -73,6 +73,7 @@ pub(crate) fn answer(assignment: Assignment, words: &Words<'_>) -> Result<Answer
         is_handing_over: words.has("handing_over"),
         monitor: words.value("monitor").map(|name| MonitorId(name.to_owned())),
         registration: words.value("registration").map(|name| RegistrationId(name.to_owned())),
+        restart: words.value("restart").map(|name| RestartId(name.to_owned())),
     })
 }
 
@@ -134,6 +135,7 @@ pub(crate) fn observation(what: &str, words: &Words<'_>) -> Result<Observation, 
         history: None,
         notice: None,
         copied_percent: words.number("copied")?.map(|percent| percent as u8),
+        server_start: words.number("started")?.map(|start| start as i64),
         is_disk_hung: words.has("disk_hung"),
     })
 }

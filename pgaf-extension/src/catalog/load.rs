@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use pgaf_core::{
     Epoch, FormationKind, Group, GroupId, Health, Lsn, MonitorId, Node, NodeId, RegistrationId,
-    ReplicationState, ReportDetail, Timeline, TimelineHistory, Upstream,
+    ReplicationState, ReportDetail, RestartId, Timeline, TimelineHistory, Upstream,
 };
 use pgrx::datum::{FromDatum, IntoDatum, TimestampWithTimeZone};
 use pgrx::spi::{SpiClient, SpiHeapTupleData};
@@ -31,7 +31,7 @@ plans! {
                (SELECT identity::text FROM pgautofailover.monitor ORDER BY createtime, identity LIMIT 1),
                CASE WHEN n.nodeid = $3 THEN n.registration::text END,
                p.formationid IS NOT NULL AND coalesce(p.endtime > pg_catalog.clock_timestamp(), true),
-               n.hangupclock, n.isrefusing
+               n.hangupclock, n.isrefusing, n.restartid::text, n.restartepoch
           FROM pgautofailover.formation AS f
      LEFT JOIN pgautofailover.group_status AS s ON s.formationid = $1 AND s.groupid = $2
      LEFT JOIN pgautofailover.failover_pause AS p ON p.formationid = $1
@@ -137,6 +137,10 @@ fn node(row: &Row<'_>, clocks: Clocks) -> Result<Node, Error> {
         health: Health::from_i32(row.get(19)?),
         session_ended_for: hung_up_at.map(|at| clocks.now.saturating_sub(at)),
         is_refusing: row.get(34)?,
+        restart: match (row.get_nullable(35)?, row.get_nullable(36)?) {
+            (Some(id), Some(epoch)) => Some((RestartId(id), Epoch(epoch))),
+            _ => None,
+        },
         candidate_priority: row.get(20)?,
         replication_quorum: row.get(21)?,
         ..Node::new(NodeId(row.get(1)?))
@@ -167,6 +171,7 @@ pub(crate) fn undetailed(node: &mut Node) {
     node.fence_after = None;
     node.is_older = true;
     node.shutdown_lsn = None;
+    node.restarted = None;
 }
 
 /// When the node reported to this run of the monitor, if it has.

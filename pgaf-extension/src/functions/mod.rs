@@ -11,5 +11,6 @@ mod pause;
 mod register;
 mod remove;
 mod report;
+mod restart;
 mod schedule;
 mod settings;

@@ -18,7 +18,7 @@ pub(super) use debugging::{
 pub(super) use node::{Config, Disable, Drop, DropNode, Enable, Run, Status, Stop};
 pub(super) use properties::{
     Accept, AcceptTimeline, FormationChoice, Get, GetFormation, GetNode, NodeChoice, Pause, Perform,
-    PerformFailover, Resume, Set, SetFormation, SetNode,
+    PerformFailover, PerformRestart, Resume, Set, SetFormation, SetNode,
 };
 pub(super) use show::{Show, ShowEvents, ShowFile, ShowState, ShowUri, Watch};
 

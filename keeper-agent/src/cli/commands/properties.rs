@@ -140,6 +140,22 @@ pub(in crate::cli) enum Perform {
         #[command(flatten)]
         json: Json,
     },
+    /// Restart the Postgres of all nodes, one after the other: the standbys first, the primary last, by a switchover
+    Restart(PerformRestart),
+}
+
+/// `perform restart`
+#[derive(Args, Clone, Debug)]
+pub(in crate::cli) struct PerformRestart {
+    #[command(flatten)]
+    pub(in crate::cli) monitor: MonitorOrPgdata,
+    /// Which groups: all of the formation unless one is given
+    #[command(flatten)]
+    pub(in crate::cli) group: FormationGroup,
+    #[command(flatten)]
+    pub(in crate::cli) wait: Wait,
+    #[command(flatten)]
+    pub(in crate::cli) json: Json,
 }
 
 /// `pause`

@@ -41,6 +41,7 @@ impl Engine {
         self.authority.answered(sent);
         self.note_fence_time_answered();
         self.note_answer_for_shutdown(&answer);
+        self.note_restart_wanted(answer.restart);
         self.reporting.positions = answer.positions;
         if let Some(nodes) = formation {
             self.note_formation(nodes, sent);

@@ -137,6 +137,8 @@ pub struct Observation {
     pub notice: Option<String>,
     /// How much of a base backup has been copied, while one is made.
     pub copied_percent: Option<u8>,
+    /// When the server was started that answers, in microseconds, as it says.
+    pub server_start: Option<i64>,
     /// The data directory has not answered in time: what is told of it is the last that was known.
     pub is_disk_hung: bool,
 }

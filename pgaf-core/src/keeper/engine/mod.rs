@@ -29,6 +29,7 @@ mod planning;
 mod poolers;
 mod reconfiguration;
 mod reporting;
+mod restart;
 mod saving;
 mod settings;
 mod shutdown;

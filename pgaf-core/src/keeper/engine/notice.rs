@@ -103,6 +103,8 @@ pub enum Notice {
     SettingsApplied,
     /// It does not.
     SettingsNotApplied(String),
+    /// Postgres was restarted, as a person has asked.
+    Restarted,
     /// The monitor was disabled.
     MonitorDisabled,
     /// A monitor was enabled.
@@ -195,6 +197,7 @@ impl fmt::Display for Notice {
             Self::SettingsNotApplied(reason) => {
                 write!(f, "Postgres has not applied the changed configuration: {reason}")
             }
+            Self::Restarted => f.write_str("Postgres was restarted as asked for"),
             Self::MonitorDisabled => {
                 f.write_str("the monitor is disabled: this node keeps its state and reports to nobody")
             }
