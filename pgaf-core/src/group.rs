@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::id::{Epoch, GroupId, NodeId, ReportNumber, RestartId};
 use crate::lsn::{Lsn, Timeline, TimelineHistory};
 use crate::message::{CommitRule, Report, ReportDetail, Upstream};
+use crate::postgres_settings::PostgresSettings;
 use crate::state::ReplicationState;
 
 /// What the last probes of a node said.
@@ -189,6 +190,9 @@ pub struct Group {
     pub has_secondary: bool,
     /// A person has paused automatic failover: nobody takes over until a person says so.
     pub is_failover_paused: bool,
+    /// Settings of Postgres that all nodes of the formation shall have.
+    #[serde(default, skip_serializing_if = "PostgresSettings::is_empty")]
+    pub postgres_settings: PostgresSettings,
     /// How many acknowledgements a commit never goes without.
     pub number_sync_standbys: u32,
     /// How many standbys are in the smallest quorum of the formation's other groups; read when a node registers, and
@@ -220,6 +224,7 @@ impl Group {
             dbname: "postgres".to_owned(),
             has_secondary: true,
             is_failover_paused: false,
+            postgres_settings: PostgresSettings::new(),
             number_sync_standbys: 0,
             fewest_standbys_elsewhere: None,
             commit_rules: Vec::new(),

@@ -11,6 +11,7 @@ pub mod lsn;
 pub mod message;
 pub mod monitor;
 pub mod monitors;
+pub mod postgres_settings;
 pub mod sqlstate;
 pub mod state;
 
@@ -19,4 +20,5 @@ pub use group::{DEFAULT_CLUSTER, FormationKind, Group, Health, Node, Timeouts};
 pub use id::{Epoch, GroupId, MAX_NAME_BYTES, MonitorId, NodeId, RegistrationId, ReportNumber, RestartId};
 pub use lsn::{Lineage, Lsn, Timeline, TimelineHistory};
 pub use message::{Answer, Assignment, CommitRule, Peer, Position, Report, ReportDetail, Upstream};
+pub use postgres_settings::{PostgresSettings, SettingsStatus, why_not_of_formation};
 pub use state::ReplicationState;

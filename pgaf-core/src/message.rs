@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{Epoch, GroupId, MonitorId, NodeId, RegistrationId, ReportNumber, RestartId};
 use crate::lsn::{Lsn, Timeline, TimelineHistory};
+use crate::postgres_settings::{PostgresSettings, SettingsStatus};
 use crate::state::ReplicationState;
 
 /// What a keeper reports: the state it has reached, and what it sees.
@@ -81,6 +82,9 @@ pub struct ReportDetail {
     /// The restart of Postgres that the node has carried out last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restarted: Option<RestartId>,
+    /// What the node has made of the settings of its formation.
+    #[serde(skip_serializing_if = "SettingsStatus::is_settled")]
+    pub settings: SettingsStatus,
 }
 
 /// What a standby knows of the node it receives WAL from.
@@ -162,6 +166,9 @@ pub struct Answer {
     /// The node shall restart its Postgres once, as long as its assignment stays what it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restart: Option<RestartId>,
+    /// Settings that its Postgres shall have, as all nodes of the formation.
+    #[serde(default, skip_serializing_if = "PostgresSettings::is_empty")]
+    pub postgres_settings: PostgresSettings,
 }
 
 /// How far a node is.

@@ -124,7 +124,11 @@ fn reason_of_giving_up(description: &str) -> Option<&str> {
     reason.filter(|_| GIVING_UP.contains(&rule))
 }
 
-pub(super) async fn last_event(monitor: &MonitorConnection, formation: &str, group: GroupId) -> CliResult<i64> {
+pub(super) async fn last_event(
+    monitor: &MonitorConnection,
+    formation: &str,
+    group: GroupId,
+) -> CliResult<i64> {
     let events = monitor.last_events(formation, Some(group), 1).await?;
     Ok(events.last().map_or(0, |event| event.event))
 }

@@ -76,12 +76,8 @@ impl MonitorConnection {
     /// # Errors
     /// As for any call; a refusal when the group is not whole.
     pub async fn restart_node(&self, node: NodeId) -> Result<String, MonitorError> {
-        self.query_value(
-            "asking for a restart",
-            "SELECT pgautofailover.restart_node($1::bigint)",
-            &[&node.0],
-        )
-        .await
+        self.query_value("asking for a restart", "SELECT pgautofailover.restart_node($1::bigint)", &[&node.0])
+            .await
     }
 
     /// Does not want that any more; false when nothing was asked for.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{Epoch, GroupId, MonitorId, NodeId, RegistrationId, RestartId};
 use crate::message::Assignment;
+use crate::postgres_settings::PostgresSettings;
 use crate::state::ReplicationState;
 
 /// The content of the state file. Whoever runs the node writes it.
@@ -48,6 +49,9 @@ pub struct KeeperState {
     /// The one that was done last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restarted: Option<RestartId>,
+    /// Settings of Postgres for all nodes of the formation, once the monitor has had any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub postgres_settings: Option<PostgresSettings>,
 }
 
 /// A restart that is to be done once, however often the keeper is started meanwhile.
@@ -84,6 +88,7 @@ impl KeeperState {
             is_unknown_to_monitor: false,
             restart: None,
             restarted: None,
+            postgres_settings: None,
         }
     }
 

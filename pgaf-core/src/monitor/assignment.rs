@@ -52,6 +52,7 @@ pub fn answer_for(group: &Group, id: NodeId) -> Option<Answer> {
         monitor: None,
         registration: None,
         restart: group.node(id).and_then(restart_of),
+        postgres_settings: group.postgres_settings.clone(),
         is_handing_over: group.writer().is_some_and(|node| node.id == id) && group.candidate().is_some(),
     })
 }

@@ -31,7 +31,9 @@ plans! {
                (SELECT identity::text FROM pgautofailover.monitor ORDER BY createtime, identity LIMIT 1),
                CASE WHEN n.nodeid = $3 THEN n.registration::text END,
                p.formationid IS NOT NULL AND coalesce(p.endtime > pg_catalog.clock_timestamp(), true),
-               n.hangupclock, n.isrefusing, n.restartid::text, n.restartepoch
+               n.hangupclock, n.isrefusing, n.restartid::text, n.restartepoch,
+               (SELECT pg_catalog.jsonb_object_agg(t.name, t.value)::text
+                  FROM pgautofailover.postgres_setting AS t WHERE t.formationid = $1)
           FROM pgautofailover.formation AS f
      LEFT JOIN pgautofailover.group_status AS s ON s.formationid = $1 AND s.groupid = $2
      LEFT JOIN pgautofailover.failover_pause AS p ON p.formationid = $1
@@ -76,6 +78,7 @@ pub(crate) fn group_of(
         dbname: first.get(23)?,
         has_secondary: first.get(24)?,
         is_failover_paused: first.get(32)?,
+        postgres_settings: first.get_json(37)?.unwrap_or_default(),
         number_sync_standbys: first.get::<i32>(25)?.unsigned_abs(),
         fewest_standbys_elsewhere: None,
         commit_rules: first.get_json(26)?.unwrap_or_default(),

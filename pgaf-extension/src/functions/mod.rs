@@ -8,6 +8,7 @@ mod formation;
 mod metadata;
 mod operate;
 mod pause;
+mod postgres_settings;
 mod register;
 mod remove;
 mod report;

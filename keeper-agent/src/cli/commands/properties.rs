@@ -56,6 +56,29 @@ pub(in crate::cli) enum GetFormation {
     Settings(FormationChoice),
     /// Number of standbys that must acknowledge each commit
     NumberSyncStandbys(FormationChoice),
+    /// Settings of Postgres that all nodes have
+    PostgresSettings(FormationChoice),
+}
+
+/// `unset …`
+#[derive(Subcommand, Debug)]
+pub(in crate::cli) enum Unset {
+    /// Of a formation
+    #[command(subcommand)]
+    Formation(UnsetFormation),
+}
+
+/// `unset formation …`
+#[derive(Subcommand, Debug)]
+pub(in crate::cli) enum UnsetFormation {
+    /// Take back settings of Postgres: each node has its own value again
+    PostgresSettings {
+        #[command(flatten)]
+        formation: FormationChoice,
+        /// Which ones
+        #[arg(value_name = "NAME", required = true)]
+        names: Vec<String>,
+    },
 }
 
 /// `set …`
@@ -116,6 +139,14 @@ pub(in crate::cli) enum SetFormation {
         /// How many
         #[arg(value_parser = clap::value_parser!(i32).range(0..))]
         value: i32,
+    },
+    /// Settings of Postgres for all nodes, like work_mem=64MB
+    PostgresSettings {
+        #[command(flatten)]
+        formation: FormationChoice,
+        /// Which ones
+        #[arg(value_name = "NAME=VALUE", required = true, value_parser = crate::cli::options::assignment)]
+        settings: Vec<(String, String)>,
     },
 }
 

@@ -179,8 +179,11 @@ fn a_rolling_restart_ends_at_the_first_node_that_does_not_come_back(cluster: &mu
     cluster.ask_in_vain(&["perform", "restart", "--wait", "10"], &["not whole"])?;
     let file = cluster.host(&standbys[0])?.pgdata().join("postgresql.auto.conf");
     let text = std::fs::read_to_string(&file)?;
-    let kept: String =
-        text.lines().filter(|line| !line.starts_with("shared_buffers")).map(|line| format!("{line}\n")).collect();
+    let kept: String = text
+        .lines()
+        .filter(|line| !line.starts_with("shared_buffers"))
+        .map(|line| format!("{line}\n"))
+        .collect();
     std::fs::write(&file, kept)?;
     cluster.wait_whole(WHOLE)?;
     cluster.ask(&["pause"])?;

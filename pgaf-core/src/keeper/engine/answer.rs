@@ -42,6 +42,7 @@ impl Engine {
         self.note_fence_time_answered();
         self.note_answer_for_shutdown(&answer);
         self.note_restart_wanted(answer.restart);
+        self.note_postgres_settings(answer.postgres_settings);
         self.reporting.positions = answer.positions;
         if let Some(nodes) = formation {
             self.note_formation(nodes, sent);

@@ -8,6 +8,7 @@ use crate::keeper::moment::Moment;
 use crate::keeper::observed::Observed;
 use crate::lsn::{Lsn, TimelineHistory};
 use crate::message::{Answer, Upstream};
+use crate::postgres_settings::SettingsStatus;
 
 /// Which look at Postgres one is: a later one has a higher number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -113,6 +114,8 @@ pub enum Event {
     },
     /// Postgres was told about changed settings.
     SettingsApplied(Outcome),
+    /// The settings of the formation were written, and the server was asked for what has become of them.
+    PostgresSettingsApplied(Result<SettingsStatus, String>),
     /// What a person has assigned, as it is written down; it counts while the monitor is disabled.
     Assigned(ManualAssignment),
 }

@@ -200,6 +200,7 @@ impl Engine {
                 refuses_promotion: self.memory.consent == Consent::Refused,
                 registration: self.state.registration.clone(),
                 restarted: self.state.restarted.clone(),
+                settings: self.tuning.status().clone(),
             },
         }
     }
