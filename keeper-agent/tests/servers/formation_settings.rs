@@ -85,14 +85,7 @@ fn a_setting_that_cannot_be_is_refused_before_any_node_hears_of_it(bed: &mut Bed
 fn a_node_that_does_not_follow_a_setting_says_so(bed: &mut Bed) -> Result<()> {
     bed.node("n2").alter_system("work_mem", "9MB")?;
     bed.node("n2").reload()?;
-    // Only a node knows the settings of an extension, and whether its Postgres takes them.
-    bed.monitor.autoctl(&[
-        "set",
-        "formation",
-        "postgres-settings",
-        "work_mem=64MB",
-        "plpgsql.extra_errors=nonsense",
-    ])?;
+    bed.monitor.autoctl(&["set", "formation", "postgres-settings", "work_mem=64MB"])?;
     wait_setting(bed, "n1", "work_mem", "64MB")?;
     bed.wait_shown(
         "node 2 \"n2\" does not have the setting work_mem of the formation: it is set in another place",

@@ -170,7 +170,9 @@ fn a_rolling_restart_ends_at_the_first_node_that_does_not_come_back(cluster: &mu
     let postmaster = cluster.host(&primary)?.postmaster_pid()?;
     let standbys = cluster.secondaries()?;
     for name in &standbys {
-        cluster.host(name)?.psql("postgres", "alter system set shared_buffers = '7TB'")?;
+        cluster
+            .host(name)?
+            .psql("postgres", "alter system set shared_preload_libraries = 'no_such_library'")?;
     }
     cluster.ask_in_vain(&["perform", "restart", "--wait", "10"], &["has not come back", &standbys[0]])?;
     ensure!(cluster.host(&primary)?.postmaster_pid()? == postmaster, "the primary was restarted");
@@ -181,7 +183,7 @@ fn a_rolling_restart_ends_at_the_first_node_that_does_not_come_back(cluster: &mu
     let text = std::fs::read_to_string(&file)?;
     let kept: String = text
         .lines()
-        .filter(|line| !line.starts_with("shared_buffers"))
+        .filter(|line| !line.starts_with("shared_preload_libraries"))
         .map(|line| format!("{line}\n"))
         .collect();
     std::fs::write(&file, kept)?;
