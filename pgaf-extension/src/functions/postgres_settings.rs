@@ -14,10 +14,10 @@ use crate::catalog::{locate, notify};
 use crate::error::Error;
 use crate::jsonb::Jsonb;
 use crate::lock;
-use crate::plan::plans;
-use crate::step;
+use crate::statement::statements;
+use crate::transition;
 
-plans! {
+statements! {
     KEEP(TEXTOID, TEXTOID, TEXTOID, TEXTOID) = "
         INSERT INTO pgautofailover.postgres_setting AS s (formationid, name, value, setby) VALUES ($1, $2, $3, $4)
         ON CONFLICT (formationid, name)
@@ -33,7 +33,7 @@ plans! {
 /// Names with values, or with null for those that shall be as without. False when nothing had to change.
 #[pg_extern(sql = false)]
 fn set_postgres_settings(formation_id: &str, settings: Jsonb) -> Result<bool, ErrorReport> {
-    step::run(|client| {
+    transition::run(|client| {
         let wanted: BTreeMap<String, Option<String>> = settings.parse().map_err(|error| Error::Invalid {
             what: format!("the settings cannot be read: {error}"),
             hint: "Give an object with a text for each setting, or null.",
@@ -73,17 +73,17 @@ fn keep(
     who: &str,
 ) -> Result<bool, Error> {
     let mut changed = match value {
-        Some(value) => {
-            KEEP.with(|plan| plan.run(client, &[formation.into(), name.into(), value.into(), who.into()]))?
-        }
-        None => FORGET.with(|plan| plan.run(client, &[formation.into(), name.into()]))?,
+        Some(value) => KEEP.with(|statement| {
+            statement.run(client, &[formation.into(), name.into(), value.into(), who.into()])
+        })?,
+        None => FORGET.with(|statement| statement.run(client, &[formation.into(), name.into()]))?,
     };
     Ok(changed.next().is_some())
 }
 
 /// Every keeper asks at once.
 fn tell_nodes(client: &mut SpiClient<'_>, formation: &str) -> Result<(), Error> {
-    let rows = NODES.with(|plan| plan.run(client, &[formation.into()]))?;
+    let rows = NODES.with(|statement| statement.run(client, &[formation.into()]))?;
     let nodes = rows.map(|row| {
         let row = Row { row, what: "a node" };
         Ok((NodeId(row.get(1)?), Epoch(row.get(2)?)))
