@@ -97,7 +97,7 @@ fn tell_nodes(client: &mut SpiClient<'_>, formation: &str) -> Result<(), Error> 
 fn check(name: &str, value: &str) -> Result<(), Error> {
     let refused = |reason: &str| Error::Invalid {
         what: format!("\"{name}\" cannot be set for a formation: {reason}"),
-        hint: "docs/guide/postgres-settings.md lists which settings can be set for all nodes.",
+        hint: "See which settings can be set for all nodes in docs/guide/postgres-settings.md.",
     };
     if let Some(reason) = why_not_of_formation(name) {
         return Err(refused(reason));
