@@ -23,6 +23,7 @@ mod process;
 mod properties;
 mod reference;
 mod relocate;
+mod rolling;
 mod show;
 mod ssl;
 mod switches;
@@ -34,10 +35,12 @@ mod checks;
 mod contents;
 mod error;
 mod follow;
+mod hand_over;
 mod http;
 mod listen_addresses;
 mod local_time;
 mod log;
+mod postgres_settings;
 mod print;
 mod setup;
 mod table;
@@ -117,6 +120,7 @@ async fn dispatch(command: &Command) -> CliResult<Exit> {
         Command::Disable(command) => switches::disable(command).await,
         Command::Get(command) => properties::get(command).await,
         Command::Set(command) => properties::set(command).await,
+        Command::Unset(command) => properties::unset(command).await,
         Command::Pause(options) => arrange::pause(options).await,
         Command::Resume(options) => arrange::resume(options).await,
         Command::Perform(command) => perform::run(command).await,

@@ -16,6 +16,7 @@ mod port;
 
 mod adopted;
 mod arranged;
+mod formation_settings;
 mod fresh;
 mod habits;
 mod hooks;
@@ -65,6 +66,7 @@ fn cases() -> Vec<Case> {
     [
         adopted::cases(),
         arranged::cases(),
+        formation_settings::cases(),
         fresh::cases(),
         http::cases(),
         habits::cases(),
