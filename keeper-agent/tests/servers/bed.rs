@@ -30,8 +30,8 @@ const LOG_LINES: usize = 50;
 pub(crate) struct Bed {
     pub(crate) monitor: Node,
     pub(crate) nodes: Vec<Node>,
-    tools: Tools,
-    directory: PathBuf,
+    pub(crate) tools: Tools,
+    pub(crate) directory: PathBuf,
     watch: RefCell<Option<Sql>>,
     writers: AtomicUsize,
 }
@@ -64,19 +64,16 @@ impl Bed {
     /// Makes and starts the monitor.
     pub(crate) fn start_monitor(&mut self, options: &[&str]) -> Result<()> {
         let port = self.monitor.port.to_string();
-        let args = [
-            "create",
-            "monitor",
-            "--pgport",
-            &port,
-            "--hostname",
-            "127.0.0.1",
-            "--auth",
-            "trust",
-            "--no-ssl",
-            "--run",
-        ];
-        self.monitor.start(&[&args, options].concat())?;
+        let mut args = vec!["create", "monitor", "--pgport", &port, "--run"];
+        if !options.iter().any(|option| option.contains("ssl")) {
+            args.push("--no-ssl");
+        }
+        for (option, value) in [("--hostname", "127.0.0.1"), ("--auth", "trust")] {
+            if !options.contains(&option) {
+                args.extend([option, value]);
+            }
+        }
+        self.monitor.start(&[args.as_slice(), options].concat())?;
         wait_for("the monitor to have its extension", WITHIN, || {
             if let Some(status) = self.monitor.keeper_ended()? {
                 return Ok(Some(Err(anyhow!("`create monitor` ended: {status}"))));
@@ -88,6 +85,14 @@ impl Bed {
             )?;
             Ok(Some(Ok(())))
         })?
+    }
+
+    /// Takes away the monitor that it began with, for a case that starts one of another kind.
+    pub(crate) fn without_monitor(&mut self) -> Result<()> {
+        self.monitor.stop()?;
+        self.watch.replace(None);
+        self.monitor = Node::new(&self.tools, &self.directory, "own-monitor")?;
+        Ok(())
     }
 
     /// Directories for a node that a case sets up by itself.
@@ -111,20 +116,13 @@ impl Bed {
     /// The arguments of `pg_autoctl` that create a node which was prepared, without `--run`.
     pub(crate) fn create_args(&self, name: &str, options: &[&str]) -> Vec<String> {
         let (port, monitor) = (self.node(name).port.to_string(), self.monitor_uri());
-        let mut args = vec![
-            "create",
-            "postgres",
-            "--name",
-            name,
-            "--pgport",
-            &port,
-            "--hostname",
-            "127.0.0.1",
-            "--monitor",
-            &monitor,
-        ];
-        if !options.contains(&"--auth") {
-            args.extend(["--auth", "trust"]);
+        let mut args = vec!["create", "postgres", "--name", name, "--pgport", &port];
+        for (option, value) in
+            [("--hostname", "127.0.0.1"), ("--monitor", monitor.as_str()), ("--auth", "trust")]
+        {
+            if !options.contains(&option) {
+                args.extend([option, value]);
+            }
         }
         if !options.iter().any(|option| option.contains("ssl")) {
             args.push("--no-ssl");

@@ -21,6 +21,7 @@ use crate::{monitor_database, monitor_server};
 pub(super) async fn run(new: &NewMonitor) -> CliResult<Exit> {
     let options = &new.server;
     checks::not_root("create a monitor")?;
+    checks::user_has_name()?;
     let pgdata = options.pgdata.required()?;
     let paths = Paths::of(&pgdata)?;
     let present = paths.config.exists().then(|| Config::load(&pgdata)).transpose()?;

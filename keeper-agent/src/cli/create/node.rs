@@ -35,6 +35,7 @@ const REPEAT_INTERVAL: Duration = Duration::from_secs(10);
 /// Runs it.
 pub(super) async fn run(options: &NewNode) -> CliResult<Exit> {
     checks::not_root("create a node")?;
+    checks::user_has_name()?;
     let pgdata = options.server.pgdata.required()?;
     let paths = Paths::of(&pgdata)?;
     let present = paths.config.exists().then(|| Config::load(&pgdata)).transpose()?;
