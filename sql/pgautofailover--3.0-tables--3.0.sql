@@ -67,6 +67,16 @@ CREATE TABLE pgautofailover.removed_node (
     PRIMARY KEY (nodeid)
 );
 
+-- Where the servers of the monitors are, when there are several; empty when there is one. Their agents write it, and nodes
+-- keep it: so a monitor can be replaced by one on another host, and no node has to be told.
+CREATE TABLE pgautofailover.monitor_server (
+    nodeid bigint  NOT NULL,
+    host   text    NOT NULL,
+    port   integer NOT NULL,
+
+    PRIMARY KEY (nodeid)
+);
+
 -- A logical dump of the monitor keeps what it knows. The formation "default" is made with the extension, so a dump leaves it
 -- out.
 SELECT pg_catalog.pg_extension_config_dump('pgautofailover.formation', $$WHERE formationid <> 'default'$$);

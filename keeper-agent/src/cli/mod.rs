@@ -18,6 +18,7 @@ mod drop;
 mod fsm;
 mod maintenance;
 mod monitor;
+mod monitors;
 mod perform;
 mod process;
 mod properties;

@@ -14,6 +14,8 @@ INSERT INTO pgautofailover.node (nodeid, nodename, nodehost, goalstate, reported
      VALUES (1, 'n1', '192.0.2.2', 'primary', 'primary', '0/30419F0'),
             (2, 'n2', '192.0.2.3', 'secondary', 'secondary', '0/304EC80');
 
+CREATE TABLE pgautofailover.monitor_server (nodeid bigint, host text, port integer);
+
 CREATE FUNCTION pgautofailover.current_state(
     formation_id text,
     OUT formation_kind text, OUT nodename text, OUT nodehost text, OUT nodeport integer, OUT group_id integer,
