@@ -78,5 +78,9 @@ CREATE TABLE pgautofailover.failover_pause (
 CREATE FUNCTION pgautofailover.arrangements(formation_id text, group_id integer)
 RETURNS SETOF text LANGUAGE sql AS $$ SELECT NULL::text WHERE false $$;
 
+-- Nodes have their own passwords.
+CREATE FUNCTION pgautofailover.replication_password(formation_id text, is_wanted boolean)
+RETURNS text LANGUAGE sql AS $$ SELECT NULL::text $$;
+
 GRANT SELECT ON ALL TABLES IN SCHEMA pgautofailover TO autoctl_node;
 ALTER DATABASE pg_auto_failover SET timezone = 'UTC';

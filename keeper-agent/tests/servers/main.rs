@@ -25,6 +25,7 @@ mod libraries;
 mod pooler;
 mod refused;
 mod relocated;
+mod secure;
 mod sessions;
 mod settings;
 mod standby_numbers;
@@ -74,6 +75,7 @@ fn cases() -> Vec<Case> {
         pooler::cases(),
         refused::cases(),
         relocated::cases(),
+        secure::cases(),
         sessions::cases(),
         settings::cases(),
         standby_numbers::cases(),

@@ -8,7 +8,7 @@ use super::super::commands::NewMonitor;
 use super::super::error::{CliError, CliResult};
 use super::super::run::run_monitor;
 use super::super::ssl::make_certificate;
-use super::server::{Plan, failed, take_back};
+use super::server::{Passwords, Plan, failed, take_back};
 use crate::config::init_file::Before;
 use crate::config::pid_file::PidFile;
 use crate::config::{MonitorConfig, MonitorsConfig, Paths, parse_members};
@@ -39,6 +39,9 @@ pub(super) async fn run(new: &NewMonitor, paths: Paths, claim: PidFile) -> CliRe
             "\"{}\" has a cluster: one of several monitors begins with an empty directory",
             pgdata.display()
         )));
+    }
+    if plan.passwords == Passwords::OfMonitor {
+        return Err(CliError::bad_arguments("give --auth: one of several monitors makes no passwords"));
     }
     let mut config = MonitorConfig::empty(paths);
     plan.fill(&mut config.postgres, &pgdata);

@@ -227,7 +227,12 @@ pub(crate) async fn peer_entries(config: &InstanceConfig, peers: &[Peer]) -> Pee
     if let Some(monitor) = &config.monitor_host {
         let addresses = addresses(monitor).await;
         let (database, user) = (quote("postgres"), quote(MONITOR_ROLE));
-        entries.add(monitor, &addresses, |address| format!("host {database} {user} {address} trust"));
+        // Our monitor does not log in. One of 2.x does, without a password.
+        let method = match config.auth {
+            AuthMethod::ScramSha256 => AuthMethod::ScramSha256,
+            _ => AuthMethod::Trust,
+        };
+        entries.add(monitor, &addresses, |address| format!("host {database} {user} {address} {method}"));
         entries.unresolved.extend(addresses.is_unresolved().then(|| monitor.clone()));
     }
     entries
