@@ -45,6 +45,8 @@ pub(crate) struct Setup {
     pub(crate) formation: Option<Formation>,
     /// Three monitors in the place of one.
     pub(crate) has_three_monitors: bool,
+    /// Files of this machine that the scenario is skipped without.
+    pub(crate) needs: &'static [&'static str],
 }
 
 impl Setup {
@@ -57,6 +59,12 @@ impl Setup {
     pub(crate) fn with(mut self, name: &'static str, options: &'static [&'static str]) -> Self {
         self.options.push((name, options));
         self
+    }
+
+    /// The first of the files that it needs and that are not there.
+    pub(crate) fn lacks(&self) -> Option<String> {
+        let missing = self.needs.iter().find(|file| !Path::new(file).exists())?;
+        Some(format!("there is no {missing}"))
     }
 
     pub(super) fn options_of(&self, name: &str) -> &'static [&'static str] {

@@ -188,7 +188,7 @@ impl World {
         }
         let verdict = check_goals(&self.monitor.group);
         self.judge(verdict);
-        let verdict = check_burials(decision, |node| self.is_dead_or_hidden(node));
+        let verdict = check_burials(decision, |node| self.serves_nobody_or_is_hidden(node));
         self.judge(verdict);
         for change in &decision.changes {
             self.notify(change.node);
