@@ -313,5 +313,9 @@ fn other_ways_to_authenticate_beside_the_own(bed: &mut Bed) -> Result<()> {
     let ended =
         bed.node("o2").program("pg_autoctl", &created(bed.node("o2"), &uri, &["--formation", "other"]))?;
     ensure!(ended.code() != 0 && ended.stderr.contains("Give --auth"), "{}", ended.stderr);
+    let mut coordinator = created(bed.node("o2"), &uri, &[]);
+    coordinator[1] = "coordinator".to_owned();
+    let ended = bed.node("o2").program("pg_autoctl", &coordinator)?;
+    ensure!(ended.code() == 1 && ended.stderr.contains("give --auth"), "{}", ended.stderr);
     Ok(())
 }
