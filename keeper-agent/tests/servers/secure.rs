@@ -29,7 +29,8 @@ fn start_monitor(bed: &mut Bed) -> Result<String> {
     let uri = said.trim().to_owned();
     ensure!(uri.starts_with("postgres://autoctl_node:") && uri.contains("sslmode=require"), "{uri}");
     bed.monitor.run()?;
-    bed.password = Some(Box::leak(password_of(&uri)?.to_owned().into_boxed_str()));
+    let password: &'static str = Box::leak(password_of(&uri)?.to_owned().into_boxed_str());
+    bed.password = Some(password);
     wait_for("the monitor to answer", WITHIN, || bed.rows().map(Some))?;
     ensure!(bed.monitor.autoctl(&["show", "uri", "--formation", "monitor"])?.trim() == uri);
     ensure!(bed.monitor.autoctl(&["show", "uri", "--monitor"])?.trim() == uri);
@@ -44,7 +45,8 @@ fn password_of(uri: &str) -> Result<&str> {
 /// The third command, and the second: nothing is said but where the monitor is.
 fn add(bed: &mut Bed, name: &str, uri: &str) -> Result<()> {
     bed.prepare(name)?;
-    bed.node_mut(name).start(&created(bed.node(name), uri, &["--run"]))
+    let args = created(bed.node(name), uri, &["--run"]);
+    bed.node_mut(name).start(&args)
 }
 
 fn created(node: &Node, uri: &str, options: &[&str]) -> Vec<String> {
@@ -205,7 +207,7 @@ fn nobody_gets_in_without_a_password(bed: &mut Bed) -> Result<()> {
         "select * from pgautofailover.formation_password",
         "update pgautofailover.node set goalstate = 'single'",
         "select * from pg_authid",
-        "create table public.mine ()",
+        "create schema mine",
         "create role mine",
         "set role autoctl",
         "copy (select 1) to program 'true'",
@@ -217,13 +219,13 @@ fn nobody_gets_in_without_a_password(bed: &mut Bed) -> Result<()> {
     }
     // Who has a wrong password, or none, is told what to do.
     bed.prepare("n3")?;
-    for wrong in [uri.replace("autoctl_node:", "autoctl_node:x"), uri.replace(password_of(&uri)?, "")] {
+    let wrong = [
+        (uri.replace("autoctl_node:", "autoctl_node:x"), "show uri --formation monitor"),
+        (uri.replace(password_of(&uri)?, ""), "asks for a password: give it in the URI"),
+    ];
+    for (wrong, advice) in wrong {
         let ended = bed.node("n3").program("pg_autoctl", &created(bed.node("n3"), &wrong, &[]))?;
-        ensure!(
-            ended.code() != 0 && ended.stderr.contains("show uri --formation monitor"),
-            "{}",
-            ended.stderr
-        );
+        ensure!(ended.code() != 0 && ended.stderr.contains(advice), "{}", ended.stderr);
         ensure!(!bed.node("n3").pgdata().exists(), "something was made");
     }
     bed.nodes.pop();
@@ -247,7 +249,7 @@ fn replicator_is_no_more_than_that(bed: &Bed) -> Result<()> {
         "create role mine",
         "alter role pgautofailover_replicator superuser",
         "alter system set fsync = off",
-        "select pg_terminate_backend(pid) from pg_stat_activity where usename = 'postgres'",
+        "select pg_reload_conf()",
         "copy (select 1) to program 'true'",
         "select lo_import('/etc/passwd')",
     ] {
