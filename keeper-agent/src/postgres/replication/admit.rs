@@ -74,13 +74,13 @@ async fn keep(server: &LocalServer, peers: &[Peer], positions: &[Position]) -> R
 /// Gives the replication role the password that is configured now. A standby receives the role from its primary.
 async fn keep_password(server: &LocalServer, session: &LocalSession) -> Result<(), PostgresError> {
     let password = server.config().replication_password.clone();
-    if password.is_none() || server.memory().replication_password == password {
+    if password.is_none() || server.state().replication_password == password {
         return Ok(());
     }
     let row = connection::row(session, "ask for recovery", "SELECT pg_is_in_recovery()", &[]).await?;
     if !row.get::<_, bool>(0) {
         server.ensure_replication_roles().await?;
-        server.memory().replication_password = password;
+        server.state().replication_password = password;
     }
     Ok(())
 }
