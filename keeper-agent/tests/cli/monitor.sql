@@ -102,5 +102,9 @@ $$;
 CREATE FUNCTION pgautofailover.cancel_restart(node_id bigint)
 RETURNS boolean LANGUAGE sql AS $$ SELECT false $$;
 
+-- Nodes have their own passwords.
+CREATE FUNCTION pgautofailover.replication_password(formation_id text, is_wanted boolean)
+RETURNS text LANGUAGE sql AS $$ SELECT NULL::text $$;
+
 GRANT SELECT ON ALL TABLES IN SCHEMA pgautofailover TO autoctl_node;
 ALTER DATABASE pg_auto_failover SET timezone = 'UTC';

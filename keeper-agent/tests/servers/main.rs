@@ -32,6 +32,7 @@ mod pooler;
 mod refused;
 mod relocated;
 mod replaced;
+mod secure;
 mod sessions;
 mod settings;
 mod standby_numbers;
@@ -87,6 +88,7 @@ fn cases() -> Vec<Case> {
         refused::cases(),
         relocated::cases(),
         replaced::cases(),
+        secure::cases(),
         sessions::cases(),
         settings::cases(),
         standby_numbers::cases(),
