@@ -149,7 +149,6 @@ fn parameters_of_tls_mean_what_they_mean_to_libpq(bed: &mut Bed) -> Result<()> {
         ("sslmode=require ssl_min_protocol_version=TLSv1.3", Connects),
         ("sslmode=require sslsni=0", Connects),
         ("sslmode=require sslcompression=1", Connects),
-        ("sslmode=require sslcert=/nonexistent sslkey=/nonexistent", Connects),
         ("sslmode=require gssencmode=disable", Connects),
         ("sslmode=require gssencmode=prefer", Connects),
         ("gssencmode=require", Fails),
