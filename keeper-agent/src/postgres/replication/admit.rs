@@ -90,7 +90,7 @@ async fn tell_refused_lines(server: &LocalServer, session: &LocalSession) -> Res
             ));
         }
     }
-    let told = std::mem::replace(&mut server.memory().refused_lines, refused.clone());
+    let told = std::mem::replace(&mut server.state().refused_lines, refused.clone());
     if let Some(refused) = refused.filter(|refused| told.as_ref() != Some(refused)) {
         tracing::warn!("{refused}");
     }
