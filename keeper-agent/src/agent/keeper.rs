@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::rc::Rc;
 
+use pgaf_core::SettingsStatus;
 use pgaf_core::keeper::{Command, Ending, Engine, Event, LookId, Observation, SaveId, StepId};
 use tracing::{info, warn};
 
@@ -58,6 +59,7 @@ struct UnderWay {
     reading: Slot<Option<Reading>>,
     settings: Slot<Result<(), PostgresError>>,
     pooler_check: Slot<()>,
+    tuning: Slot<Result<SettingsStatus, PostgresError>>,
     /// Another name for this machine.
     whereabouts: Slot<String>,
 }
@@ -65,6 +67,12 @@ struct UnderWay {
 impl Keeper {
     /// With the monitors, for the Postgres of one of them; else its configuration has the monitor.
     pub(super) async fn new(config: NodeConfig, monitors: Option<Handle>) -> Result<Self, AgentError> {
+        let signals = Signals::install()?;
+        // What was changed before signals were listened to was told to nobody.
+        let config = match config.reload() {
+            Ok(newest) => newest,
+            Err(_) => config,
+        };
         let mut state = state::load(&config.paths.state)?.ok_or(AgentError::NotRegistered)?;
         state.keeper_start = state.keeper_start.saturating_add(1);
         if let Err(error) = state::store(&config.paths.state, &state) {
@@ -101,7 +109,7 @@ impl Keeper {
                     reads_formation,
                 )),
             },
-            signals: Signals::install()?,
+            signals,
             state_writer: StateWriter::new(config.paths.state.clone()),
             publisher: Publisher::new(&config, &state),
             engine: Engine::new(reading::settings(&config), state, BootTime::now().moment()),
@@ -117,6 +125,7 @@ impl Keeper {
                 reading: Slot::empty(),
                 settings: Slot::empty(),
                 pooler_check: Slot::empty(),
+                tuning: Slot::empty(),
                 whereabouts: Slot::empty(),
             },
             events,
@@ -139,7 +148,7 @@ impl Keeper {
                     }
                 }
             }
-            self.publisher.publish(&self.engine, &self.instance);
+            self.publisher.publish(&self.engine, &self.instance, self.companions.hook_counters());
             self.await_event().await;
             self.hold.wait();
         }
@@ -167,6 +176,10 @@ impl Keeper {
             reading = under_way.reading.done() => self.take_reading(reading),
             result = under_way.settings.done() => {
                 self.events.push_back(Event::SettingsApplied(outcome(result)));
+            }
+            result = under_way.tuning.done() => {
+                let outcome = result.map_err(|error| error.to_string());
+                self.events.push_back(Event::PostgresSettingsApplied(outcome));
             }
             (step, result) = under_way.maintenance.done() => {
                 self.events.push_back(Event::PeersMaintained { step, outcome: outcome(result) });
@@ -232,6 +245,10 @@ impl Keeper {
             Command::ApplySettings => {
                 let executor = self.executor.clone();
                 under_way.settings.start(async move { executor.apply_settings().await });
+            }
+            Command::ApplyPostgresSettings(settings) => {
+                let instance = Rc::clone(&self.instance);
+                under_way.tuning.start(async move { instance.apply_formation_settings(settings).await });
             }
             Command::Arm(deadline) => self.instance.arm(deadline.map(BootTime::from)),
             Command::WakeAt(moment) => self.wakes_at = Some(BootTime::from(moment)),

@@ -281,10 +281,10 @@ impl ConnectionString {
         }
         let is_weak = ssl.begins_with_tls && ssl.mode < SslMode::Require;
         let is_of_system = ssl.root_cert.as_deref() == Some(Path::new(SYSTEM_AUTHORITIES));
-        if is_weak && !(is_of_system && !servers.has_mode) {
+        if is_weak && (!is_of_system || servers.has_mode) {
             return invalid("sslnegotiation=direct needs sslmode=require, verify-ca or verify-full");
         }
-        if ssl.root_cert.as_deref() == Some(Path::new(SYSTEM_AUTHORITIES)) {
+        if is_of_system {
             if !servers.has_mode {
                 self.ssl.mode = SslMode::VerifyFull;
             } else if ssl.mode != SslMode::VerifyFull {

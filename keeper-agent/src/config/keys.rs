@@ -572,6 +572,17 @@ impl HasKeys for MonitorConfig {
                 |text| c.hostname_follows_network = flag(text)?,
             ),
             key!(SECTION, "nodename", OLD_HOSTNAME, |c| not_written(c), |text| c.hostname = required(text)?,),
+            Key {
+                section: SECTION,
+                name: "node_password",
+                access: Settable,
+                stored: |c| c.node_password.as_ref().map(|password| password.expose().to_owned()),
+                shown: |c| c.node_password.as_ref().map(|_| MASK.to_owned()),
+                read: |c, text| {
+                    c.node_password = optional(text).map(Secret::new);
+                    Ok(())
+                },
+            },
         ];
         keys.extend(postgres_keys());
         keys.extend(ssl_keys());

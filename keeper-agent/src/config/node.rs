@@ -66,6 +66,8 @@ pub struct MonitorConfig {
     pub postgres: PostgresConfig,
     /// TLS of its server.
     pub ssl: SslConfig,
+    /// The password of the role that nodes connect as; `None` where people look after it by themselves.
+    pub node_password: Option<Secret>,
     /// What is served over HTTP.
     pub http: HttpConfig,
     /// Programs that are called.
@@ -285,6 +287,7 @@ impl MonitorConfig {
             hostname_follows_network: false,
             postgres,
             ssl: SslConfig::inactive(),
+            node_password: None,
             http: HttpConfig::default(),
             hooks: BTreeMap::new(),
             monitors: None,
@@ -292,11 +295,12 @@ impl MonitorConfig {
         }
     }
 
-    /// The connection string that nodes use for this monitor. Until it is known where the servers of several monitors
-    /// are, they are taken to be on the same port.
+    /// The connection string that nodes use for this monitor, with the password. Until it is known where the servers of
+    /// several monitors are, they are taken to be on the same port.
     pub fn uri(&self) -> ConnectionString {
         let mut uri = ConnectionString::new(&self.hostname, self.postgres.port);
         uri.user = Some("autoctl_node".to_owned());
+        uri.password.clone_from(&self.node_password);
         uri.dbname = Some(self.postgres.dbname.clone());
         uri.ssl = self.ssl.client_options();
         if let Some(monitors) = &self.monitors {

@@ -23,4 +23,4 @@ pub use notifications::{MONITORS_CHANNEL, Notification, Notifications, StateChan
 pub use operations::FormationOptions;
 pub use overview::{FormationSummary, Overview, WatchedNode};
 pub use registration::{RegisteredNode, Registration};
-pub use views::{FormationUri, NodeEvent, NodeState, Setting};
+pub use views::{FormationSetting, FormationUri, NodeEvent, NodeState, Setting};

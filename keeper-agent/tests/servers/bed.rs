@@ -14,8 +14,8 @@ use crate::harness::process::kill_below;
 use crate::harness::watch::{NodeRow, describe};
 use crate::harness::workload::TABLE_DDL;
 use crate::harness::{
-    Application, Audience, Door, Ledger, Pace, Sql, Tools, Writer, is_kept, remove_directory, run_directory,
-    wait_for,
+    Application, Audience, Door, Ledger, Pace, Sql, Target, Tools, Writer, is_kept, remove_directory,
+    run_directory, wait_for,
 };
 use crate::node::Node;
 
@@ -30,6 +30,8 @@ const LOG_LINES: usize = 50;
 pub(crate) struct Bed {
     pub(crate) monitor: Node,
     pub(crate) nodes: Vec<Node>,
+    /// Of role autoctl_node, on a monitor that wants one and encryption.
+    pub(crate) password: Option<&'static str>,
     pub(crate) tools: Tools,
     pub(crate) directory: PathBuf,
     watch: RefCell<Option<Sql>>,
@@ -45,7 +47,7 @@ impl Bed {
         fs::create_dir_all(&directory)?;
         let monitor = Node::new(&tools, &directory, "monitor")?;
         let (nodes, watch, writers) = (Vec::new(), RefCell::new(None), AtomicUsize::new(0));
-        Ok(Self { monitor, nodes, tools, directory, watch, writers })
+        Ok(Self { monitor, nodes, password: None, tools, directory, watch, writers })
     }
 
     /// A monitor and so many nodes, n1 the primary, with the table that writers write to.
@@ -156,7 +158,9 @@ impl Bed {
         let sql = match self.watch.take() {
             Some(open) => open,
             None => {
-                let target = self.monitor.target("autoctl_node", "pg_auto_failover");
+                let mut target = self.monitor.target("autoctl_node", "pg_auto_failover");
+                target.password = self.password;
+                target.tls = self.password.map(|_| None);
                 let sql = Sql::open(&target, CONNECT_DEADLINE)?;
                 // A case may have set these for everybody else.
                 sql.rows("set statement_timeout = 0; set idle_session_timeout = 0")?;
@@ -246,7 +250,13 @@ impl Bed {
 
     /// The same as another role.
     pub(crate) fn writer_as(&self, role: &'static str) -> Result<Writer> {
-        let targets = self.nodes.iter().map(|node| node.target(role, "postgres")).collect();
+        self.writer_with(role, None)
+    }
+
+    /// The same with a password.
+    pub(crate) fn writer_with(&self, role: &'static str, password: Option<&'static str>) -> Result<Writer> {
+        let target = |node: &Node| Target { password, ..node.target(role, "postgres") };
+        let targets = self.nodes.iter().map(target).collect();
         let number = self.writers.fetch_add(1, Ordering::Relaxed) + 1;
         let application = Application::new(Audience::ReadWrite, Pace::BRISK);
         let writer = Writer::start(number, Door::here()?, targets, application);

@@ -20,6 +20,7 @@ mod arranged;
 mod connection_strings;
 mod copies;
 mod environment;
+mod formation_settings;
 mod fresh;
 mod habits;
 mod hooks;
@@ -31,6 +32,7 @@ mod pooler;
 mod refused;
 mod relocated;
 mod replaced;
+mod secure;
 mod sessions;
 mod settings;
 mod standby_numbers;
@@ -74,6 +76,7 @@ fn cases() -> Vec<Case> {
         connection_strings::cases(),
         copies::cases(),
         environment::cases(),
+        formation_settings::cases(),
         fresh::cases(),
         http::cases(),
         habits::cases(),
@@ -85,6 +88,7 @@ fn cases() -> Vec<Case> {
         refused::cases(),
         relocated::cases(),
         replaced::cases(),
+        secure::cases(),
         sessions::cases(),
         settings::cases(),
         standby_numbers::cases(),

@@ -228,6 +228,25 @@ impl Node {
         run_to_end(&mut command, COMMAND_DEADLINE)?.success()
     }
 
+    /// Nobody is this role without a password: not locally, and not over the network.
+    pub(crate) fn is_refused(&self, role: &str) -> Result<()> {
+        let port = self.port.to_string();
+        for host in [self.directory.join("s").display().to_string(), "127.0.0.1".to_owned()] {
+            for dbname in ["postgres", "template1", "pg_auto_failover"] {
+                let mut command = Command::new("setpriv");
+                command
+                    .args(["--reuid", "nobody", "--regid", "nogroup", "--clear-groups"])
+                    .arg(self.tools.bin.join("psql"))
+                    .args(["-XAtqw", "-h", &host, "-p", &port, "-U", role, "-d", dbname, "-c", "select 1"])
+                    .current_dir("/")
+                    .env_clear();
+                let ended = run_to_end(&mut command, COMMAND_DEADLINE)?;
+                ensure!(ended.code() == 2, "{role} at {host}: {}{}", ended.stdout, ended.stderr);
+            }
+        }
+        Ok(())
+    }
+
     /// What `SHOW` says to a new session.
     pub(crate) fn setting(&self, name: &str) -> Result<String> {
         self.sql(&format!("show {name}"))

@@ -10,7 +10,7 @@ use super::super::commands::NewMonitor;
 use super::super::error::{CliError, CliResult};
 use super::super::run::run_monitor;
 use super::super::ssl::make_certificate;
-use super::server::{ServerSpec, failed, take_back};
+use super::server::{Passwords, ServerSpec, failed, take_back};
 use crate::config::init_file::PgdataContent;
 use crate::config::pid_file::PidFile;
 use crate::config::{Member, MonitorConfig, MonitorsConfig, Paths, parse_address, parse_members};
@@ -57,6 +57,9 @@ fn describe(new: &NewMonitor, config: &mut MonitorConfig, pgdata: &Path) -> CliR
             "\"{}\" has a cluster: one of several monitors begins with an empty directory",
             pgdata.display()
         )));
+    }
+    if spec.passwords == Passwords::OfMonitor {
+        return Err(CliError::bad_arguments("give --auth: one of several monitors makes no passwords"));
     }
     spec.fill(&mut config.postgres, pgdata);
     config.ssl = spec.ssl;

@@ -18,6 +18,7 @@ pub(super) mod overruled;
 
 mod alter_system;
 mod certificate;
+mod formation;
 mod roles;
 
 pub(super) mod reload;
