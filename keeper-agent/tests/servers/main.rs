@@ -23,8 +23,10 @@ mod http;
 mod kernel;
 mod libraries;
 mod pooler;
+mod promotion;
 mod refused;
 mod relocated;
+mod roles;
 mod sessions;
 mod settings;
 mod standby_numbers;
@@ -72,8 +74,10 @@ fn cases() -> Vec<Case> {
         kernel::cases(),
         libraries::cases(),
         pooler::cases(),
+        promotion::cases(),
         refused::cases(),
         relocated::cases(),
+        roles::cases(),
         sessions::cases(),
         settings::cases(),
         standby_numbers::cases(),
