@@ -8,7 +8,6 @@ use crate::case::cases;
 cases! {
     2:
         a_replication_role_that_is_altered_is_put_right,
-        a_replication_role_that_is_dropped_is_made_again,
         a_slot_that_is_dropped_is_made_again;
 }
 
@@ -25,13 +24,6 @@ fn a_replication_role_that_is_altered_is_put_right(bed: &mut Bed) -> Result<()> 
     let change = "nologin noreplication connection limit 0 valid until '2020-01-01'";
     bed.node("n1").sql(&format!("alter role pgautofailover_replicator {change}"))?;
     bed.node("n1").wait_said("NOLOGIN, NOREPLICATION, CONNECTION LIMIT 0", WITHIN)?;
-    come_back_and_fail_over(bed)
-}
-
-fn a_replication_role_that_is_dropped_is_made_again(bed: &mut Bed) -> Result<()> {
-    bed.node_mut("n2").stop()?;
-    bed.wait(&[("n1", "wait_primary")])?;
-    bed.node("n1").sql("drop owned by pgautofailover_replicator; drop role pgautofailover_replicator")?;
     come_back_and_fail_over(bed)
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use pgaf_core::message::{Peer, Position};
 
 use crate::postgres::configuration::{conninfo, hba};
-use crate::postgres::server::{LocalServer, LocalSession, PostgresError, ServerKind, connection};
+use crate::postgres::server::{LocalServer, PostgresError, ServerKind};
 
 use super::{logical_slots, role, slots};
 

@@ -12,11 +12,13 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
+
+use crate::files::FileWorker;
 
 use super::postmaster::Postmaster;
 use super::process;
@@ -35,6 +37,7 @@ const RECOVERY_END_PATIENCE: Duration = Duration::from_secs(10);
 /// One that was configured after the start has no shell around it: the server ends with it, and starts again.
 const BARE_PATIENCE: Duration = Duration::from_secs(5);
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
+const LOOK_DEADLINE: Duration = Duration::from_secs(2);
 /// A server that is no standby has no startup process for so many looks.
 const LOOKS_WITHOUT_RECOVERY: u32 = 5;
 
@@ -207,20 +210,17 @@ fn arrived_bytes(pgdata: &Path) -> u64 {
 
 /// Ends what hangs, as long as the server is in recovery.
 pub(super) async fn watch(postmaster: Arc<Postmaster>, pgdata: PathBuf, archive_hangs: ArchiveHangs) {
-    let mut commands = OwnersCommands::unhurried(archive_hangs);
+    let worker = FileWorker::default();
+    let commands = Arc::new(Mutex::new(OwnersCommands::unhurried(archive_hangs)));
     let mut looks_without = 0;
     while looks_without < LOOKS_WITHOUT_RECOVERY {
         if timeout(LOOK_INTERVAL, postmaster.exited()).await.is_ok() {
             return;
         }
-        let (pid, directory) = (postmaster.pid(), pgdata.clone());
-        let look = tokio::task::spawn_blocking(move || {
-            let is_in_recovery = commands.end_hung(pid, &directory);
-            (commands, is_in_recovery)
-        });
-        // The runtime shuts down.
-        let Ok((looked, is_in_recovery)) = look.await else { return };
-        commands = looked;
+        let (pid, directory, of_look) = (postmaster.pid(), pgdata.clone(), Arc::clone(&commands));
+        let look = move || of_look.lock().unwrap_or_else(PoisonError::into_inner).end_hung(pid, &directory);
+        // Nothing is known while the disk hangs.
+        let is_in_recovery = worker.run(LOOK_DEADLINE, look).await.unwrap_or(true);
         looks_without = if is_in_recovery { 0 } else { looks_without + 1 };
     }
 }
