@@ -11,7 +11,6 @@ cases! {
         logs_and_pid_files_go_elsewhere,
         a_read_only_configuration_and_a_linked_pg_wal,
         slots_and_senders_are_few,
-        everything_is_logged_and_transactions_are_odd,
         a_prepared_transaction_is_left_over,
         durability_is_switched_off;
     0:
@@ -103,18 +102,6 @@ fn lead_with_n1(bed: &Bed) -> Result<()> {
     bed.monitor.autoctl(&["perform", "switchover"])?;
     bed.wait_primary("n1")?;
     bed.wait_whole()
-}
-
-fn everything_is_logged_and_transactions_are_odd(bed: &mut Bed) -> Result<()> {
-    set_on_both(
-        bed,
-        "log_statement = 'all'\nlog_min_messages = debug2\nlogging_collector = off\nlog_destination = 'csvlog'\n\
-         default_transaction_isolation = 'serializable'\ndefault_transaction_deferrable = on\nrow_security = off\n\
-         idle_in_transaction_session_timeout = 1\nsearch_path = ''\nssl = off\nwal_compression = on\n\
-         max_logical_replication_workers = 0\nmax_parallel_workers = 0\ntrack_activities = off",
-    )?;
-    lead_with_n1(bed)?;
-    bed.fail_over()
 }
 
 fn a_prepared_transaction_is_left_over(bed: &mut Bed) -> Result<()> {

@@ -18,7 +18,6 @@ cases! {
         an_archive_command_that_hangs_holds_up_no_hand_over,
         a_session_that_cannot_be_interrupted_holds_up_no_hand_over,
         a_frozen_receiver_holds_up_no_hand_over,
-        a_frozen_standby_outside_the_quorum_holds_up_no_hand_over,
         somebody_elses_base_backup_holds_up_no_hand_over;
 }
 
@@ -118,22 +117,6 @@ fn a_frozen_receiver_holds_up_no_hand_over(bed: &mut Bed) -> Result<()> {
     let result = hand_over(bed);
     signal(receiver, Signal::SIGKILL)?;
     result
-}
-
-fn a_frozen_standby_outside_the_quorum_holds_up_no_hand_over(bed: &mut Bed) -> Result<()> {
-    bed.add("n3", &["--replication-quorum", "false", "--candidate-priority", "0"])?;
-    bed.wait_whole()?;
-    let receiver: i32 = bed.node("n3").sql("select pid from pg_stat_wal_receiver")?.parse()?;
-    signal(receiver, Signal::SIGSTOP)?;
-    let writer = bed.writer()?;
-    let began = Instant::now();
-    bed.monitor.autoctl(&["perform", "switchover"])?;
-    bed.wait_primary("n2")?;
-    writer.wait_for_ack(WITHIN)?;
-    ensure!(began.elapsed() < BOUND, "it took {:?}", began.elapsed());
-    signal(receiver, Signal::SIGCONT)?;
-    bed.wait_whole()?;
-    bed.verify("n2", &[writer.stop()])
 }
 
 fn somebody_elses_base_backup_holds_up_no_hand_over(bed: &mut Bed) -> Result<()> {
