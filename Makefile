@@ -118,9 +118,10 @@ docs:
 fmt:
 	cargo fmt --all
 
-# Format, clippy, how files import each other, and links between pages.
+# Format, clippy, how files import each other, the English of messages, and links between pages.
 lint:
 	.ci/rooms
+	.ci/messages --check
 	.ci/docs links
 	cargo fmt --all -- --check
 	cargo clippy --locked --all-targets -p pgaf-core -p keeper-agent -- -D warnings

@@ -24,7 +24,7 @@ pub enum DatabaseError {
     Version(#[from] ExtensionError),
     /// The extension.
     #[error(
-        "the extension pgautofailover cannot be made: {0}; is it installed for this Postgres, and in the same version as pg_autoctl?"
+        "could not create extension pgautofailover: {0}; is it installed for this Postgres, and in the same version as pg_autoctl?"
     )]
     Extension(String),
 }

@@ -63,7 +63,7 @@ impl EventFeed {
             if let Err(error) = self.read_on(instance, dbname, command, hooks).await
                 && !std::mem::replace(&mut self.is_failing, true)
             {
-                tracing::warn!("events could not be read for hook on_event: {error}; trying again");
+                tracing::warn!("could not read events for hook on_event: {error}; retrying");
             }
             sleep(RETRY).await;
         }

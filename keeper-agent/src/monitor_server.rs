@@ -235,7 +235,7 @@ async fn update_extension(instance: &Instance, dbname: &str) -> Result<(), Exten
             Ok(session) => return upgrade::bring_up_to_date(&session).await,
             Err(error) if error.sqlstate() == Some(&SqlState::INVALID_CATALOG_NAME) => return Ok(()),
             Err(error) if !is_told => {
-                tracing::debug!("the version of the extension is not known yet: {error}");
+                tracing::debug!("could not read the version of the extension yet: {error}");
                 is_told = true;
             }
             Err(_) => {}
@@ -267,7 +267,7 @@ async fn move_to(instance: &Instance, config: &mut MonitorConfig, hostname: Stri
     tracing::info!("this machine is called \"{hostname}\" now (was \"{}\")", config.hostname);
     config.hostname = hostname;
     if let Err(error) = config.store() {
-        tracing::warn!("the new host name could not be written down: {error}");
+        tracing::warn!("could not save the new host name: {error}");
     }
     instance.reconfigure(config.instance());
     if let Err(error) = apply(instance, config).await {

@@ -22,7 +22,7 @@ impl Drop for ProcessGroup {
         if let Some(group) = self.0
             && let Err(error) = kill_process_group(group, Signal::KILL)
         {
-            tracing::debug!("process group {group} cannot be killed: {error}");
+            tracing::debug!("could not kill process group {group}: {error}");
         }
     }
 }

@@ -16,6 +16,6 @@ pub fn stopping() {
 /// Without a supervisor this does nothing.
 fn notify(state: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(false, state) {
-        debug!("the supervisor was not notified: {error}");
+        debug!("could not notify the supervisor: {error}");
     }
 }

@@ -11,7 +11,9 @@ pub mod lsn;
 pub mod message;
 pub mod monitor;
 pub mod monitors;
+pub mod node_kind;
 pub mod sqlstate;
+pub mod standby_names;
 pub mod state;
 
 pub use formation::{FormationNode, coordinator_of};
@@ -19,4 +21,6 @@ pub use group::{DEFAULT_CLUSTER, FormationKind, Group, Health, Node, Timeouts};
 pub use id::{Epoch, GroupId, MAX_NAME_BYTES, MonitorId, NodeId, RegistrationId, ReportNumber};
 pub use lsn::{Lineage, Lsn, Timeline, TimelineHistory};
 pub use message::{Answer, Assignment, CommitRule, Peer, Position, Report, ReportDetail, Upstream};
+pub use node_kind::NodeKind;
+pub use standby_names::StandbyNames;
 pub use state::ReplicationState;

@@ -122,6 +122,26 @@ impl ReplicationState {
         )
     }
 
+    /// A commit on a node with this goal waits for its quorum.
+    pub const fn is_synchronous_writer(self) -> bool {
+        matches!(self, Self::Primary | Self::JoinPrimary | Self::ApplySettings)
+    }
+
+    /// A node with this goal has been chosen to take over, and is not told to write yet.
+    pub const fn is_candidate(self) -> bool {
+        matches!(self, Self::FastForward) || self.is_being_promoted()
+    }
+
+    /// A node with this goal is a candidate that lacks no WAL any more.
+    pub const fn is_being_promoted(self) -> bool {
+        matches!(self, Self::PreparePromotion | Self::StopReplication)
+    }
+
+    /// A node that reports this may have no data, and no system identifier.
+    pub const fn may_lack_data(self) -> bool {
+        matches!(self, Self::Init | Self::WaitStandby | Self::CatchingUp | Self::Dropped)
+    }
+
     /// A node with this goal gives up being the primary.
     pub const fn is_retiring(self) -> bool {
         matches!(self, Self::Draining | Self::DemoteTimeout | Self::Demoted | Self::PrepareMaintenance)
@@ -161,6 +181,29 @@ mod tests {
             let json = serde_json::to_string(&state).expect("a state is JSON");
             assert_eq!(json, format!("\"{state}\""));
         }
+    }
+
+    /// The states of the list that follows these words in a script of the extension.
+    fn listed(script: &str, words: &str) -> Vec<ReplicationState> {
+        let (_, rest) = script.split_once(&format!("{words} IN (")).expect("a list");
+        let (list, _) = rest.split_once(')').expect("an end");
+        let states = list.split(", ").map(|word| word.trim_matches('\'').parse().expect("a state"));
+        let mut states: Vec<_> = states.collect();
+        states.sort_unstable();
+        states
+    }
+
+    #[test]
+    fn sql_has_the_same_lists() {
+        let of = |is_listed: fn(ReplicationState) -> bool| -> Vec<ReplicationState> {
+            ReplicationState::ALL.into_iter().filter(|state| is_listed(*state)).collect()
+        };
+        let functions = include_str!("../../sql/pgautofailover--3.0-tables--3.0.sql");
+        let tables = include_str!("../../sql/pgautofailover--3.0-tables.sql");
+        let update = include_str!("../../sql/pgautofailover--2.x--3.0-tables.sql");
+        assert_eq!(listed(functions, "SELECT goal"), of(ReplicationState::is_writer));
+        assert_eq!(listed(update, "WHERE writer.goalstate"), of(ReplicationState::is_writer));
+        assert_eq!(listed(tables, "AND reportedstate"), of(ReplicationState::may_lack_data));
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub(crate) enum Error {
     OtherMonitor { node: NodeId, theirs: MonitorId, ours: MonitorId },
     #[error("node {0} of this monitor is another node, which was registered with the same id")]
     OtherRegistration(NodeId),
-    #[error("this monitor does not know who it is: table pgautofailover.monitor is empty")]
+    #[error("this monitor has no identity: table pgautofailover.monitor is empty")]
     NoIdentity,
     #[error("there is no node at {host}:{port}")]
     UnknownAddress { host: String, port: i32 },

@@ -15,10 +15,10 @@ mod gucs;
 mod hang_up;
 mod jsonb;
 mod lock;
-mod plan;
 mod record;
 mod server_log;
-mod step;
+mod statement;
+mod transition;
 mod version;
 mod worker;
 

@@ -2,12 +2,12 @@
 
 use std::rc::Rc;
 
-use pgaf_core::FormationNode;
 use pgaf_core::keeper::{KeeperState, Moment};
+use pgaf_core::{FormationNode, NodeKind};
 
 use super::slot::Slot;
-use crate::citus::{Address, Citus, Findings, Login, Reconciler, Worker};
-use crate::config::{NodeConfig, NodeKind};
+use crate::citus::{Address, Citus, CitusNode, Findings, Login, Reconciler};
+use crate::config::NodeConfig;
 use crate::postgres::{BootTime, Instance};
 
 /// Nothing of it does anything for plain Postgres.
@@ -59,8 +59,8 @@ impl Formation {
     }
 }
 
-fn worker(config: &NodeConfig, state: &KeeperState) -> Worker {
-    Worker {
+fn worker(config: &NodeConfig, state: &KeeperState) -> CitusNode {
+    CitusNode {
         group: state.group,
         node: state.node,
         address: Address { host: config.hostname.clone(), port: config.postgres.port },

@@ -72,9 +72,9 @@ impl Companions {
     }
 
     /// Looks after the poolers; what goes wrong is logged.
-    pub(super) async fn tend_poolers(&self) {
-        if let Err(reason) = self.poolers().tend().await {
-            tracing::warn!("could not look after the poolers: {reason}; trying again in a moment");
+    pub(super) async fn check_poolers(&self) {
+        if let Err(reason) = self.poolers().check().await {
+            tracing::warn!("could not check the poolers: {reason}; retrying");
         }
     }
 

@@ -56,7 +56,7 @@ struct UnderWay {
     save: Slot<(SaveId, Result<(), String>)>,
     reading: Slot<Option<Reading>>,
     settings: Slot<Result<(), PostgresError>>,
-    tending: Slot<()>,
+    pooler_check: Slot<()>,
     /// Another name for this machine.
     whereabouts: Slot<String>,
 }
@@ -82,7 +82,7 @@ impl Keeper {
         info!("keeper of node {} \"{}\" starts", state.node, config.name);
         let manual = reading::manual_assignment(&config);
         let events = std::iter::once(Event::Started).chain(manual.map(Event::Assigned)).collect();
-        let reads_formation = config.kind != crate::config::NodeKind::Standalone;
+        let reads_formation = config.kind != pgaf_core::NodeKind::Standalone;
         Ok(Self {
             executor: Executor::new(
                 Rc::clone(&instance),
@@ -115,7 +115,7 @@ impl Keeper {
                 save: Slot::empty(),
                 reading: Slot::empty(),
                 settings: Slot::empty(),
-                tending: Slot::empty(),
+                pooler_check: Slot::empty(),
                 whereabouts: Slot::empty(),
             },
             events,
@@ -174,7 +174,7 @@ impl Keeper {
             is_complete = self.formation.reconciled() => {
                 self.events.push_back(Event::Reconciled { is_complete });
             }
-            () = under_way.tending.done() => self.events.push_back(Event::PoolersTended),
+            () = under_way.pooler_check.done() => self.events.push_back(Event::PoolersTended),
             () = sleep_until(self.wakes_at) => {
                 self.wakes_at = None;
                 self.events.push_back(Event::Woken);
@@ -222,9 +222,9 @@ impl Keeper {
                 self.formation.reconcile(&self.instance, &self.config, nodes, read_at);
             }
             Command::RunHook(call) => self.companions.call(&call),
-            Command::TendPoolers => {
+            Command::CheckPoolers => {
                 let companions = Rc::clone(&self.companions);
-                under_way.tending.start(async move { companions.tend_poolers().await });
+                under_way.pooler_check.start(async move { companions.check_poolers().await });
             }
             Command::Save { save, state } => under_way.save.start(self.state_writer.write(save, *state)),
             Command::ReadConfiguration => under_way.reading.start(reading::read_again(self.config.clone())),

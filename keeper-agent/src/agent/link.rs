@@ -172,7 +172,7 @@ async fn read_formation(connection: &MonitorConnection, formation: &str) -> Opti
     match connection.formation_nodes(formation).await {
         Ok(nodes) => Some(nodes),
         Err(error) => {
-            tracing::debug!("the formation cannot be read: {error}");
+            tracing::debug!("could not read the formation: {error}");
             None
         }
     }

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use pgaf_core::keeper::{CitusRole, HookKind, ManualAssignment, Settings};
+use pgaf_core::keeper::{HookKind, ManualAssignment, Settings};
 use tracing::error;
 
-use crate::config::{ConfigError, NodeConfig, NodeKind, manual};
+use crate::config::{ConfigError, NodeConfig, manual};
 
 /// Files that are not read by then are not read.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -23,11 +23,7 @@ pub(super) fn settings(config: &NodeConfig) -> Settings {
         is_monitored: config.monitor.is_some() || config.is_monitor,
         network_partition_timeout: config.timeout.network_partition,
         dbname: config.postgres.dbname.clone(),
-        citus: match config.kind {
-            NodeKind::Standalone => CitusRole::None,
-            NodeKind::Coordinator => CitusRole::Coordinator,
-            NodeKind::Worker => CitusRole::Worker,
-        },
+        kind: config.kind,
         has_hooks: !config.hooks.is_empty(),
         has_before_promote: config.hooks.contains_key(&HookKind::BeforePromote),
         has_poolers: !config.pooler.admin.is_empty(),
@@ -80,7 +76,7 @@ pub(super) fn manual_assignment(config: &NodeConfig) -> Option<ManualAssignment>
     if config.monitor.is_some() || config.is_monitor {
         return None;
     }
-    match manual::load(&config.paths.orders()) {
+    match manual::load(&config.paths.manual_assignment()) {
         Ok(manual) => Some(manual),
         Err(error) => {
             error!("{error}; this node keeps its state");

@@ -9,9 +9,9 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Row};
 
 use super::address::Address;
-use crate::client::{self, ConnectionString, Secret, Session, SslOptions};
+use crate::client::{self, ConnectionString, Secret, Session, SslOptions, within};
 use crate::config::NodeConfig;
-use crate::postgres::{Instance, LocalSession, PostgresError, within};
+use crate::postgres::{Instance, LocalSession, PostgresError};
 
 /// Connecting to another node may take this long: a promotion may be waiting.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(1);

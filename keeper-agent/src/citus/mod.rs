@@ -23,5 +23,5 @@ pub use coordinator::{Coordinator, Login};
 pub use metadata::{Metadata, NodeRow};
 pub use reconciler::{Findings, Reconciler};
 pub use registration::{register_coordinator, register_worker};
-pub use routing::{Citus, Worker};
+pub use routing::{Citus, CitusNode};
 pub use settings::{EXTENSION, settings};

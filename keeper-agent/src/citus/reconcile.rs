@@ -94,17 +94,12 @@ fn is_read_only(node: &FormationNode) -> bool {
 }
 
 fn ends_of_holds(situation: Situation<'_>) -> Vec<Action> {
-    use ReplicationState::{PreparePromotion, StopReplication};
     let end_of = |name: &HoldName| {
         let candidate =
             situation.nodes.iter().find(|node| node.peer.node == name.node && node.group == name.group);
         match candidate {
             Some(node) if node.writes() => Some(Action::FinishHold(*name)),
-            Some(node)
-                if node.goal.is_writer() || matches!(node.goal, PreparePromotion | StopReplication) =>
-            {
-                None
-            }
+            Some(node) if node.goal.is_writer() || node.goal.is_being_promoted() => None,
             _ => situation.old_holds.contains(name).then_some(Action::DropHold(*name)),
         }
     };

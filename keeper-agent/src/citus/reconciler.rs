@@ -65,7 +65,7 @@ impl Reconciler {
     /// Takes what a run has found; tells what has failed, once. Says whether nothing was left to do.
     pub fn note(&mut self, findings: Findings) -> bool {
         for failure in findings.failures.iter().filter(|failure| !self.told.contains(failure)) {
-            tracing::warn!("{failure}; trying again");
+            tracing::warn!("{failure}; retrying");
         }
         self.told.clone_from(&findings.failures);
         self.findings = findings;

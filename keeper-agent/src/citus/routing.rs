@@ -35,7 +35,7 @@ const NOWHERE: &str = "moving.invalid";
 
 /// The node that asks.
 #[derive(Clone, Debug)]
-pub struct Worker {
+pub struct CitusNode {
     /// Its group.
     pub group: GroupId,
     /// Its id.
@@ -51,7 +51,7 @@ pub struct Worker {
 /// Carries out the steps that concern the coordinator, and keeps the session that holds writes.
 pub struct Citus {
     instance: Rc<Instance>,
-    worker: RefCell<Worker>,
+    worker: RefCell<CitusNode>,
     held: RefCell<Option<Held>>,
     /// Who was told last to send writes here.
     coordinator: RefCell<Option<Peer>>,
@@ -66,7 +66,7 @@ struct Held {
 
 impl Citus {
     /// Nothing is held.
-    pub const fn new(instance: Rc<Instance>, worker: Worker) -> Self {
+    pub const fn new(instance: Rc<Instance>, worker: CitusNode) -> Self {
         Self {
             instance,
             worker: RefCell::new(worker),
@@ -76,7 +76,7 @@ impl Citus {
     }
 
     /// Takes a changed configuration for everything that is asked from now on.
-    pub fn reconfigure(&self, worker: Worker) {
+    pub fn reconfigure(&self, worker: CitusNode) {
         self.worker.replace(worker);
     }
 
@@ -110,7 +110,7 @@ impl Citus {
 
 async fn hold(
     instance: &Instance,
-    worker: &Worker,
+    worker: &CitusNode,
     peer: &Peer,
     primary: Option<&Peer>,
     epoch: Epoch,
@@ -145,7 +145,7 @@ async fn hold(
 
 async fn route(
     instance: &Instance,
-    worker: &Worker,
+    worker: &CitusNode,
     peer: &Peer,
     held: Option<Held>,
 ) -> Result<(), PostgresError> {
@@ -172,7 +172,7 @@ async fn finish(held: Option<Held>, with: &Peer) -> Option<Coordinator> {
     match coordinator.end_prepared("COMMIT", &name).await {
         Ok(_) => (peer == *with).then_some(coordinator),
         Err(error) => {
-            tracing::warn!("{error}; asking the coordinator anew");
+            tracing::warn!("{error}; asking the coordinator again");
             None
         }
     }
@@ -229,11 +229,11 @@ async fn checkpoint(coordinator: &Coordinator, address: &Address) {
             tracing::info!("no checkpoint before the switchover: {}", row.get::<_, String>(1));
         }
         Ok(_) => {}
-        Err(error) => tracing::info!("no checkpoint before the switchover: {error}"),
+        Err(error) => tracing::info!("could not run a checkpoint before the switchover: {error}"),
     }
 }
 
-async fn has_proxy(coordinator: &Coordinator, row: i32, worker: &Worker) -> Result<bool, PostgresError> {
+async fn has_proxy(coordinator: &Coordinator, row: i32, worker: &CitusNode) -> Result<bool, PostgresError> {
     let question = "SELECT poolinfo FROM pg_catalog.pg_dist_poolinfo WHERE nodeid = $1::int";
     let rows = coordinator.query("read pg_dist_poolinfo", question, &[&row]).await?;
     let present = rows.first().map(|row| row.get::<_, String>(0));

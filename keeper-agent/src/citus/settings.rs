@@ -1,7 +1,9 @@
 //! The settings of a server with Citus.
 
+use pgaf_core::NodeKind;
+
 use crate::client::SslMode;
-use crate::config::{CitusRole, NodeConfig, NodeKind};
+use crate::config::{CitusRole, NodeConfig};
 
 /// The extension's name, and that of its library.
 pub const EXTENSION: &str = "citus";

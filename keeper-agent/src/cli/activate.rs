@@ -1,12 +1,12 @@
 //! `activate`: has the coordinator take a node in, which it also does by itself.
 
-use pgaf_core::{GroupId, coordinator_of};
+use pgaf_core::{GroupId, NodeKind, coordinator_of};
 
 use super::error::{CliError, CliResult};
 use super::options::Pgdata;
 use super::target::{monitor_of, state_of};
 use crate::citus::{Address, Coordinator, Login, register_coordinator, register_worker};
-use crate::config::{NodeConfig, NodeKind};
+use crate::config::NodeConfig;
 use crate::exit::Exit;
 use crate::monitor::MonitorConnection;
 use crate::postgres::{Instance, PostgresError};

@@ -10,7 +10,7 @@ use nix::unistd::{Uid, User};
 
 use super::error::{CliError, CliResult};
 use crate::client::{self, ConnectionString};
-use crate::config::init_file::Before;
+use crate::config::init_file::PgdataContent;
 use crate::exit::Exit;
 use crate::own_address;
 
@@ -28,7 +28,7 @@ pub(super) fn not_root(action: &str) -> CliResult {
 }
 
 /// What is in PGDATA, which must be ours to use.
-pub(super) fn inspect_pgdata(pgdata: &Path) -> CliResult<Before> {
+pub(super) fn inspect_pgdata(pgdata: &Path) -> CliResult<PgdataContent> {
     let refuse = |why: String| Err(CliError::new(Exit::BadConfig, why));
     let shown = pgdata.display();
     let existing = pgdata.ancestors().find_map(|path| Some((path, path.metadata().ok()?)));
@@ -46,7 +46,7 @@ pub(super) fn inspect_pgdata(pgdata: &Path) -> CliResult<Before> {
                 user_name(Uid::effective())
             ));
         }
-        return Ok(Before::Empty);
+        return Ok(PgdataContent::Empty);
     }
     let owner = Uid::from_raw(metadata.uid());
     if owner != Uid::effective() {
@@ -60,7 +60,7 @@ pub(super) fn inspect_pgdata(pgdata: &Path) -> CliResult<Before> {
         .read_dir()
         .map_err(|error| CliError::new(Exit::BadConfig, format!("cannot look into \"{shown}\": {error}")))?;
     if pgdata.join("PG_VERSION").is_file() {
-        return Ok(Before::Cluster);
+        return Ok(PgdataContent::Cluster);
     }
     let is_empty = !entries.any(|entry| entry.is_ok_and(|entry| entry.file_name() != "lost+found"));
     if !is_empty {
@@ -68,7 +68,7 @@ pub(super) fn inspect_pgdata(pgdata: &Path) -> CliResult<Before> {
             "\"{shown}\" has files in it that are no Postgres cluster: empty it, or choose another --pgdata"
         ));
     }
-    Ok(Before::Empty)
+    Ok(PgdataContent::Empty)
 }
 
 fn user_name(user: Uid) -> String {
@@ -191,7 +191,7 @@ pub(super) async fn found_hostname(monitor: Option<&ConnectionString>) -> CliRes
     own_address::hostname(monitor).await.ok_or_else(|| {
         CliError::new(
             Exit::BadConfig,
-            "the address of this machine cannot be found out: give --hostname with a name or an address that other nodes can reach",
+            "could not detect the address of this machine: give --hostname with a name or an address that other nodes can reach",
         )
     })
 }
@@ -224,14 +224,14 @@ mod tests {
     fn what_is_in_pgdata_is_told_apart() {
         let directory = tempfile::tempdir().expect("a directory");
         let pgdata = directory.path().join("a/b");
-        assert_eq!(inspect_pgdata(&pgdata).expect("can be made"), Before::Empty);
+        assert_eq!(inspect_pgdata(&pgdata).expect("can be made"), PgdataContent::Empty);
         std::fs::create_dir_all(&pgdata).expect("made");
-        assert_eq!(inspect_pgdata(&pgdata).expect("empty"), Before::Empty);
+        assert_eq!(inspect_pgdata(&pgdata).expect("empty"), PgdataContent::Empty);
         std::fs::write(pgdata.join("x"), "").expect("written");
         let error = inspect_pgdata(&pgdata).expect_err("somebody's files");
         assert!(error.message.contains("no Postgres cluster"), "{error}");
         std::fs::write(pgdata.join("PG_VERSION"), "15\n").expect("written");
-        assert_eq!(inspect_pgdata(&pgdata).expect("a cluster"), Before::Cluster);
+        assert_eq!(inspect_pgdata(&pgdata).expect("a cluster"), PgdataContent::Cluster);
         let error = inspect_pgdata(&pgdata.join("x")).expect_err("a file");
         assert!(error.message.contains("not a directory"), "{error}");
     }

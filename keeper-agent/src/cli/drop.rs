@@ -191,7 +191,7 @@ fn remove_files(paths: &Paths, pgdata: &Path, destroy: bool) -> CliResult {
         let removed = atomic::remove_tree(pgdata).and_then(|()| paths.remove_all());
         ("what is left", removed)
     } else {
-        let files = [&paths.state, &paths.init, &paths.orders()];
+        let files = [&paths.state, &paths.init, &paths.manual_assignment()];
         ("the state", files.into_iter().try_for_each(|file| atomic::remove(file)))
     };
     removed.map_err(|error| {

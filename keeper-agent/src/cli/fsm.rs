@@ -15,7 +15,7 @@ use super::print;
 use super::process::{self, is_postgres_running};
 use super::run::claim;
 use super::target::state_of;
-use crate::config::init_file::Before;
+use crate::config::init_file::PgdataContent;
 use crate::config::manual;
 use crate::config::state::{self, KeeperState};
 use crate::config::{Config, NodeConfig};
@@ -106,12 +106,12 @@ async fn assign(pgdata: &Path, goal: ReplicationState) -> CliResult {
     let instance = Instance::new(config.instance(Some(state.node)));
     if goal.is_writer() && state.reported == ReplicationState::Init {
         let before = match instance.observe(None).await.observed.data {
-            DataDirectory::Present(_) => Before::Cluster,
-            _ => Before::Empty,
+            DataDirectory::Present(_) => PgdataContent::Cluster,
+            _ => PgdataContent::Empty,
         };
         make_primary(&instance, &config, before, &[]).await?;
     }
-    let mut manual = manual::load(&config.paths.orders())?;
+    let mut manual = manual::load(&config.paths.manual_assignment())?;
     manual.goal = Some(goal);
     give(&config, &manual)?;
     if process::running(&config.paths)?.is_some() {
@@ -131,7 +131,7 @@ async fn set_nodes(pgdata: &Path, file: &Path) -> CliResult {
             config.name
         )));
     }
-    let mut manual = manual::load(&config.paths.orders())?;
+    let mut manual = manual::load(&config.paths.manual_assignment())?;
     manual.nodes = nodes;
     give(&config, &manual)?;
     show(&config)
@@ -145,7 +145,7 @@ fn init(pgdata: &Path) -> CliResult {
     new.change_monitor(true);
     new.keeper_start = state.keeper_start;
     state::store(&config.paths.state, &new)?;
-    manual::remove(&config.paths.orders())?;
+    manual::remove(&config.paths.manual_assignment())?;
     show(&config)
 }
 
@@ -162,12 +162,12 @@ fn list(pgdata: &Path) -> CliResult {
 
 fn get_nodes(pgdata: &Path) -> CliResult {
     let (config, _) = unmonitored(pgdata)?;
-    print::json(&manual::load(&config.paths.orders())?.nodes)
+    print::json(&manual::load(&config.paths.manual_assignment())?.nodes)
 }
 
 /// Has the keeper follow what is assigned; in the place of one that does not run, notes them in its state.
 fn give(config: &NodeConfig, manual: &ManualAssignment) -> CliResult {
-    manual::store(&config.paths.orders(), manual)?;
+    manual::store(&config.paths.manual_assignment(), manual)?;
     if let Some(pid) = process::running(&config.paths)? {
         return process::signal(pid, Signal::SIGHUP);
     }

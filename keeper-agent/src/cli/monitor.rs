@@ -54,7 +54,7 @@ pub(super) async fn disable(pgdata: &Path, is_forced: bool) -> CliResult {
     };
     let mut without = config.clone();
     without.monitor = None;
-    manual::remove(&config.paths.orders())?;
+    manual::remove(&config.paths.manual_assignment())?;
     switch(&config, &without).await?;
     let removed = match &row {
         Some(row) => row.remove(&config, &state).await,
@@ -198,7 +198,7 @@ pub(super) async fn enable(pgdata: &Path, uri: &str) -> CliResult {
         }
         return Err(error);
     }
-    manual::remove(&config.paths.orders())?;
+    manual::remove(&config.paths.manual_assignment())?;
     tracing::info!(
         "node {} \"{}\" is registered in formation \"{}\" as {}",
         state.node,
@@ -260,12 +260,12 @@ fn role(reported: ReplicationState, has_data: bool, serves: bool) -> CliResult<R
     match reported {
         State::Dropped => Err(CliError::new(
             Exit::BadState,
-            "this node was dropped from its group: \"pg_autoctl create postgres\" makes it anew",
+            "this node was dropped from its group: \"pg_autoctl create postgres\" creates it again",
         )),
         writer if writer.is_writer() && !serves => Err(CliError::new(
             Exit::BadState,
             format!(
-                "this node was {writer} last, and its Postgres does not serve as a primary now: \"pg_autoctl run\" starts it, and lets clients in once a standby streams from it, which proves that no other node was promoted"
+                "this node was {writer} last, and its Postgres does not serve as a primary now: \"pg_autoctl run\" starts it, and accepts clients once a standby streams from it, which proves that no other node was promoted"
             ),
         )),
         State::JoinPrimary | State::ApplySettings => Ok(State::Primary),

@@ -140,7 +140,7 @@ pub(super) fn local_connection(monitor: &MonitorConfig) -> CliResult<ConnectionS
 
 /// For people who look at a node whose keeper talks to a monitor that does not know it.
 pub(super) const UNKNOWN_TO_MONITOR: &str = "unknown to the monitor: that is another monitor than the node was registered \
-    at, was emptied, or was restored from a backup of before; this node goes on serving without a monitor. Restore the \
+    at, was emptied, or was restored from a backup; this node goes on serving without a monitor. Restore the \
     monitor, or register the node again with \"pg_autoctl disable monitor --force\" and \"pg_autoctl enable monitor\"";
 
 /// The state of a registered node.

@@ -18,6 +18,7 @@ use tokio_postgres::{AsyncMessage, Client, Config, Connection, Notification, Soc
 use crate::user;
 
 use super::connection_string::{ConnectionString, Host};
+use super::deadline::{Late, within};
 use super::passfile::{self, Login};
 use super::resolve;
 use super::secret::Secret;
@@ -120,18 +121,10 @@ pub fn describe(error: &tokio_postgres::Error) -> String {
     text
 }
 
-/// Waits for `future` until the deadline.
-///
-/// # Errors
-/// `TimedOut` after the deadline; `what` begins the sentence.
-pub async fn within<T>(
-    deadline: Duration,
-    what: &str,
-    future: impl Future<Output = T>,
-) -> Result<T, ConnectError> {
-    tokio::time::timeout(deadline, future)
-        .await
-        .map_err(|_| ConnectError::TimedOut { what: what.to_owned(), after: deadline })
+impl From<Late> for ConnectError {
+    fn from(late: Late) -> Self {
+        Self::TimedOut { what: late.what, after: late.after }
+    }
 }
 
 /// Opens a session with the first server that is fit for it. Each may take `deadline`, or the connection string's own
@@ -257,7 +250,8 @@ async fn connect_to_host(
                 address.inspect(|address| resolve::prefer(&host.name, *address));
                 return Ok(session);
             }
-            Ok(Err(error)) | Err(error) => last_error = error,
+            Ok(Err(error)) => last_error = error,
+            Err(late) => last_error = late.into(),
         }
     }
     Err(last_error)

@@ -5,6 +5,7 @@
 
 mod connect;
 mod connection_string;
+mod deadline;
 #[cfg(test)]
 mod fuzz;
 mod parse;
@@ -16,8 +17,9 @@ mod session_options;
 mod ssl;
 mod tls;
 
-pub use connect::{ConnectError, Session, connect, connect_to_pooler, describe, within};
+pub use connect::{ConnectError, Session, connect, connect_to_pooler, describe};
 pub use connection_string::{ConnectionString, Host, InvalidConnectionString};
+pub use deadline::{Late, within};
 pub use resolve::{addresses, is_taken_for_an_address};
 pub use secret::{MASK, Secret};
 pub use session_options::superuser_options;

@@ -11,7 +11,7 @@ use crate::files::atomic;
 /// What was in PGDATA before we touched it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Before {
+pub enum PgdataContent {
     /// Nothing: whatever is there now was made by us and may be made again.
     Empty,
     /// Somebody's cluster, to be kept.
@@ -22,7 +22,7 @@ pub enum Before {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
     /// What was there before.
-    pub pgdata: Before,
+    pub pgdata: PgdataContent,
     /// The monitor may know this node already.
     pub is_registering: bool,
 }

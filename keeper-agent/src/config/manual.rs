@@ -72,7 +72,7 @@ mod tests {
     #[test]
     fn what_is_written_reads_back() {
         let directory = tempfile::tempdir().expect("a directory");
-        let path = directory.path().join("pg_autoctl.orders");
+        let path = directory.path().join("pg_autoctl.assignment");
         assert_eq!(load(&path).expect("none"), ManualAssignment::default());
         let manual = ManualAssignment { goal: Some(ReplicationState::CatchingUp), nodes: nodes() };
         store(&path, &manual).expect("stored");

@@ -29,8 +29,8 @@ pub use node::{
     CitusConfig, MonitorConfig, MonitorsConfig, NodeConfig, PoolerConfig, PostgresConfig, ReplicationConfig,
     SslConfig, TimeoutConfig,
 };
-pub use paths::{KEPT_DIRECTORY, Paths, absolute};
-pub use values::{AuthMethod, CitusRole, HbaLevel, HttpAuth, NodeKind, Role, parse_duration, print_duration};
+pub use paths::{OWN_FILES_DIRECTORY, Paths, absolute};
+pub use values::{AuthMethod, CitusRole, HbaLevel, HttpAuth, Role, parse_duration, print_duration};
 
 use std::path::Path;
 

@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use pgaf_core::keeper::HookKind;
-use pgaf_core::{DEFAULT_CLUSTER, GroupId};
+use pgaf_core::{DEFAULT_CLUSTER, GroupId, NodeKind};
 
 use super::hook_command::HookCommand;
 use super::http::HttpConfig;
 use super::members::Member;
 use super::paths::Paths;
-use super::values::{AuthMethod, CitusRole, HbaLevel, NodeKind};
+use super::values::{AuthMethod, CitusRole, HbaLevel};
 use crate::client::{ConnectionString, Host, Secret, SslMode, SslOptions};
 
 /// The configuration of a data node.

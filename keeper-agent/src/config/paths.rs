@@ -11,7 +11,7 @@ use super::ConfigError;
 use crate::files::atomic;
 
 /// The directory beside the state in which Postgres's own configuration survives a new copy of the data.
-pub const KEPT_DIRECTORY: &str = "kept";
+pub const OWN_FILES_DIRECTORY: &str = "kept";
 
 /// The files of one node, named after its PGDATA.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,8 +33,8 @@ impl Paths {
     }
 
     /// What a person has assigned to a node without a monitor; beside the state.
-    pub fn orders(&self) -> PathBuf {
-        self.state.with_extension("orders")
+    pub fn manual_assignment(&self) -> PathBuf {
+        self.state.with_extension("assignment")
     }
 
     /// What clients of the HTTP server have to show, unless the configuration names another file; beside the configuration.
@@ -55,7 +55,7 @@ impl Paths {
         let beside = |file: &Path| file.parent().map(Path::to_owned).unwrap_or_default();
         atomic::remove_files_in(&beside(&self.config))?;
         atomic::remove(&self.state)?;
-        atomic::remove_tree(&beside(&self.state).join(KEPT_DIRECTORY))?;
+        atomic::remove_tree(&beside(&self.state).join(OWN_FILES_DIRECTORY))?;
         atomic::remove_tree(&self.monitors())?;
         // With the init file, which says what was there before: as long as it is there, another try is safe.
         atomic::remove_files_in(&beside(&self.state))

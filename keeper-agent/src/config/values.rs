@@ -62,18 +62,6 @@ words! {
 }
 
 words! {
-    /// What a data node is in its formation.
-    NodeKind {
-        /// Plain Postgres.
-        Standalone = "standalone",
-        /// A Citus coordinator.
-        Coordinator = "coordinator",
-        /// A Citus worker.
-        Worker = "worker",
-    }
-}
-
-words! {
     /// How connections that we allow in pg_hba.conf authenticate.
     AuthMethod {
         /// Not at all.
@@ -94,7 +82,7 @@ words! {
     HbaLevel {
         /// Nothing: the user does it.
         None = "none",
-        /// Entries for the nodes of the group and for the monitor.
+        /// Entries for the nodes of the group.
         Minimal = "minimal",
         /// As `Minimal`, and for everybody on the local network.
         Lan = "lan",

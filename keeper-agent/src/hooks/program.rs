@@ -89,7 +89,7 @@ async fn start(command: &HookCommand, call: &Call) -> Result<Child, Failure> {
     program
         .args(command.arguments())
         .env_clear()
-        .envs(std::env::vars_os().filter(|(name, _)| is_kept(name)))
+        .envs(std::env::vars_os().filter(|(name, _)| is_inherited(name)))
         .envs(call.variables())
         .current_dir("/")
         .stdin(Stdio::piped())
@@ -103,7 +103,7 @@ async fn start(command: &HookCommand, call: &Call) -> Result<Child, Failure> {
     }
 }
 
-fn is_kept(name: &OsStr) -> bool {
+fn is_inherited(name: &OsStr) -> bool {
     name.to_str().is_some_and(|name| KEPT_VARIABLES.contains(&name) || name.starts_with("LC_"))
 }
 

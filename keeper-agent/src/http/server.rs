@@ -101,7 +101,7 @@ impl Http {
             .stack_size(STACK_BYTES)
             .spawn(move || serve(&site, receiver));
         if let Err(error) = started {
-            tracing::error!("no HTTP is served: cannot start a thread: {error}");
+            tracing::error!("could not start the HTTP server: cannot start a thread: {error}");
         }
         Self { settings: sender }
     }
@@ -116,7 +116,7 @@ impl Http {
 fn serve(site: &Arc<dyn Site>, mut settings: watch::Receiver<Settings>) {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return tracing::error!("no HTTP is served: {error}"),
+        Err(error) => return tracing::error!("could not start the HTTP server: {error}"),
     };
     runtime.block_on(async {
         loop {
@@ -139,7 +139,7 @@ async fn serve_as(site: &Arc<dyn Site>, settings: &Settings) -> std::convert::In
             Ok(doors) => break doors,
             Err(reason) => {
                 if told.as_ref() != Some(&reason) {
-                    tracing::error!("no HTTP is served on {listen}: {reason}");
+                    tracing::error!("could not serve HTTP on {listen}: {reason}");
                     told = Some(reason);
                 }
                 sleep(RETRY).await;
@@ -168,7 +168,7 @@ async fn serve_as(site: &Arc<dyn Site>, settings: &Settings) -> std::convert::In
             }
             // No file descriptors: those that are open end some time.
             Err(error) => {
-                tracing::debug!("a connection over HTTP was not accepted: {error}");
+                tracing::debug!("could not accept an HTTP connection: {error}");
                 sleep(Duration::from_millis(100)).await;
             }
         }

@@ -10,7 +10,7 @@ use tokio_postgres::{Client, Row, Statement};
 
 use super::error::MonitorError;
 use super::notifications::{NODE_CHANNEL_PREFIX, Notifications};
-use crate::client::{ConnectionString, connect};
+use crate::client::{ConnectionString, connect, within};
 
 /// The version of the extension that this program works with.
 pub const EXTENSION_VERSION: &str = "3.0";
@@ -174,10 +174,7 @@ impl MonitorConnection {
         what: &'static str,
         future: impl Future<Output = Result<T, tokio_postgres::Error>>,
     ) -> Result<T, MonitorError> {
-        tokio::time::timeout(deadline, future)
-            .await
-            .map_err(|_| MonitorError::TimedOut { what, after: deadline })?
-            .map_err(|error| MonitorError::of_query(what, &error))
+        within(deadline, what, future).await?.map_err(|error| MonitorError::of_query(what, &error))
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use pgaf_core::{NodeId, sqlstate};
 
-use crate::client::{ConnectError, describe};
+use crate::client::{ConnectError, Late, describe, within};
 use crate::exit::Exit;
 
 /// A call of the monitor that failed.
@@ -20,7 +20,7 @@ pub enum MonitorError {
     #[error("the monitor has not answered within {} ms ({what})", .after.as_millis())]
     TimedOut {
         /// Which question.
-        what: &'static str,
+        what: String,
         /// For how long it was waited.
         after: Duration,
     },
@@ -36,12 +36,12 @@ pub enum MonitorError {
     },
     /// The monitor has removed this node.
     #[error(
-        "the monitor has removed node {0} from its formation; \"pg_autoctl drop node --destroy\" removes what is left of it here, \"pg_autoctl create postgres\" makes it anew"
+        "the monitor has removed node {0} from its formation; \"pg_autoctl drop node --destroy\" removes what is left of it here, \"pg_autoctl create postgres\" creates it again"
     )]
     NodeDropped(NodeId),
     /// A monitor answers that does not know this node, and has not removed it either.
     #[error(
-        "{message}: this monitor is another one than the node was registered at, was emptied, or was restored from a backup of before; this node goes on serving without a monitor. Restore the monitor, or register the node again with \"pg_autoctl disable monitor\" and \"pg_autoctl enable monitor\""
+        "{message}: this monitor is another one than the node was registered at, was emptied, or was restored from a backup; this node goes on serving without a monitor. Restore the monitor, or register the node again with \"pg_autoctl disable monitor\" and \"pg_autoctl enable monitor\""
     )]
     UnknownNode {
         /// What the monitor said.
@@ -78,9 +78,13 @@ pub(crate) async fn timed<T>(
     deadline: Duration,
     call: impl Future<Output = Result<T, MonitorError>>,
 ) -> Result<T, MonitorError> {
-    tokio::time::timeout(deadline, call)
-        .await
-        .unwrap_or(Err(MonitorError::TimedOut { what, after: deadline }))
+    within(deadline, what, call).await?
+}
+
+impl From<Late> for MonitorError {
+    fn from(late: Late) -> Self {
+        Self::TimedOut { what: late.what, after: late.after }
+    }
 }
 
 impl MonitorError {

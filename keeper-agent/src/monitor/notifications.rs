@@ -85,7 +85,7 @@ fn understand(raw: &tokio_postgres::Notification) -> Option<Notification> {
     let (channel, payload) = (raw.channel(), raw.payload());
     let notification = parse(channel, payload);
     if notification.is_none() {
-        tracing::debug!("notification on channel {channel} not understood: {payload}");
+        tracing::debug!("unexpected notification on channel {channel}: {payload}");
     }
     notification
 }

@@ -1,11 +1,10 @@
 //! Nodes come, change their address, and go.
 
-use pgaf_core::{GroupId, NodeId, ReplicationState};
+use pgaf_core::{GroupId, NodeId, NodeKind, ReplicationState};
 use tokio_postgres::Row;
 
 use super::connection::{MonitorConnection, column, parsed};
 use super::error::MonitorError;
-use crate::config::NodeKind;
 
 /// What a node says when it registers.
 #[derive(Clone, Debug)]

@@ -49,9 +49,9 @@ impl Poolers {
     ///
     /// # Errors
     /// As `pause`.
-    pub async fn tend(&self) -> Result<(), String> {
+    pub async fn check(&self) -> Result<(), String> {
         let config = self.0.clone();
-        self.tell_all(move |admin| tend(admin, config.clone())).await
+        self.tell_all(move |admin| check(admin, config.clone())).await
     }
 
     async fn tell_all<F: Future<Output = Result<(), String>> + Send + 'static>(
@@ -101,7 +101,7 @@ async fn send_here(session: &Session, config: &PoolerConfig) -> Result<(), Strin
 }
 
 /// A pooler that was restarted reads the file of its command line; one that was paused by a primary that is gone waits.
-async fn tend(admin: ConnectionString, config: PoolerConfig) -> Result<(), String> {
+async fn check(admin: ConnectionString, config: PoolerConfig) -> Result<(), String> {
     let session = open(&admin).await?;
     let present = column(&ask(&session, "SHOW CONFIG").await?, |row| {
         (row.get("key") == Some("conffile")).then(|| row.get("value").unwrap_or_default().to_owned())
@@ -115,7 +115,7 @@ async fn tend(admin: ConnectionString, config: PoolerConfig) -> Result<(), Strin
     let is_elsewhere = config.conffile.as_ref().is_some_and(|file| present.first() != Some(file));
     if is_elsewhere || !paused.is_empty() {
         let name = admin.hosts.first().map(ToString::to_string).unwrap_or_default();
-        tracing::info!("pooler {name} does not send its clients here: telling it again");
+        tracing::info!("pooler {name} does not route its clients to this node: routing them again");
         send_here(&session, &config).await?;
     }
     Ok(())

@@ -22,12 +22,11 @@ mod observe;
 mod instance;
 
 pub use configuration::{
-    HbaAddress, HbaEntry, MONITOR_ROLE, REPLICATION_ROLE, RoleAttributes, SETTINGS_FILE, STANDBY_FILE,
+    HbaAddress, HbaEntry, REPLICATION_ROLE, RoleAttributes, SETTINGS_FILE, STANDBY_FILE,
 };
 pub(crate) use configuration::{resolve, settings_of_this_machine};
 pub use data::{ClusterState, ControlData, Layout, RecoverySettings};
 pub use instance::Instance;
-pub(crate) use server::within;
 pub use server::{
     BootTime, InstanceConfig, LocalServer, LocalSession, Measured, PostgresError, PostmasterStatus, Pulse,
     ServerKind, ServerSsl, SocketDir, local_address,

@@ -51,7 +51,10 @@ fn test() -> ExitCode {
         let reason = reason.clone();
         Trial::ignorable_test(scenario.name, move || {
             let setup = (scenario.setup)();
-            match (reason.or_else(|| harness::lacks_older(&setup)), harness::lacks_citus(&setup)) {
+            match (
+                reason.or_else(|| setup.lacks()).or_else(|| harness::lacks_older(&setup)),
+                harness::lacks_citus(&setup),
+            ) {
                 (Some(reason), _) => Ok(Completion::ignored_with(reason)),
                 (None, Some(reason)) if harness::is_citus_required() => Err(reason.into()),
                 (None, Some(reason)) => Ok(Completion::ignored_with(reason)),

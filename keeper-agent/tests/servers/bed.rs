@@ -7,14 +7,15 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Result, anyhow, bail, ensure};
 
+use crate::harness::ledger::{parse_rows, verify_ledgers};
 use crate::harness::process::kill_below;
 use crate::harness::watch::{NodeRow, describe};
 use crate::harness::workload::TABLE_DDL;
 use crate::harness::{
-    Application, Audience, Door, Ledger, Pace, Sql, Tools, Writer, check_one_writer, is_kept,
-    remove_directory, run_directory, wait_for,
+    Application, Audience, Door, Ledger, Pace, Sql, Tools, Writer, is_kept, remove_directory, run_directory,
+    wait_for,
 };
 use crate::node::Node;
 
@@ -269,25 +270,7 @@ impl Bed {
     /// Every acknowledged row is on that node, and there never were two writers.
     pub(crate) fn verify(&self, primary: &str, ledgers: &[Ledger]) -> Result<()> {
         let text = self.node(primary).sql("select writer, value from public.ledger")?;
-        let row = |line: &str| -> Option<(usize, u64)> {
-            let (writer, value) = line.split_once('|')?;
-            Some((writer.parse().ok()?, value.parse().ok()?))
-        };
-        let present = text
-            .lines()
-            .map(|line| row(line).with_context(|| format!("no row: {line}")))
-            .collect::<Result<_>>()?;
-        for ledger in ledgers {
-            let missing = ledger.missing(&present);
-            ensure!(
-                missing.is_empty(),
-                "{} of {} commits acknowledged to writer {} are not on {primary}: {missing:?}",
-                missing.len(),
-                ledger.acks.len(),
-                ledger.writer
-            );
-        }
-        check_one_writer(ledgers)
+        verify_ledgers(&parse_rows(&text)?, primary, ledgers)
     }
 
     /// What a person needs who has to find out why a case failed: the state, the last events, the ends of all logs.

@@ -240,7 +240,8 @@ impl Node {
     /// Starts it, and looks until it runs: a busy machine may need longer than a step waits.
     pub(crate) async fn start(&self) -> Outcome {
         self.execute(&Step::StartPostgres).await?;
-        self.until("the server", |sight| matches!(sight.observed.server, Server::Running(_))).await?;
+        self.until("the server", |observation| matches!(observation.observed.server, Server::Running(_)))
+            .await?;
         Ok(())
     }
 
@@ -255,9 +256,10 @@ impl Node {
 
     /// What it says of itself, after recovery; an error when it does not answer.
     pub(crate) async fn running(&self) -> Result<Running, Box<dyn std::error::Error>> {
-        let sight =
-            self.until("the end of recovery", |sight| sight.observed.server != Server::Starting).await?;
-        match sight.observed.server {
+        let observation = self
+            .until("the end of recovery", |observation| observation.observed.server != Server::Starting)
+            .await?;
+        match observation.observed.server {
             Server::Running(running) => Ok(running),
             other => Err(format!("node {} is {other:?}", self.id).into()),
         }
@@ -271,20 +273,22 @@ impl Node {
     ) -> Result<Observation, String> {
         let started = Instant::now();
         loop {
-            let sight = self.observe(None).await;
-            if is_so(&sight) {
-                return Ok(sight);
+            let observation = self.observe(None).await;
+            if is_so(&observation) {
+                return Ok(observation);
             }
             if started.elapsed() > DEADLINE {
-                return Err(format!("node {}: {what} does not come: {sight:?}", self.id));
+                return Err(format!("node {}: {what} does not come: {observation:?}", self.id));
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 
     pub(crate) async fn await_stream(&self) -> Outcome {
-        self.until("the stream", |sight| sight.upstream.is_some_and(|upstream| upstream.is_streaming))
-            .await?;
+        self.until("the stream", |observation| {
+            observation.upstream.is_some_and(|upstream| upstream.is_streaming)
+        })
+        .await?;
         Ok(())
     }
 
@@ -308,7 +312,7 @@ impl Node {
         let end = primary.running().await?.lsn;
         self.until(
             "the primary's log",
-            |sight| matches!(&sight.observed.server, Server::Running(running) if running.replayed >= end),
+            |observation| matches!(&observation.observed.server, Server::Running(running) if running.replayed >= end),
         )
         .await?;
         Ok(())

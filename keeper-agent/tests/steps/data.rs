@@ -334,7 +334,8 @@ async fn a_standby_never_comes_back_as_a_primary(bed: &Bed) -> Outcome {
         other => return Err(format!("{other:?}").into()),
     }
     standby.start().await?;
-    let sight =
-        standby.until("an answer", |sight| matches!(sight.observed.server, Server::Running(_))).await?;
-    check(sight.upstream.is_some(), "in recovery")
+    let observation = standby
+        .until("an answer", |observation| matches!(observation.observed.server, Server::Running(_)))
+        .await?;
+    check(observation.upstream.is_some(), "in recovery")
 }

@@ -60,10 +60,12 @@ async fn a_crash_after_promotion_stays_on_the_new_timeline(bed: &Bed) -> Outcome
     signal(standby.postmaster_pid(), Signal::SIGKILL);
     standby.exited().await;
     standby.start().await?;
-    let sight = standby
-        .until("an answer", |sight| matches!(sight.observed.server, pgaf_core::keeper::Server::Running(_)))
+    let observation = standby
+        .until("an answer", |observation| {
+            matches!(observation.observed.server, pgaf_core::keeper::Server::Running(_))
+        })
         .await?;
-    check(sight.upstream.is_none(), "a primary")?;
+    check(observation.upstream.is_none(), "a primary")?;
     check(standby.running().await?.timeline == Timeline(2), "on its own timeline")
 }
 

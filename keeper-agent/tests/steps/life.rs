@@ -152,7 +152,7 @@ async fn a_stale_pid_file_is_no_server(bed: &Bed) -> Outcome {
     let reborn = node.reborn();
     let pid = node.postmaster_pid();
     signal(pid, Signal::SIGKILL);
-    reborn.until("the end", |sight| sight.observed.server == Server::Stopped).await?;
+    reborn.until("the end", |observation| observation.observed.server == Server::Stopped).await?;
     Ok(())
 }
 
@@ -164,8 +164,8 @@ async fn a_frozen_server_is_stopped(bed: &Bed) -> Outcome {
         signal(*pid, Signal::SIGSTOP);
     }
     let looked = Instant::now();
-    let sight = node.observe(None).await;
-    check(sight.observed.server == Server::Unresponsive, "it hangs")?;
+    let observation = node.observe(None).await;
+    check(observation.observed.server == Server::Unresponsive, "it hangs")?;
     check(looked.elapsed() < Duration::from_secs(4), "a look has a deadline")?;
     let stopped = Instant::now();
     node.stop(StopMode::Immediate).await?;

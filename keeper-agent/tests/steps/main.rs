@@ -6,9 +6,9 @@ mod bed;
 mod data;
 mod election;
 mod life;
+mod observation;
 mod replication;
 mod settings;
-mod sight;
 mod slots;
 mod vote;
 
@@ -66,7 +66,7 @@ fn main() -> ExitCode {
         ("settings", settings::tests()),
         ("replication", replication::tests()),
         ("election", election::tests()),
-        ("sight", sight::tests()),
+        ("observation", observation::tests()),
         ("slots", slots::tests()),
         ("vote", vote::tests()),
     ];

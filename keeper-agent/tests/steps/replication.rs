@@ -44,8 +44,8 @@ async fn following_twice_and_another(bed: &Bed) -> Outcome {
     two.admit(&[&primary, &three]).await?;
     three.follow(Some(&two)).await?;
     three
-        .until("the stream of another standby", |sight| {
-            matches!(&sight.observed.server, Server::Running(running)
+        .until("the stream of another standby", |observation| {
+            matches!(&observation.observed.server, Server::Running(running)
             if running.receiver == Receiver::Streaming
                 && running.follows.as_ref().is_some_and(|follows| follows.port == two.config().port))
         })
@@ -99,8 +99,9 @@ async fn a_commit_waits_once_the_names_are_set(bed: &Bed) -> Outcome {
         let running = primary.running().await?;
         check(running.synchronous_standby_names == NAMES, "in force")?;
     }
-    let sight = primary.until("a synchronous standby", |sight| sight.quorum_contact.is_some()).await?;
-    check(sight.sync_state == "quorum", "quorum")?;
+    let observation =
+        primary.until("a synchronous standby", |observation| observation.quorum_contact.is_some()).await?;
+    check(observation.sync_state == "quorum", "quorum")?;
     primary.sql("CREATE TABLE t ()").await?;
     standby.stop(StopMode::Fast).await?;
     let waits = tokio::time::timeout(Duration::from_millis(300), primary.sql("CREATE TABLE u ()")).await;
@@ -181,8 +182,8 @@ async fn foreign_names_of_walsenders_are_no_patterns(bed: &Bed) -> Outcome {
 async fn a_frozen_standby_does_not_stream(bed: &Bed) -> Outcome {
     let primary = bed.primary(1).await?;
     let standby = bed.standby(2, &primary).await?;
-    let streams = |sight: &pgaf_core::keeper::Observation| {
-        matches!(&sight.observed.server, Server::Running(running)
+    let streams = |observation: &pgaf_core::keeper::Observation| {
+        matches!(&observation.observed.server, Server::Running(running)
             if running.standbys.iter().any(|row| row.node == NodeId(2) && row.is_streaming))
     };
     primary.until("the stream", streams).await?;
@@ -190,7 +191,7 @@ async fn a_frozen_standby_does_not_stream(bed: &Bed) -> Outcome {
         signal(pid, Signal::SIGSTOP);
     }
     let frozen = Instant::now();
-    primary.until("the end of the stream", |sight| !streams(sight)).await?;
+    primary.until("the end of the stream", |observation| !streams(observation)).await?;
     check(frozen.elapsed() < Duration::from_secs(4), "soon")?;
     for pid in processes_of(&standby.pgdata()) {
         signal(pid, Signal::SIGCONT);
@@ -202,8 +203,9 @@ async fn a_frozen_standby_does_not_stream(bed: &Bed) -> Outcome {
 async fn a_silent_upstream_is_noticed(bed: &Bed) -> Outcome {
     let primary = bed.primary(1).await?;
     let standby = bed.standby(2, &primary).await?;
-    let silence =
-        |sight: &pgaf_core::keeper::Observation| sight.upstream.map_or(0, |upstream| upstream.silent_ms);
+    let silence = |observation: &pgaf_core::keeper::Observation| {
+        observation.upstream.map_or(0, |upstream| upstream.silent_ms)
+    };
     let watched = Instant::now();
     while watched.elapsed() < Duration::from_secs(3) {
         let silent = silence(&standby.observe(None).await);
@@ -213,7 +215,7 @@ async fn a_silent_upstream_is_noticed(bed: &Bed) -> Outcome {
     for pid in processes_of(&primary.pgdata()) {
         signal(pid, Signal::SIGSTOP);
     }
-    standby.until("the silence", |sight| silence(sight) > 4000).await?;
+    standby.until("the silence", |observation| silence(observation) > 4000).await?;
     let upstream = standby.observe(None).await.upstream.ok_or("no upstream")?;
     check(!upstream.is_streaming, "and the stream is given up")
 }

@@ -83,8 +83,8 @@ async fn a_standby_keeps_slots_and_moves_them_on(bed: &Bed) -> Outcome {
     check(oldest().await? > held, "nothing is held that nobody needs")?;
     // The primary's slots are moved by those who stream, and wait for those who do not.
     three.stop(StopMode::Fast).await?;
-    one.until("the end of the stream", |sight| {
-        matches!(&sight.observed.server, pgaf_core::keeper::Server::Running(running)
+    one.until("the end of the stream", |observation| {
+        matches!(&observation.observed.server, pgaf_core::keeper::Server::Running(running)
             if running.standbys.iter().all(|standby| standby.node != NodeId(3)))
     })
     .await?;

@@ -130,8 +130,8 @@ async fn a_restarted_standby_votes_after_it_has_replayed(bed: &Bed) -> Outcome {
     let end = primary.running().await?.lsn;
     let is_received = |running: &Running| running.lsn >= end && running.replayed < end;
     standby
-        .until("the WAL", |sight| {
-            matches!(&sight.observed.server, pgaf_core::keeper::Server::Running(running) if is_received(running))
+        .until("the WAL", |observation| {
+            matches!(&observation.observed.server, pgaf_core::keeper::Server::Running(running) if is_received(running))
         })
         .await?;
     kill(&primary);
@@ -201,8 +201,8 @@ async fn after_a_failover(bed: &Bed) -> Result<[Node; 3], Box<dyn std::error::Er
 async fn a_timeline_is_known_without_an_upstream(bed: &Bed) -> Outcome {
     let [_one, two, three] = after_a_failover(bed).await?;
     let (history, end) = {
-        let sight = three.observe(None).await;
-        (sight.history, three.running().await?.lsn)
+        let observation = three.observe(None).await;
+        (observation.history, three.running().await?.lsn)
     };
     kill(&three);
     three.exited().await;
@@ -251,7 +251,7 @@ async fn the_history_is_that_of_the_timeline(bed: &Bed) -> Outcome {
     let forks = history.ancestors.as_slice();
     check(matches!(forks, [(Timeline(1), at)] if *at > end && at.0 < end.0 + 512), "and where it began")?;
     three
-        .until("the history", |sight| sight.history.as_ref() == Some(&history))
+        .until("the history", |observation| observation.history.as_ref() == Some(&history))
         .await
         .map(|_| ())
         .map_err(Into::into)
@@ -283,8 +283,8 @@ async fn whoever_fetches_what_it_lacks_is_promoted(bed: &Bed) -> Outcome {
     }
     let has_all = |running: &Running| running.lsn >= source.lsn;
     three
-        .until("what it lacks", |sight| {
-            matches!(&sight.observed.server, pgaf_core::keeper::Server::Running(running) if has_all(running))
+        .until("what it lacks", |observation| {
+            matches!(&observation.observed.server, pgaf_core::keeper::Server::Running(running) if has_all(running))
         })
         .await?;
     eprintln!("fetched after {} ms", started.elapsed().as_millis());

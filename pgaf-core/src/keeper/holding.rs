@@ -2,7 +2,7 @@
 
 use super::memory::Memory;
 use super::observed::Observed;
-use super::routing::{Hold, is_candidate};
+use super::routing::Hold;
 use super::server::Server;
 use super::step::Plan;
 use crate::message::Assignment;
@@ -19,7 +19,7 @@ pub(super) fn candidate(assignment: &Assignment, memory: &Memory) -> Plan {
 pub(super) fn is_moot(assignment: &Assignment, observed: &Observed) -> bool {
     let is_writing = matches!(&observed.server, Server::Running(running) if !running.is_in_recovery);
     observed.memory.routing.hold == Hold::Open
-        && !is_candidate(assignment.goal)
+        && !assignment.goal.is_being_promoted()
         && !assignment.goal.is_writer()
         && !is_writing
 }

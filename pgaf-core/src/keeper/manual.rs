@@ -89,8 +89,7 @@ fn unassigned(state: &KeeperState, dbname: &str) -> Assignment {
 
 /// Nobody says which standbys keep up: a commit waits for any one.
 fn commit_rule(goal: ReplicationState, peers: &[Peer]) -> CommitRule {
-    use ReplicationState::{ApplySettings, JoinPrimary, Primary};
-    let is_synchronous = matches!(goal, Primary | JoinPrimary | ApplySettings) && !peers.is_empty();
+    let is_synchronous = goal.is_synchronous_writer() && !peers.is_empty();
     if is_synchronous {
         CommitRule { standbys: peers.iter().map(|peer| peer.node).collect(), acks: 1 }
     } else {

@@ -25,8 +25,8 @@ pub mod step;
 pub use authority::Authority;
 pub use claim::{epoch_to_report, state_that_holds};
 pub use engine::{
-    CitusRole, Command, Ending, Engine, Event, LookId, Notice, Observation, Outcome, PostgresExit, Progress,
-    SaveId, Settings, Severity, Signal, StepId,
+    Command, Ending, Engine, Event, LookId, Notice, Observation, Outcome, PostgresExit, Progress, SaveId,
+    Settings, Severity, Signal, StepId,
 };
 pub use hook::{Consent, HookCall, HookKind, Role};
 pub use isolated::{Silence, plan_isolated, plan_unmonitored};

@@ -62,7 +62,7 @@ impl Routing {
 
     /// The assignment that is planned for: what was asked under another goal does not count.
     pub(super) fn wants(&mut self, goal: State) {
-        if self.hold == Hold::Failed && !is_candidate(goal) {
+        if self.hold == Hold::Failed && !goal.is_being_promoted() {
             self.hold = Hold::None;
         }
         if !goal.is_writer() {
@@ -84,9 +84,4 @@ impl Routing {
             _ => {}
         }
     }
-}
-
-/// It takes over, and may not write yet.
-pub(super) const fn is_candidate(goal: State) -> bool {
-    matches!(goal, State::PreparePromotion | State::StopReplication)
 }

@@ -17,7 +17,7 @@ fn peer() -> Peer {
 }
 
 fn assignment(goal: State) -> Assignment {
-    let is_synchronous = matches!(goal, State::Primary | State::ApplySettings | State::JoinPrimary);
+    let is_synchronous = goal.is_synchronous_writer();
     Assignment {
         node: NodeId(1),
         group: GroupId(0),
@@ -218,7 +218,7 @@ fn routings() -> Vec<Routing> {
 #[test]
 fn no_writes_are_held_for_a_node_that_does_not_take_over() {
     let is_undecided = |goal| matches!(goal, State::Unknown | State::Init);
-    let is_candidate = |goal| matches!(goal, State::PreparePromotion | State::StopReplication);
+    let is_candidate = State::is_being_promoted;
     for goal in State::ALL.into_iter().filter(|goal| !is_candidate(*goal) && !is_undecided(*goal)) {
         for routing in routings() {
             for mut situation in situations().into_iter().filter(has_data) {

@@ -7,7 +7,6 @@ use crate::state::ReplicationState::{
     WaitMaintenance,
 };
 
-use super::election::is_candidate_goal;
 use super::{Draft, Event, Refusal, rules};
 
 /// Changes the draft as the event says; reports and ticks change nothing here.
@@ -208,7 +207,7 @@ impl Draft {
                 "candidate priority {priority} is not between 0 and 100"
             )));
         }
-        if priority == 0 && is_candidate_goal(self.known(id)?.goal) {
+        if priority == 0 && self.known(id)?.goal.is_candidate() {
             self.role_change_under_way()?;
         }
         self.known(id)?;

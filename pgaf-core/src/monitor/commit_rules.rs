@@ -10,8 +10,8 @@ const MAX_UNCONFIRMED: usize = 64;
 impl Group {
     /// The rule that the writer shall follow when it has this goal.
     pub fn wanted_commit_rule(&self, goal: ReplicationState) -> CommitRule {
-        use ReplicationState::{ApplySettings, JoinPrimary, PreparePromotion, Primary, Secondary};
-        if !matches!(goal, Primary | ApplySettings | JoinPrimary) {
+        use ReplicationState::{PreparePromotion, Secondary};
+        if !goal.is_synchronous_writer() {
             return CommitRule::ASYNCHRONOUS;
         }
         let standbys: Vec<_> = self

@@ -11,8 +11,8 @@ use crate::group::{Group, Node};
 use crate::id::NodeId;
 use crate::lsn::{Lineage, Lsn};
 use crate::state::ReplicationState::{
-    self, CatchingUp, Dropped, FastForward, JoinSecondary, PreparePromotion, ReportLsn, Secondary,
-    StopReplication, WaitMaintenance,
+    CatchingUp, Dropped, FastForward, JoinSecondary, PreparePromotion, ReportLsn, Secondary, StopReplication,
+    WaitMaintenance,
 };
 
 /// How an election among standbys that stand still has ended.
@@ -264,11 +264,6 @@ impl Group {
             && self.is_enough_for_election(&[only.id]);
         is_ready.then_some(only)
     }
-}
-
-/// A node that has been chosen, and is not told to write yet.
-pub(super) const fn is_candidate_goal(goal: ReplicationState) -> bool {
-    matches!(goal, FastForward | PreparePromotion | StopReplication)
 }
 
 /// It has every acknowledged commit, and has said where its log ends.

@@ -6,7 +6,6 @@ use crate::state::ReplicationState::{
     CatchingUp, Dropped, Maintenance, PreparePromotion, ReportLsn, Secondary, Single, WaitPrimary,
 };
 
-use super::election::is_candidate_goal;
 use super::{Draft, Refusal};
 
 impl Group {
@@ -74,7 +73,7 @@ impl Draft {
         let may_write = self.group.may_write(node);
         let answers = node.has_reported && !self.group.is_silent(node);
         let has_others = self.group.others(id).next().is_some();
-        if is_candidate_goal(node.goal) && self.group.writer().is_none() && !force {
+        if node.goal.is_candidate() && self.group.writer().is_none() && !force {
             self.role_change_under_way()?;
         }
         if is_writer && has_others {

@@ -7,7 +7,6 @@ use crate::id::{GroupId, NodeId};
 use crate::state::ReplicationState;
 
 use super::assignment::FENCE_MARGIN;
-use super::election;
 
 impl Node {
     /// It said that it is what it should be, knowing its newest assignment.
@@ -34,7 +33,7 @@ impl Group {
 
     /// The standby that was chosen and may not write yet. There is at most one.
     pub fn candidate(&self) -> Option<&Node> {
-        self.nodes.iter().find(|node| election::is_candidate_goal(node.goal))
+        self.nodes.iter().find(|node| node.goal.is_candidate())
     }
 
     /// It was told to leave the group and has done so, or will not be heard of. The row of an old primary is kept until somebody else writes:

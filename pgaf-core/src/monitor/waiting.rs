@@ -62,8 +62,7 @@ impl Group {
                 || streams(node)
         };
         let members = || self.nodes.iter().filter(|node| rule.standbys.contains(&node.id));
-        let able = members().filter(|node| acknowledges(node)).count();
-        if usize::try_from(rule.acks).is_ok_and(|acks| able >= acks) {
+        if rule.is_met_by(members().filter(|node| acknowledges(node)).map(|node| node.id)) {
             return None;
         }
         let missing: Vec<String> = members().filter(|node| !acknowledges(node)).map(Node::label).collect();

@@ -21,10 +21,10 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use pgaf_core::keeper::{
-    CitusRole, Command, Ending, Engine, Event, KeeperState, LookId, ManualAssignment, Moment, PostgresExit,
-    SaveId, Settings, Signal, StepId,
+    Command, Ending, Engine, Event, KeeperState, LookId, ManualAssignment, Moment, PostgresExit, SaveId,
+    Settings, Signal, StepId,
 };
-use pgaf_core::{Assignment, GroupId, NodeId, Report, ReportNumber};
+use pgaf_core::{Assignment, GroupId, NodeId, NodeKind, Report, ReportNumber};
 
 use super::situation::{Words, answer, assignment, formation, moment, observation, report_number};
 
@@ -61,7 +61,7 @@ impl Default for Stage {
                 is_monitored: true,
                 network_partition_timeout: Duration::from_secs(4),
                 dbname: "app".to_owned(),
-                citus: CitusRole::None,
+                kind: NodeKind::Standalone,
                 has_hooks: false,
                 has_before_promote: false,
                 has_poolers: false,
@@ -133,18 +133,18 @@ impl Stage {
     }
 
     fn settings_of(&self, words: &Words<'_>) -> Settings {
-        let citus = if words.has("worker") {
-            CitusRole::Worker
+        let kind = if words.has("worker") {
+            NodeKind::Worker
         } else if words.has("coordinator") {
-            CitusRole::Coordinator
+            NodeKind::Coordinator
         } else {
-            CitusRole::None
+            NodeKind::Standalone
         };
         let fences = words.number("fences").ok().flatten().map(Duration::from_secs);
         Settings {
             is_monitored: !words.has("unmonitored"),
             network_partition_timeout: fences.unwrap_or(self.settings.network_partition_timeout),
-            citus,
+            kind,
             has_hooks: words.has("hooks"),
             has_before_promote: words.has("asks"),
             has_poolers: words.has("poolers"),
@@ -282,7 +282,7 @@ fn text(command: &Command) -> String {
         Command::KnowFormation { hosts } => format!("know {}", hosts.join(" ")),
         Command::Reconcile { .. } => "reconcile".to_owned(),
         Command::RunHook(call) => format!("hook {} {} to {}", call.kind, call.old_role, call.new_role),
-        Command::TendPoolers => "tend poolers".to_owned(),
+        Command::CheckPoolers => "check poolers".to_owned(),
         Command::Save { state, .. } => {
             let goal = state.assignment.as_ref().map_or("none", |assignment| assignment.goal.as_str());
             format!("save {goal}, reached {}", state.reported)

@@ -4,10 +4,10 @@
 use std::time::Duration;
 
 use pgaf_core::keeper::{
-    CitusRole, Cluster, Command, DataDirectory, Engine, Event, Following, KeeperState, Memory, Moment,
-    Observation, Observed, PostgresExit, Progress, Receiver, Running, Settings, StreamingStandby,
+    Cluster, Command, DataDirectory, Engine, Event, Following, KeeperState, Memory, Moment, Observation,
+    Observed, PostgresExit, Progress, Receiver, Running, Settings, StreamingStandby,
 };
-use pgaf_core::{Assignment, Epoch, GroupId, Lineage, NodeId, Peer, Timeline, Upstream};
+use pgaf_core::{Assignment, Epoch, GroupId, Lineage, NodeId, NodeKind, Peer, Timeline, Upstream};
 
 use super::server::{Data, Mode, Server};
 
@@ -41,7 +41,7 @@ impl Keeper {
             is_monitored: true,
             network_partition_timeout: FENCE_AFTER,
             dbname: String::new(),
-            citus: CitusRole::None,
+            kind: NodeKind::Standalone,
             has_hooks: false,
             has_before_promote: false,
             has_poolers: false,

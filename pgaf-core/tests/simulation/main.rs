@@ -14,6 +14,7 @@
 #[path = "../invariants/mod.rs"]
 mod rows;
 
+mod address;
 mod host;
 mod invariants;
 mod keeper;

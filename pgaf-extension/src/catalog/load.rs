@@ -14,10 +14,10 @@ use serde_json as json;
 use crate::clock;
 use crate::error::Error;
 use crate::gucs;
-use crate::plan::plans;
+use crate::statement::statements;
 use crate::version;
 
-plans! {
+statements! {
     // One row a node, and one row without a node for a group that has none. The group is compared as bigint because the
     // index of the exclusion constraint cannot be used for that: it costs as much as all the rest.
     GROUP(TEXTOID, INT4OID, INT8OID) = "
@@ -65,7 +65,8 @@ pub(crate) fn group_of(
     let started = clock::started().ok_or(Error::NotPreloaded)?;
     version::check()?;
     let clocks = Clocks { now: clock::now(), started };
-    let rows = GROUP.with(|plan| plan.run(client, &[formation.into(), id.0.into(), member.0.into()]))?;
+    let rows =
+        GROUP.with(|statement| statement.run(client, &[formation.into(), id.0.into(), member.0.into()]))?;
     let mut rows = rows.map(|row| Row { row, what: "a node" }).peekable();
     let first = rows.peek().ok_or_else(|| Error::UnknownFormation(formation.to_owned()))?;
     let kind: String = first.get(22)?;
@@ -98,7 +99,7 @@ pub(crate) fn group_of(
 
 /// The groups of a formation that have nodes.
 pub(crate) fn groups(client: &mut SpiClient<'_>, formation: &str) -> Result<Vec<GroupId>, Error> {
-    let rows = GROUPS.with(|plan| plan.run(client, &[formation.into()]))?;
+    let rows = GROUPS.with(|statement| statement.run(client, &[formation.into()]))?;
     rows.map(|row| Ok(GroupId(Row { row, what: "a node" }.get(1)?))).collect()
 }
 

@@ -6,9 +6,9 @@ use pgrx::spi::SpiClient;
 
 use super::load::Row;
 use crate::error::Error;
-use crate::plan::{Plan, plans};
+use crate::statement::{Statement, statements};
 
-plans! {
+statements! {
     BY_ID(INT8OID) = "
         SELECT formationid, groupid, nodeid FROM pgautofailover.node WHERE nodeid = $1";
     BY_ADDRESS(TEXTOID, INT4OID) = "
@@ -38,18 +38,18 @@ pub(crate) fn by_id(client: &mut SpiClient<'_>, node: NodeId) -> Result<Place, E
 
 /// Which monitor this is.
 pub(crate) fn monitor(client: &mut SpiClient<'_>) -> Result<MonitorId, Error> {
-    let row = IDENTITY.with(|plan| plan.run(client, &[]))?.next().ok_or(Error::NoIdentity)?;
+    let row = IDENTITY.with(|statement| statement.run(client, &[]))?.next().ok_or(Error::NoIdentity)?;
     Ok(MonitorId(Row { row, what: "the monitor" }.get(1)?))
 }
 
 /// A node that is not there was removed here, and not by somebody else.
 pub(crate) fn was_removed(client: &mut SpiClient<'_>, node: NodeId) -> Result<bool, Error> {
-    Ok(IS_REMOVED.with(|plan| plan.run(client, &[node.0.into()]))?.next().is_some())
+    Ok(IS_REMOVED.with(|statement| statement.run(client, &[node.0.into()]))?.next().is_some())
 }
 
 /// By its id, if it is there.
 pub(crate) fn find_by_id(client: &mut SpiClient<'_>, node: NodeId) -> Result<Option<Place>, Error> {
-    BY_ID.with(|plan| find(client, plan, &[node.0.into()]))
+    BY_ID.with(|statement| find(client, statement, &[node.0.into()]))
 }
 
 /// By its host and port.
@@ -64,7 +64,7 @@ pub(crate) fn find_by_address(
     host: &str,
     port: i32,
 ) -> Result<Option<Place>, Error> {
-    BY_ADDRESS.with(|plan| find(client, plan, &[host.into(), port.into()]))
+    BY_ADDRESS.with(|statement| find(client, statement, &[host.into(), port.into()]))
 }
 
 /// By its name in a formation.
@@ -82,7 +82,7 @@ pub(crate) fn find_by_name(
     formation: &str,
     name: &str,
 ) -> Result<Option<Place>, Error> {
-    BY_NAME.with(|plan| find(client, plan, &[formation.into(), name.into()]))
+    BY_NAME.with(|statement| find(client, statement, &[formation.into(), name.into()]))
 }
 
 /// What nodes have to agree with when they join.
@@ -99,7 +99,7 @@ pub(crate) fn formation(client: &mut SpiClient<'_>, name: &str) -> Result<Format
 
 /// A formation by its name, if it is there.
 pub(crate) fn find_formation(client: &mut SpiClient<'_>, name: &str) -> Result<Option<Formation>, Error> {
-    let Some(row) = FORMATION.with(|plan| plan.run(client, &[name.into()]))?.next() else {
+    let Some(row) = FORMATION.with(|statement| statement.run(client, &[name.into()]))?.next() else {
         return Ok(None);
     };
     let row = Row { row, what: "the formation" };
@@ -108,10 +108,10 @@ pub(crate) fn find_formation(client: &mut SpiClient<'_>, name: &str) -> Result<O
 
 fn find(
     client: &mut SpiClient<'_>,
-    plan: &Plan,
+    statement: &Statement,
     arguments: &[DatumWithOid<'_>],
 ) -> Result<Option<Place>, Error> {
-    let Some(row) = plan.run(client, arguments)?.next() else {
+    let Some(row) = statement.run(client, arguments)?.next() else {
         return Ok(None);
     };
     let row = Row { row, what: "a node" };

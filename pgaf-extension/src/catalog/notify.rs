@@ -5,10 +5,10 @@ use pgrx::spi::SpiClient;
 use serde::Serialize;
 
 use crate::error::Error;
-use crate::plan::plans;
 use crate::server_log;
+use crate::statement::statements;
 
-plans! {
+statements! {
     NOTIFY(TEXTOID, TEXTOID) = "SELECT pg_catalog.pg_notify($1, $2)";
 }
 
@@ -68,6 +68,6 @@ pub(crate) fn keeper(client: &mut SpiClient<'_>, node: NodeId, epoch: Epoch) -> 
 
 fn send(client: &mut SpiClient<'_>, channel: &str, payload: &str) -> Result<(), Error> {
     let end = payload.floor_char_boundary(MAX_PAYLOAD_BYTES);
-    NOTIFY.with(|plan| plan.run(client, &[channel.into(), payload[..end].into()]))?;
+    NOTIFY.with(|statement| statement.run(client, &[channel.into(), payload[..end].into()]))?;
     Ok(())
 }

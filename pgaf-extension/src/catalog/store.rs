@@ -7,9 +7,9 @@ use serde::Serialize;
 
 use super::{notify, timelines};
 use crate::error::Error;
-use crate::plan::plans;
+use crate::statement::statements;
 
-plans! {
+statements! {
     PROPERTIES(INT8OID, INT4OID, BOOLOID, BOOLOID, BOOLOID) = "
         UPDATE pgautofailover.node
            SET candidatepriority = $2, replicationquorum = $3, iscomplete = $4, toldtowrite = $5
@@ -89,7 +89,7 @@ fn properties(client: &mut SpiClient<'_>, before: &Group, node: &Node) -> Result
             node.is_complete.into(),
             node.was_told_to_write.into(),
         ];
-        PROPERTIES.with(|plan| plan.run(client, &row))?;
+        PROPERTIES.with(|statement| statement.run(client, &row))?;
     }
     Ok(())
 }
@@ -99,10 +99,10 @@ fn group(client: &mut SpiClient<'_>, before: &Group, after: &Group) -> Result<()
     let formation = after.formation.as_str();
     if before.number_sync_standbys != after.number_sync_standbys {
         let number = i32::try_from(after.number_sync_standbys).unwrap_or(i32::MAX);
-        NUMBER_SYNC_STANDBYS.with(|plan| plan.run(client, &[formation.into(), number.into()]))?;
+        NUMBER_SYNC_STANDBYS.with(|statement| statement.run(client, &[formation.into(), number.into()]))?;
     }
     if after.nodes.is_empty() {
-        DELETE_STATUS.with(|plan| plan.run(client, &[formation.into(), after.id.0.into()]))?;
+        DELETE_STATUS.with(|statement| statement.run(client, &[formation.into(), after.id.0.into()]))?;
         return timelines::forget(client, after);
     }
     let is_waiting_for_other = before.waits_for != after.waits_for;
@@ -117,7 +117,7 @@ fn group(client: &mut SpiClient<'_>, before: &Group, after: &Group) -> Result<()
             to_json("a rejected timeline", &after.rejected_timelines)?.into(),
             after.waits_for.as_deref().into(),
         ];
-        STATUS.with(|plan| plan.run(client, &row))?;
+        STATUS.with(|statement| statement.run(client, &row))?;
     }
     // What it waits for happened to the writer, or to the first node when there is none.
     match &after.waits_for {
@@ -134,7 +134,7 @@ fn is_news(told: &Group, decision: &Decision, node: NodeId) -> bool {
 
 /// Writes one row to the event table: the node as its row is now, and what happened.
 pub(crate) fn event(client: &mut SpiClient<'_>, node: NodeId, what: &str) -> Result<(), Error> {
-    EVENT.with(|plan| plan.run(client, &[node.0.into(), what.into()]))?;
+    EVENT.with(|statement| statement.run(client, &[node.0.into(), what.into()]))?;
     notify::log(client, what)
 }
 
@@ -148,7 +148,7 @@ pub(crate) fn group_event(client: &mut SpiClient<'_>, group: &Group, what: &str)
 
 fn assign(client: &mut SpiClient<'_>, before: &Group, after: &Group, change: &Change) -> Result<(), Error> {
     let goal = [change.node.0.into(), change.goal.as_str().into(), change.epoch.0.into()];
-    GOAL.with(|plan| plan.run(client, &goal))?;
+    GOAL.with(|statement| statement.run(client, &goal))?;
     event(client, change.node, &change.description)?;
     match after.node(change.node).or_else(|| before.node(change.node)) {
         Some(node) => notify::state(client, after, node, change.goal),
@@ -158,8 +158,8 @@ fn assign(client: &mut SpiClient<'_>, before: &Group, after: &Group, change: &Ch
 
 fn remove(client: &mut SpiClient<'_>, before: &Group, node: NodeId, why: &str) -> Result<(), Error> {
     event(client, node, why)?;
-    DELETE_NODE.with(|plan| plan.run(client, &[node.0.into()]))?;
-    REMOVED.with(|plan| plan.run(client, &[node.0.into()]))?;
+    DELETE_NODE.with(|statement| statement.run(client, &[node.0.into()]))?;
+    REMOVED.with(|statement| statement.run(client, &[node.0.into()]))?;
     if let Some(node) = before.node(node) {
         notify::state(client, before, node, ReplicationState::Dropped)?;
         notify::keeper(client, node.id, node.goal_epoch.next())?;

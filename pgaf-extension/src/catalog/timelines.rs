@@ -4,9 +4,9 @@ use pgaf_core::{Group, Lsn, NodeId, Timeline, TimelineHistory};
 use pgrx::spi::SpiClient;
 
 use crate::error::Error;
-use crate::plan::plans;
+use crate::statement::statements;
 
-plans! {
+statements! {
     PUBLISH(TEXTOID, INT4OID, INT8OID, INT4ARRAYOID, TEXTARRAYOID, INT4ARRAYOID) = "
         INSERT INTO pgautofailover.timeline
                     (formationid, groupid, nodeid, timeline, forklsn, parenttimeline, seentime)
@@ -44,13 +44,13 @@ pub(crate) fn publish(
         begin.into(),
         parents.into(),
     ];
-    PUBLISH.with(|plan| plan.run(client, &rows))?;
+    PUBLISH.with(|statement| statement.run(client, &rows))?;
     Ok(())
 }
 
 /// Nothing is known of a group that has no nodes.
 pub(super) fn forget(client: &mut SpiClient<'_>, group: &Group) -> Result<(), Error> {
-    FORGET.with(|plan| plan.run(client, &[group.formation.as_str().into(), group.id.0.into()]))?;
+    FORGET.with(|statement| statement.run(client, &[group.formation.as_str().into(), group.id.0.into()]))?;
     Ok(())
 }
 

@@ -9,11 +9,11 @@ use pgrx::prelude::*;
 use crate::catalog::{load, locate};
 use crate::error::Error;
 use crate::lock;
-use crate::plan::plans;
 use crate::record::Record;
-use crate::step;
+use crate::statement::statements;
+use crate::transition;
 
-plans! {
+statements! {
     INSERT(TEXTOID, TEXTOID, TEXTOID, BOOLOID, INT4OID) = "
         INSERT INTO pgautofailover.formation (formationid, kind, dbname, opt_secondary, number_sync_standbys)
              VALUES ($1, $2, $3, $4, $5)";
@@ -35,7 +35,7 @@ fn create_formation(
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> Result<Record, ErrorReport> {
     let dbname = dbname.to_string_lossy();
-    step::run(|client| {
+    transition::run(|client| {
         check(formation_id, kind, &dbname, number_sync_standbys)?;
         lock::formation(formation_id);
         if locate::find_formation(client, formation_id)?.is_some() {
@@ -51,7 +51,7 @@ fn create_formation(
             has_secondary.into(),
             number_sync_standbys.into(),
         ];
-        INSERT.with(|plan| plan.run(client, &row))?;
+        INSERT.with(|statement| statement.run(client, &row))?;
         Ok(())
     })?;
     let columns = [
@@ -66,7 +66,7 @@ fn create_formation(
 
 #[pg_extern(sql = false)]
 fn drop_formation(formation_id: &str) -> Result<(), ErrorReport> {
-    step::run(|client| {
+    transition::run(|client| {
         lock::formation(formation_id);
         locate::formation(client, formation_id)?;
         if !load::groups(client, formation_id)?.is_empty() {
@@ -75,8 +75,8 @@ fn drop_formation(formation_id: &str) -> Result<(), ErrorReport> {
                 hint: "Drop its nodes first, with \"pg_autoctl drop node\".",
             });
         }
-        for plan in [&DELETE_STATUS, &DELETE_TIMELINES, &DELETE] {
-            plan.with(|plan| plan.run(client, &[formation_id.into()]))?;
+        for statement in [&DELETE_STATUS, &DELETE_TIMELINES, &DELETE] {
+            statement.with(|statement| statement.run(client, &[formation_id.into()]))?;
         }
         Ok(())
     })

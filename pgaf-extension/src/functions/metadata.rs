@@ -10,11 +10,11 @@ use crate::catalog::load::{self, Row};
 use crate::catalog::locate::{self, Place};
 use crate::error::Error;
 use crate::lock::{self, Wait};
-use crate::plan::plans;
 use crate::record::Record;
-use crate::step;
+use crate::statement::statements;
+use crate::transition;
 
-plans! {
+statements! {
     MOVE(INT8OID, TEXTOID, TEXTOID, INT4OID) = "
         UPDATE pgautofailover.node SET nodename = $2, nodehost = $3, nodeport = $4 WHERE nodeid = $1";
     OTHER_SYSTEM(INT8OID, INT8OID) = "
@@ -37,12 +37,12 @@ fn set_node_system_identifier(
     system_identifier: i64,
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> Result<Record, ErrorReport> {
-    let columns = step::run(|client| {
+    let columns = transition::run(|client| {
         let node = NodeId(node_id);
         let place = locate::by_id(client, node)?;
         lock::group(&place.formation, place.group, Wait::Blocking);
         let arguments = [node_id.into(), system_identifier.into()];
-        if let Some(row) = OTHER_SYSTEM.with(|plan| plan.run(client, &arguments))?.next() {
+        if let Some(row) = OTHER_SYSTEM.with(|statement| statement.run(client, &arguments))?.next() {
             let theirs: i64 = Row { row, what: "a node" }.get(1)?;
             return Err(Error::WrongState {
                 what: format!(
@@ -51,8 +51,10 @@ fn set_node_system_identifier(
                 hint: "Give the node an empty data directory, or register it in another formation.",
             });
         }
-        let row =
-            IDENTIFY.with(|plan| plan.run(client, &arguments))?.next().ok_or(Error::UnknownNode(node))?;
+        let row = IDENTIFY
+            .with(|statement| statement.run(client, &arguments))?
+            .next()
+            .ok_or(Error::UnknownNode(node))?;
         let row = Row { row, what: "a node" };
         let columns = [node.to_string(), row.get(1)?, row.get(2)?, row.get::<i32>(3)?.to_string()];
         Ok(columns.map(Some))
@@ -68,7 +70,7 @@ fn update_node_metadata(
     host: Option<&str>,
     port: Option<i32>,
 ) -> Result<bool, ErrorReport> {
-    step::run(|client| {
+    transition::run(|client| {
         let node = NodeId(node_id.ok_or(Error::Null("the id of the node"))?);
         let place = locate::by_id(client, node)?;
         lock::formation(&place.formation);
@@ -81,9 +83,11 @@ fn update_node_metadata(
         check_address(host, port)?;
         check_not_taken(client, &place, name, host, port)?;
         if (name, host, port) != (&old.name, &old.host, i32::from(old.port)) {
-            MOVE.with(|plan| plan.run(client, &[node.0.into(), name.into(), host.into(), port.into()]))?;
+            MOVE.with(|statement| {
+                statement.run(client, &[node.0.into(), name.into(), host.into(), port.into()])
+            })?;
             let moved = load::group(client, &place.formation, place.group)?;
-            step::decide(client, &group, &moved, &Event::NodeMoved(node))?;
+            transition::decide(client, &group, &moved, &Event::NodeMoved(node))?;
         }
         Ok(true)
     })

@@ -15,19 +15,19 @@ use crate::catalog::store;
 use crate::error::Error;
 use crate::gucs;
 use crate::lock::{self, Wait};
-use crate::plan::plans;
-use crate::step::{self, Step};
+use crate::statement::statements;
+use crate::transition::{self, Transition};
 
 /// Between two looks at a standby that is coming back.
 const LOOK_INTERVAL_MICROSECONDS: i64 = 100_000;
 
-plans! {
+statements! {
     CALLER() = "SELECT session_user::text, pg_catalog.host(pg_catalog.inet_client_addr())";
 }
 
 #[pg_extern(sql = false)]
 fn perform_failover(formation_id: &str, group_id: i32) -> Result<(), ErrorReport> {
-    step::run(|client| on_group(client, formation_id, group_id, &Event::PerformFailover).map(|_| ()))
+    transition::run(|client| on_group(client, formation_id, group_id, &Event::PerformFailover).map(|_| ()))
 }
 
 #[pg_extern(sql = false)]
@@ -36,7 +36,7 @@ fn perform_failover_with_data_loss(
     group_id: i32,
     is_allowed: bool,
 ) -> Result<(), ErrorReport> {
-    step::run(|client| {
+    transition::run(|client| {
         let event = if is_allowed {
             Event::FailoverWithDataLoss { who: caller(client)? }
         } else {
@@ -49,33 +49,34 @@ fn perform_failover_with_data_loss(
 /// False when nothing had to change.
 #[pg_extern(sql = false)]
 fn accept_timeline(formation_id: &str, group_id: i32, timeline: i32) -> Result<bool, ErrorReport> {
-    step::run(|client| {
+    transition::run(|client| {
         let timeline = checked_timeline(timeline)?;
         let who = caller(client)?;
         let accepted = format!(
             "{who} accepted timeline {timeline}: branches that it does not descend from are rejected"
         );
         let event = Event::AcceptTimeline { timeline, who };
-        let step = on_group(client, formation_id, group_id, &event)?;
-        if let Some(node) = step.group.nodes.iter().find(|node| step.is_changed && node.timeline == timeline)
+        let transition = on_group(client, formation_id, group_id, &event)?;
+        if let Some(node) =
+            transition.group.nodes.iter().find(|node| transition.is_changed && node.timeline == timeline)
         {
             store::event(client, node.id, &accepted)?;
         }
-        Ok(step.is_changed)
+        Ok(transition.is_changed)
     })
 }
 
 /// False when the node is the primary already.
 #[pg_extern(sql = false)]
 fn perform_promotion(formation_id: &str, node_name: &str) -> Result<bool, ErrorReport> {
-    step::run(|client| {
+    transition::run(|client| {
         let place = locate::by_name(client, formation_id, node_name)?;
         let event = Event::PerformPromotion(place.node);
         await_standby(client, &place.formation, place.group, &event)?;
         lock::group(&place.formation, place.group, Wait::Blocking);
         let group = load::group(client, &place.formation, place.group)?;
         let is_primary = group.writer().is_some_and(|writer| writer.id == place.node);
-        step::decide(client, &group, &group, &event)?;
+        transition::decide(client, &group, &group, &event)?;
         Ok(!is_primary)
     })
 }
@@ -95,7 +96,7 @@ fn on_group(
     formation: &str,
     group_id: i32,
     event: &Event,
-) -> Result<Step, Error> {
+) -> Result<Transition, Error> {
     let id = GroupId(group_id);
     await_standby(client, formation, id, event)?;
     lock::group(formation, id, Wait::Blocking);
@@ -103,7 +104,7 @@ fn on_group(
     if group.nodes.is_empty() {
         return Err(Error::UnknownGroup { formation: formation.to_owned(), group: id });
     }
-    step::decide(client, &group, &group, event)
+    transition::decide(client, &group, &group, event)
 }
 
 /// Before a command that needs a standby: waits a moment for one that is coming back, as after a restart. The group is
@@ -144,7 +145,7 @@ fn await_standby(
 
 /// Who calls, for the event table: the role that logged in, and from where unless it is this machine.
 pub(super) fn caller(client: &mut SpiClient<'_>) -> Result<String, Error> {
-    let row = CALLER.with(|plan| plan.run(client, &[]))?.next();
+    let row = CALLER.with(|statement| statement.run(client, &[]))?.next();
     let row = row.ok_or(Error::Null("the name of the session's role"))?;
     let row = Row { row, what: "the session" };
     let (role, address): (String, Option<String>) = (row.get(1)?, row.get_nullable(2)?);
@@ -152,12 +153,12 @@ pub(super) fn caller(client: &mut SpiClient<'_>) -> Result<String, Error> {
 }
 
 fn on_node(node_id: i64, event: impl FnOnce(NodeId) -> Event) -> Result<bool, ErrorReport> {
-    step::run(|client| {
+    transition::run(|client| {
         let Place { formation, group, node } = locate::by_id(client, NodeId(node_id))?;
         let event = event(node);
         await_standby(client, &formation, group, &event)?;
         lock::group(&formation, group, Wait::Blocking);
-        step::load_and_decide(client, &formation, group, &event)?;
+        transition::load_and_decide(client, &formation, group, &event)?;
         Ok(true)
     })
 }

@@ -11,10 +11,10 @@ use crate::catalog::load::{self, Row};
 use crate::catalog::{locate, store};
 use crate::error::Error;
 use crate::lock;
-use crate::plan::plans;
-use crate::step;
+use crate::statement::statements;
+use crate::transition;
 
-plans! {
+statements! {
     PAUSE(TEXTOID, TIMESTAMPTZOID, TEXTOID) = "
         INSERT INTO pgautofailover.failover_pause (formationid, endtime, pausedby) VALUES ($1, $2, $3)
         ON CONFLICT (formationid)
@@ -29,13 +29,13 @@ fn pause_failover(
     formation_id: Option<&str>,
     end_time: Option<TimestampWithTimeZone>,
 ) -> Result<(), ErrorReport> {
-    step::run(|client| {
+    transition::run(|client| {
         let formation = formation_id.ok_or(Error::Null("the name of the formation"))?;
         lock::formation(formation);
         locate::formation(client, formation)?;
         let who = operate::caller(client)?;
         let arguments = [formation.into(), end_time.into(), who.as_str().into()];
-        let row = PAUSE.with(|plan| plan.run(client, &arguments))?.next();
+        let row = PAUSE.with(|statement| statement.run(client, &arguments))?.next();
         let row = Row { row: row.ok_or(Error::Null("a pause"))?, what: "a pause" };
         if row.get(2)? {
             return Err(Error::Invalid {
@@ -50,10 +50,10 @@ fn pause_failover(
 
 #[pg_extern(sql = false)]
 fn resume_failover(formation_id: &str) -> Result<bool, ErrorReport> {
-    step::run(|client| {
+    transition::run(|client| {
         lock::formation(formation_id);
         locate::formation(client, formation_id)?;
-        if RESUME.with(|plan| plan.run(client, &[formation_id.into()]))?.next().is_none() {
+        if RESUME.with(|statement| statement.run(client, &[formation_id.into()]))?.next().is_none() {
             return Ok(false);
         }
         let who = operate::caller(client)?;
@@ -67,7 +67,7 @@ pub(crate) fn tell_groups(client: &mut SpiClient<'_>, formation: &str, what: &st
     for group in load::groups(client, formation)? {
         let before = load::group(client, formation, group)?;
         store::group_event(client, &before, what)?;
-        step::decide(client, &before, &before, &Event::Tick)?;
+        transition::decide(client, &before, &before, &Event::Tick)?;
     }
     Ok(())
 }

@@ -10,11 +10,11 @@ use crate::catalog::load;
 use crate::catalog::locate::{self, Place};
 use crate::error::Error;
 use crate::lock;
-use crate::step;
+use crate::transition;
 
 #[pg_extern(sql = false)]
 fn remove_node(node_id: i64, force: bool) -> Result<bool, ErrorReport> {
-    step::run(|client| {
+    transition::run(|client| {
         let place = locate::by_id(client, NodeId(node_id))?;
         remove(client, &place, force)
     })
@@ -22,7 +22,7 @@ fn remove_node(node_id: i64, force: bool) -> Result<bool, ErrorReport> {
 
 #[pg_extern(sql = false)]
 fn remove_node_by_address(host: &str, port: i32, force: bool) -> Result<bool, ErrorReport> {
-    step::run(|client| {
+    transition::run(|client| {
         let place = locate::by_address(client, host, port)?;
         remove(client, &place, force)
     })
@@ -34,7 +34,7 @@ fn remove(client: &mut SpiClient<'_>, place: &Place, force: bool) -> Result<bool
     lock::formation(&place.formation);
     let event = Event::Remove { node: place.node, force };
     let before = load::group(client, &place.formation, place.group)?;
-    let step = step::decide(client, &before, &before, &event)?;
-    step::follow_setting(client, &before, &step.group)?;
+    let transition = transition::decide(client, &before, &before, &event)?;
+    transition::follow_setting(client, &before, &transition.group)?;
     Ok(true)
 }

@@ -22,12 +22,12 @@ use crate::error::Error;
 use crate::hang_up;
 use crate::jsonb::Jsonb;
 use crate::lock::{self, Wait};
-use crate::plan::plans;
 use crate::record::{self, Record};
-use crate::step;
+use crate::statement::statements;
+use crate::transition;
 
-plans! {
-    RECORD(INT8OID, TEXTOID, INT4OID, TEXTOID, BOOLOID, INT4OID, TEXTOID, TEXTOID, INT8OID, INT8OID, JSONBOID, INT8OID) = "
+statements! {
+    RECORD(INT8OID, TEXTOID, INT4OID, TEXTOID, BOOLOID, INT4OID, TEXTOID, TEXTOID, INT8OID, INT8OID, JSONBOID, INT8OID, BOOLOID) = "
         UPDATE pgautofailover.node
            SET reportedstate = $4::pgautofailover.replication_state,
                reportedpgisrunning = $5,
@@ -47,8 +47,7 @@ plans! {
                                     ELSE pg_catalog.clock_timestamp()
                                END
          WHERE nodeid = $1 AND formationid = $2 AND groupid = $3::bigint
-           AND (coalesce(sysidentifier, $12) IS NOT NULL
-                OR $4 IN ('init', 'wait_standby', 'catchingup', 'dropped'))
+           AND ($13 OR coalesce(sysidentifier, $12) IS NOT NULL)
            AND coalesce(sysidentifier = $12, true)
      RETURNING nodeid";
     HISTORY(INT8OID, TEXTOID) = "
@@ -100,7 +99,7 @@ fn node_active(
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> Result<Record, ErrorReport> {
     let sender = Sender { formation: formation_id, node: NodeId(node_id), group: GroupId(group_id) };
-    let reply = step::run(|client| {
+    let reply = transition::run(|client| {
         let state = record::state(state)?;
         // A standby of 2.x that receives from nobody does not know its timeline, which is what it was.
         let timeline = if timeline == 0 { Timeline(0) } else { checked_timeline(timeline)? };
@@ -125,7 +124,7 @@ fn node_active_with_detail(
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> Result<Record, ErrorReport> {
     let sender = Sender { formation: formation_id, node: NodeId(node_id), group: GroupId(group_id) };
-    let mut reply = step::run(|client| {
+    let mut reply = transition::run(|client| {
         let parsed = detail.parse().map_err(|error| Error::Invalid {
             what: format!("the detail of the report cannot be read: {error}"),
             hint: "The keeper and the monitor must be of the same version.",
@@ -182,15 +181,15 @@ fn reply(client: &mut SpiClient<'_>, sender: &Sender<'_>, said: &Said<'_>) -> Re
     if is_new_state {
         announce(client, &group, &new)?;
     }
-    let step = step::decide(client, &told, &group, &Event::Reported(sender.node))?;
+    let transition = transition::decide(client, &told, &group, &Event::Reported(sender.node))?;
     let is_new_fence_time = old.fence_after != new.fence_after;
     if is_new_state || is_new_epoch || is_new_fence_time {
         // SAFETY: sets a flag of this transaction. What a keeper relies on once it is answered is on disk before.
         unsafe { pg_sys::ForceSyncCommit() };
-    } else if !step.is_changed {
+    } else if !transition.is_changed {
         commit_lazily();
     }
-    compose(sender, said, known_as, monitor::answer_for(&step.group, sender.node), None)
+    compose(sender, said, known_as, monitor::answer_for(&transition.group, sender.node), None)
 }
 
 /// A report for another monitor is about a node that has the same number there, and one of another registration about a
@@ -310,8 +309,9 @@ fn record(
         clock::now_ms().into(),
         detail,
         identifier.map(u64::cast_signed).into(),
+        node.reported.may_lack_data().into(),
     ];
-    match RECORD.with(|plan| plan.run(client, &arguments))?.next() {
+    match RECORD.with(|statement| statement.run(client, &arguments))?.next() {
         Some(_) => {
             // Keepers of 2.x open and close sessions as they like.
             if said.detail.is_some() {
@@ -330,7 +330,7 @@ fn tell_history(client: &mut SpiClient<'_>, group: &Group, node: &Node) -> Resul
     };
     check_history(history)?;
     let json = to_json("a history", history)?;
-    HISTORY.with(|plan| plan.run(client, &[node.id.0.into(), json.into()]))?;
+    HISTORY.with(|statement| statement.run(client, &[node.id.0.into(), json.into()]))?;
     timelines::publish(client, group, node.id, history)
 }
 

@@ -10,10 +10,10 @@ use crate::catalog::load::{self, Row};
 use crate::catalog::store;
 use crate::error::Error;
 use crate::lock::{self, Wait};
-use crate::plan::plans;
-use crate::step;
+use crate::statement::statements;
+use crate::transition;
 
-plans! {
+statements! {
     KEEP(TEXTOID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID) = "
         INSERT INTO pgautofailover.scheduled_switchover (formationid, groupid, switchovertime, expirytime, scheduledby)
              VALUES ($1, $2, $3, $4, $5)
@@ -33,7 +33,7 @@ fn keep_schedule(
     switchover_time: TimestampWithTimeZone,
     expiry_time: TimestampWithTimeZone,
 ) -> Result<(), ErrorReport> {
-    step::run(|client| {
+    transition::run(|client| {
         let id = GroupId(group_id);
         lock::group(formation_id, id, Wait::Blocking);
         let group = load::group(client, formation_id, id)?;
@@ -48,7 +48,7 @@ fn keep_schedule(
             expiry_time.into(),
             who.as_str().into(),
         ];
-        let row = KEEP.with(|plan| plan.run(client, &arguments))?.next();
+        let row = KEEP.with(|statement| statement.run(client, &arguments))?.next();
         let row = Row { row: row.ok_or(Error::Null("a schedule"))?, what: "a schedule" };
         let time: String = row.get(1)?;
         if row.get(2)? {
@@ -69,11 +69,12 @@ fn keep_schedule(
 
 #[pg_extern(sql = false)]
 fn cancel_switchover(formation_id: &str, group_id: i32) -> Result<bool, ErrorReport> {
-    step::run(|client| {
+    transition::run(|client| {
         let id = GroupId(group_id);
         lock::group(formation_id, id, Wait::Blocking);
         let group = load::group(client, formation_id, id)?;
-        let Some(row) = CANCEL.with(|plan| plan.run(client, &[formation_id.into(), group_id.into()]))?.next()
+        let Some(row) =
+            CANCEL.with(|statement| statement.run(client, &[formation_id.into(), group_id.into()]))?.next()
         else {
             return Ok(false);
         };

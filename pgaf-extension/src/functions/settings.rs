@@ -11,10 +11,10 @@ use crate::catalog::load::{self, Row};
 use crate::catalog::locate;
 use crate::error::Error;
 use crate::lock::{self, Wait};
-use crate::plan::plans;
-use crate::step;
+use crate::statement::statements;
+use crate::transition;
 
-plans! {
+statements! {
     SECONDARY(TEXTOID, BOOLOID) = "
         UPDATE pgautofailover.formation SET opt_secondary = $2 WHERE formationid = $1 RETURNING formationid";
     CLUSTER(INT8OID) = "
@@ -49,7 +49,7 @@ fn set_node_replication_quorum(
 
 #[pg_extern(sql = false)]
 fn set_formation_number_sync_standbys(formation_id: &str, number: i32) -> Result<bool, ErrorReport> {
-    step::run(|client| {
+    transition::run(|client| {
         let number = u32::try_from(number).map_err(|_| Error::Invalid {
             what: format!("number_sync_standbys is {number}, it cannot be negative"),
             hint: "With 0 a primary goes on alone when it has lost its last standby.",
@@ -75,7 +75,7 @@ fn disable_secondary(formation_id: &str) -> Result<bool, ErrorReport> {
 fn synchronous_standby_names(formation_id: &str, group_id: i32) -> Result<String, ErrorReport> {
     let rules: Result<Option<Vec<CommitRule>>, Error> = Spi::connect(|client| {
         let mut rows =
-            COMMIT_RULES.with(|plan| plan.look(client, &[formation_id.into(), group_id.into()]))?;
+            COMMIT_RULES.with(|statement| statement.read(client, &[formation_id.into(), group_id.into()]))?;
         let row = rows.next().ok_or_else(|| Error::UnknownFormation(formation_id.to_owned()))?;
         Row { row, what: "a commit rule" }.get_json(1)
     });
@@ -87,27 +87,28 @@ fn on_node(
     name: &str,
     event: impl FnOnce(&mut SpiClient<'_>, NodeId) -> Result<Event, Error>,
 ) -> Result<bool, ErrorReport> {
-    step::run(|client| {
+    transition::run(|client| {
         let place = locate::by_name(client, formation, name)?;
         lock::group(formation, place.group, Wait::Blocking);
         let event = event(client, place.node)?;
-        step::load_and_decide(client, formation, place.group, &event)?;
+        transition::load_and_decide(client, formation, place.group, &event)?;
         Ok(true)
     })
 }
 
 /// Only nodes of the default Citus cluster may be promoted.
 fn check_priority_in_cluster(client: &mut SpiClient<'_>, node: NodeId, priority: i32) -> Result<(), Error> {
-    let row = CLUSTER.with(|plan| plan.run(client, &[node.0.into()]))?.next();
+    let row = CLUSTER.with(|statement| statement.run(client, &[node.0.into()]))?.next();
     let row = row.ok_or(Error::UnknownNode(node))?;
     let cluster: String = Row { row, what: "a node" }.get(1)?;
     cluster::check_priority(&cluster, priority)
 }
 
 fn set_secondary(formation: &str, is_enabled: bool) -> Result<bool, ErrorReport> {
-    step::run(|client| {
+    transition::run(|client| {
         lock::formation(formation);
-        let mut rows = SECONDARY.with(|plan| plan.run(client, &[formation.into(), is_enabled.into()]))?;
+        let mut rows =
+            SECONDARY.with(|statement| statement.run(client, &[formation.into(), is_enabled.into()]))?;
         rows.next().ok_or_else(|| Error::UnknownFormation(formation.to_owned()))?;
         on_all_groups(client, formation, &Event::Tick)
     })
@@ -120,7 +121,7 @@ fn on_all_groups(client: &mut SpiClient<'_>, formation: &str, event: &Event) -> 
         groups.push(GroupId(0));
     }
     for group in groups {
-        step::load_and_decide(client, formation, group, event)?;
+        transition::load_and_decide(client, formation, group, event)?;
     }
     Ok(true)
 }

@@ -9,10 +9,10 @@ use crate::catalog::load::{self, Row};
 use crate::catalog::store;
 use crate::error::Error;
 use crate::lock::{self, Wait};
-use crate::plan::plans;
-use crate::step;
+use crate::statement::statements;
+use crate::transition;
 
-plans! {
+statements! {
     DUE() = "
         SELECT formationid, groupid FROM pgautofailover.scheduled_switchover
          WHERE switchovertime <= pg_catalog.clock_timestamp()";
@@ -40,13 +40,13 @@ pub(super) struct Due {
 /// Reads what is due.
 pub(super) fn due() -> Result<Due, Error> {
     Spi::connect(|client| {
-        let rows = DUE.with(|plan| plan.look(client, &[]))?;
+        let rows = DUE.with(|statement| statement.read(client, &[]))?;
         let switchovers = rows.map(|row| {
             let row = Row { row, what: "a schedule" };
             Ok((row.get(1)?, GroupId(row.get(2)?)))
         });
         let switchovers = switchovers.collect::<Result<_, Error>>()?;
-        let rows = ENDED.with(|plan| plan.look(client, &[]))?;
+        let rows = ENDED.with(|statement| statement.read(client, &[]))?;
         let pauses = rows.map(|row| Row { row, what: "a pause" }.get(1)).collect::<Result<_, Error>>()?;
         Ok(Due { switchovers, pauses })
     })
@@ -59,7 +59,8 @@ pub(super) fn switch_over(formation: &str, id: GroupId) -> Result<bool, Error> {
         if !lock::group(formation, id, Wait::Never) {
             return Ok(false);
         }
-        let Some(row) = SCHEDULE.with(|plan| plan.run(client, &[formation.into(), id.0.into()]))?.next()
+        let Some(row) =
+            SCHEDULE.with(|statement| statement.run(client, &[formation.into(), id.0.into()]))?.next()
         else {
             return Ok(true);
         };
@@ -78,7 +79,7 @@ pub(super) fn switch_over(formation: &str, id: GroupId) -> Result<bool, Error> {
             store::group_event(client, &group, &what)?;
             return Ok(true);
         }
-        match step::decide(client, &group, &group, &Event::PerformFailover) {
+        match transition::decide(client, &group, &group, &Event::PerformFailover) {
             Ok(_) => {
                 forget(client, formation, id)?;
                 let what = format!("carrying out the switchover that {who} scheduled for {time}");
@@ -95,18 +96,21 @@ pub(super) fn switch_over(formation: &str, id: GroupId) -> Result<bool, Error> {
 pub(super) fn end_pause(formation: &str) -> Result<bool, Error> {
     Spi::connect_mut(|client| {
         lock::formation(formation);
-        if END_PAUSE.with(|plan| plan.run(client, &[formation.into()]))?.next().is_none() {
+        if END_PAUSE.with(|statement| statement.run(client, &[formation.into()]))?.next().is_none() {
             return Ok(true);
         }
         for id in load::groups(client, formation)? {
             let group = load::group(client, formation, id)?;
             store::group_event(client, &group, "the pause of automatic failover is over")?;
-            step::decide(client, &group, &group, &Event::Tick)?;
+            transition::decide(client, &group, &group, &Event::Tick)?;
         }
         Ok(true)
     })
 }
 
 fn forget(client: &mut SpiClient<'_>, formation: &str, group: GroupId) -> Result<(), Error> {
-    FORGET.with(|plan| plan.run(client, &[formation.into(), group.0.into()])).map(|_| ()).map_err(Error::from)
+    FORGET
+        .with(|statement| statement.run(client, &[formation.into(), group.0.into()]))
+        .map(|_| ())
+        .map_err(Error::from)
 }

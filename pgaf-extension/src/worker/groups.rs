@@ -14,10 +14,10 @@ use crate::clock;
 use crate::error::Error;
 use crate::gucs;
 use crate::lock::{self, Wait};
-use crate::plan::plans;
-use crate::step;
+use crate::statement::statements;
+use crate::transition;
 
-plans! {
+statements! {
     OVERDUE(INT8OID, INT8OID, INT8OID, INT8OID) = "
         SELECT formationid, groupid, nodeid, silent_in, cut_in
           FROM (SELECT formationid, groupid, nodeid,
@@ -72,7 +72,7 @@ pub(super) struct Overdue {
 /// Every node.
 pub(super) fn nodes() -> Result<Vec<Known>, Error> {
     Spi::connect(|client| {
-        let rows = NODES.with(|plan| plan.look(client, &[]))?;
+        let rows = NODES.with(|statement| statement.read(client, &[]))?;
         rows.map(|row| {
             let row = Row { row, what: "a node" };
             let port = u16::try_from(row.get::<i32>(5)?).unwrap_or(0);
@@ -108,7 +108,7 @@ pub(super) fn overdue(within: Duration) -> Result<Ages, Error> {
     ];
     let mut ages = Ages { overdue: BTreeSet::new(), next_in: None };
     Spi::connect(|client| {
-        for row in OVERDUE.with(|plan| plan.look(client, &arguments))? {
+        for row in OVERDUE.with(|statement| statement.read(client, &arguments))? {
             let row = Row { row, what: "a node" };
             let (silent_in, cut_in) = (row.get::<i64>(4)?, row.get_nullable::<i64>(5)?);
             let (is_silent, is_cut) = (silent_in <= 0, cut_in.is_some_and(|time| time <= 0));
@@ -133,7 +133,8 @@ pub(super) fn overdue(within: Duration) -> Result<Ages, Error> {
 
 /// What an earlier worker knew of the nodes is not known any more.
 pub(super) fn forget_health() -> Result<(), Error> {
-    Spi::connect_mut(|client| FORGET.with(|plan| plan.run(client, &[])).map(|_| ())).map_err(Error::from)
+    Spi::connect_mut(|client| FORGET.with(|statement| statement.run(client, &[])).map(|_| ()))
+        .map_err(Error::from)
 }
 
 /// Writes a node's new health and decides. False when its group is locked: then it is tried again.
@@ -149,14 +150,14 @@ pub(super) fn write_health(known: &Known, health: Health) -> Result<bool, Error>
             i32::from(target.port).into(),
             health.as_i32().into(),
         ];
-        let is_changed = HEALTH.with(|plan| plan.run(client, &arguments))?.next().is_some();
+        let is_changed = HEALTH.with(|statement| statement.run(client, &arguments))?.next().is_some();
         if is_changed {
             let group = load::group(client, &known.formation, known.group)?;
             if let Some(node) = group.node(target.node) {
                 notify::state(client, &group, node, node.goal)?;
                 notify::log(client, &format!("Health of {} is {} now", node.label(), health.as_str()))?;
             }
-            step::decide(client, &group, &group, &Event::Tick)?;
+            transition::decide(client, &group, &group, &Event::Tick)?;
         }
         Ok(true)
     })
@@ -181,7 +182,7 @@ pub(super) fn write_hang_up(known: &Known, pid: i32) -> Result<Written, Error> {
         }
         let id = known.target.node;
         let arguments = [id.0.into(), pid.into(), clock::now_ms().into()];
-        if HANG_UP.with(|plan| plan.run(client, &arguments))?.next().is_none() {
+        if HANG_UP.with(|statement| statement.run(client, &arguments))?.next().is_none() {
             return Ok(Written::Nothing);
         }
         let group = load::group(client, &known.formation, known.group)?;
@@ -192,7 +193,7 @@ pub(super) fn write_hang_up(known: &Known, pid: i32) -> Result<Written, Error> {
         for other in group.others(id) {
             notify::keeper(client, other.id, other.goal_epoch)?;
         }
-        step::decide(client, &group, &group, &Event::Tick)?;
+        transition::decide(client, &group, &group, &Event::Tick)?;
         Ok(Written::Something)
     })
 }
@@ -205,14 +206,14 @@ pub(super) fn write_refusal(known: &Known) -> Result<Written, Error> {
         }
         let target = &known.target;
         let arguments = [target.node.0.into(), target.host.as_str().into(), i32::from(target.port).into()];
-        if REFUSAL.with(|plan| plan.run(client, &arguments))?.next().is_none() {
+        if REFUSAL.with(|statement| statement.run(client, &arguments))?.next().is_none() {
             return Ok(Written::Nothing);
         }
         let group = load::group(client, &known.formation, known.group)?;
         if let Some(node) = group.node(target.node) {
             store::event(client, node.id, &format!("Postgres of {} refuses connections", node.label()))?;
         }
-        step::decide(client, &group, &group, &Event::Tick)?;
+        transition::decide(client, &group, &group, &Event::Tick)?;
         Ok(Written::Something)
     })
 }
@@ -223,7 +224,7 @@ pub(super) fn tick(formation: &str, group: GroupId) -> Result<bool, Error> {
         if !lock::group(formation, group, Wait::Never) {
             return Ok(false);
         }
-        step::load_and_decide(client, formation, group, &Event::Tick)?;
+        transition::load_and_decide(client, formation, group, &Event::Tick)?;
         Ok(true)
     })
 }

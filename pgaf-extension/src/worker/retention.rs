@@ -7,7 +7,7 @@ use pgrx::Spi;
 use super::session;
 use crate::error::Error;
 use crate::gucs;
-use crate::plan::plans;
+use crate::statement::statements;
 
 /// Rows a transaction, some milliseconds of work: the worker has nodes to probe meanwhile.
 const BATCH: i64 = 1_000;
@@ -16,7 +16,7 @@ const BATCH_INTERVAL: Duration = Duration::from_secs(1);
 /// Between two looks when there are none.
 const LOOK_INTERVAL: Duration = Duration::from_secs(60);
 
-plans! {
+statements! {
     // By the index on the time. A row that somebody has locked is left for the next look.
     EXPIRED(INT4OID, INT8OID) = "
         DELETE FROM pgautofailover.event
@@ -61,7 +61,7 @@ impl Retention {
 fn delete(retention: Duration) -> Result<u64, Error> {
     let seconds = i32::try_from(retention.as_secs()).unwrap_or(i32::MAX);
     Spi::connect_mut(|client| {
-        let rows = EXPIRED.with(|plan| plan.run(client, &[seconds.into(), BATCH.into()]))?;
+        let rows = EXPIRED.with(|statement| statement.run(client, &[seconds.into(), BATCH.into()]))?;
         Ok(u64::try_from(rows.len()).unwrap_or(u64::MAX))
     })
 }

@@ -41,14 +41,14 @@ pub extern "C-unwind" fn pgautofailover_worker_main(database: pg_sys::Datum) {
     // What a probe found is found again after a crash; a decision is made durable whatever is set here.
     session::set(c"synchronous_commit", c"off");
     match Prober::new(gucs::probing()) {
-        Ok(prober) => Worker::new(prober).run(),
+        Ok(prober) => ProbingWorker::new(prober).run(),
         Err(error) => server_log::line(&format!("The nodes cannot be probed: {error}; it is tried again")),
     }
     // SAFETY: ends the process; the launcher starts another one.
     unsafe { pg_sys::proc_exit(1) }
 }
 
-struct Worker {
+struct ProbingWorker {
     prober: Prober,
     nodes: HashMap<NodeId, Known>,
     /// What is not written yet: health, nodes that refuse connections, and keepers that have hung up.
@@ -72,7 +72,7 @@ struct Worker {
 /// A group of a formation.
 type Place = (String, GroupId);
 
-impl Worker {
+impl ProbingWorker {
     fn new(prober: Prober) -> Self {
         Self {
             prober,

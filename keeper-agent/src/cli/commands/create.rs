@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Subcommand, ValueEnum};
 
+use pgaf_core::NodeKind;
+
 use crate::cli::options::{MonitorOrPgdata, NewServer, boolean};
-use crate::config::{CitusConfig, NodeKind};
+use crate::config::CitusConfig;
 
 /// `create …`
 #[derive(Subcommand, Debug)]

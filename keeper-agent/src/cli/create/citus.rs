@@ -1,12 +1,12 @@
 //! `create coordinator`, `create worker`
 
-use pgaf_core::DEFAULT_CLUSTER;
+use pgaf_core::{DEFAULT_CLUSTER, NodeKind};
 
 use super::super::commands::{NewCitusNode, NewNode};
 use super::super::error::{CliError, CliResult};
 use super::node;
 use crate::citus::EXTENSION;
-use crate::config::{CitusConfig, CitusRole, NodeKind};
+use crate::config::{CitusConfig, CitusRole};
 use crate::exit::Exit;
 
 /// Which database a formation serves when nobody says so: every node needs the same.

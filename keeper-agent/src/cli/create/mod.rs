@@ -15,7 +15,8 @@ pub(super) use server::make_primary;
 
 use super::commands::Create;
 use super::error::CliResult;
-use crate::config::NodeKind;
+use pgaf_core::NodeKind;
+
 use crate::exit::Exit;
 
 /// Runs one of them.

@@ -9,9 +9,9 @@ use super::super::http;
 use super::super::run::{claim, run_monitor};
 use super::super::ssl::make_certificate;
 use super::adopt::Adoption;
-use super::server::{Earlier, Plan, earlier, failed, make_cluster, take_back, while_running};
+use super::server::{Earlier, ServerSpec, earlier, failed, make_cluster, take_back, while_running};
 use super::several;
-use crate::config::init_file::{self, Before, Progress};
+use crate::config::init_file::{self, PgdataContent, Progress};
 use crate::config::{Config, MonitorConfig, Paths};
 use crate::exit::Exit;
 use crate::postgres::Instance;
@@ -38,7 +38,7 @@ pub(super) async fn run(new: &NewMonitor) -> CliResult<Exit> {
     let is_complete = present.is_some() && (is_one_of_several || pgdata.join("PG_VERSION").is_file());
     let progress = match (earlier(&paths, is_complete)?, present) {
         (Earlier::Complete, Some(Config::Monitor(config))) => {
-            tracing::info!("the monitor in \"{}\" is there already", pgdata.display());
+            tracing::info!("the monitor in \"{}\" already exists", pgdata.display());
             if config.monitors.is_some() {
                 return several::again(new, *config, claim).await;
             }
@@ -53,26 +53,26 @@ pub(super) async fn run(new: &NewMonitor) -> CliResult<Exit> {
         (Earlier::Interrupted(progress), _) => Some(progress),
         _ => None,
     };
-    let plan = Plan::new(options, &pgdata, progress.map(|progress| progress.pgdata))?;
+    let spec = ServerSpec::new(options, &pgdata, progress.map(|progress| progress.pgdata))?;
     let mut config = MonitorConfig::empty(paths);
-    plan.fill(&mut config.postgres, &pgdata);
-    config.hostname = plan.address(None).await?;
-    config.hostname_follows_network = plan.finds_address();
+    spec.fill(&mut config.postgres, &pgdata);
+    config.hostname = spec.address(None).await?;
+    config.hostname_follows_network = spec.finds_address();
     let instance = Instance::new(config.instance()).patient();
     let mut adoption = None;
-    if plan.before == Before::Cluster {
+    if spec.before == PgdataContent::Cluster {
         instance.check_binaries().await.map_err(failed)?;
         let found = Adoption::begin(&instance, options, &mut config.postgres).await?;
         config.postgres.listen_addresses = found.listen_addresses(None, &config.hostname)?;
         adoption = Some(found);
     }
-    config.ssl = plan.ssl.clone();
+    config.ssl = spec.ssl.clone();
     http::take(&options.http, &mut config.http);
     http::check(&config.clone().into())?;
-    init_file::store(&config.paths.init, &Progress { pgdata: plan.before, is_registering: false })?;
+    init_file::store(&config.paths.init, &Progress { pgdata: spec.before, is_registering: false })?;
     instance.reconfigure(config.instance());
-    if let Err(error) = make(&instance, &mut config, &plan, adoption.as_ref(), options.run).await {
-        take_back(&config.paths, &pgdata, plan.before);
+    if let Err(error) = make(&instance, &mut config, &spec, adoption.as_ref(), options.run).await {
+        take_back(&config.paths, &pgdata, spec.before);
         return Err(error);
     }
     tracing::info!("created the monitor, nodes connect to it at {}", config.uri());
@@ -90,7 +90,7 @@ fn say_how_to_go_on(pgdata: &Path) {
 async fn make(
     instance: &Instance,
     config: &mut MonitorConfig,
-    plan: &Plan,
+    spec: &ServerSpec,
     adoption: Option<&Adoption>,
     keeps_running: bool,
 ) -> CliResult {
@@ -101,7 +101,7 @@ async fn make(
     if let Some(adoption) = adoption {
         adoption.bring_in(instance).await?;
     }
-    make_cluster(instance, plan.before, &plan.initdb_options).await?;
+    make_cluster(instance, spec.before, &spec.initdb_options).await?;
     monitor_server::apply(instance, config).await.map_err(failed)?;
     if let Some(adoption) = adoption {
         adoption.finish(instance, config.postgres.port).await?;

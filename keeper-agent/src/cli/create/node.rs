@@ -14,9 +14,9 @@ use super::super::options::boolean;
 use super::super::run::{claim, run_node};
 use super::super::ssl::make_certificate;
 use super::adopt::Adoption;
-use super::server::{Earlier, Plan, earlier, failed, make_primary, take_back};
+use super::server::{Earlier, ServerSpec, earlier, failed, make_primary, take_back};
 use crate::client::{ConnectError, ConnectionString};
-use crate::config::init_file::{self, Before, Progress};
+use crate::config::init_file::{self, PgdataContent, Progress};
 use crate::config::state::{self, KeeperState};
 use crate::config::{CitusRole, Config, ConfigError, HbaLevel, NodeConfig, Paths};
 use crate::exit::Exit;
@@ -51,7 +51,7 @@ pub(super) async fn run(options: &NewNode) -> CliResult<Exit> {
     };
     let progress = match (earlier(&paths, is_complete)?, present) {
         (Earlier::Complete, Some(Config::Node(config))) => {
-            tracing::info!("node \"{}\" in \"{}\" is there already", config.name, pgdata.display());
+            tracing::info!("node \"{}\" in \"{}\" already exists", config.name, pgdata.display());
             return go_on(*config, options.server.run, claim).await;
         }
         (Earlier::Interrupted(progress), _) => Some(progress),
@@ -104,17 +104,17 @@ async fn make(
 ) -> CliResult<NodeConfig> {
     let monitor = given_monitor(options)?;
     let before = progress.as_ref().map(|progress| progress.pgdata);
-    let plan = Plan::new(&options.server, pgdata, before)?;
-    let mut config = configuration(options, pgdata, paths, &plan, Some(monitor))?;
+    let spec = ServerSpec::new(&options.server, pgdata, before)?;
+    let mut config = configuration(options, pgdata, paths, &spec, Some(monitor))?;
     let instance = Instance::new(config.instance(None)).patient();
-    let adoption = adopt(&instance, options, &mut config, plan.before).await?;
+    let adoption = adopt(&instance, options, &mut config, spec.before).await?;
     let patience = patience(options);
     let target = config.monitor.clone().unwrap_or_default();
     let connection = connect_patiently(&target, patience).await?;
-    config.hostname = plan.address(Some(&target)).await?;
+    config.hostname = spec.address(Some(&target)).await?;
     settle_addresses(&mut config, options, adoption.as_ref())?;
     instance.reconfigure(config.instance(None));
-    let mut progress = progress.unwrap_or(Progress { pgdata: plan.before, is_registering: false });
+    let mut progress = progress.unwrap_or(Progress { pgdata: spec.before, is_registering: false });
     init_file::store(&config.paths.init, &progress)?;
     let made = async {
         make_certificate(&instance, &mut config.ssl).await.map_err(failed)?;
@@ -125,7 +125,7 @@ async fn make(
         if let Some(adoption) = &adoption {
             adoption.bring_in(&instance).await?;
         }
-        settle(&instance, &config, &connection, &registered, &plan).await?;
+        settle(&instance, &config, &connection, &registered, &spec).await?;
         match &adoption {
             Some(adoption) => adoption.finish(&instance, config.postgres.port).await,
             None => Ok(()),
@@ -138,7 +138,7 @@ async fn make(
             Ok(config)
         }
         Err(error) => {
-            undo(&config, &connection, &progress, plan.before).await;
+            undo(&config, &connection, &progress, spec.before).await;
             Err(error)
         }
     }
@@ -156,14 +156,14 @@ async fn make_unmonitored(
             "a node without a monitor needs a number, 1 or higher, that no other node of its group has: give --node-id",
         )
     })?;
-    let plan = Plan::new(&options.server, pgdata, progress.map(|progress| progress.pgdata))?;
-    if !plan.initdb_options.is_empty() {
+    let spec = ServerSpec::new(&options.server, pgdata, progress.map(|progress| progress.pgdata))?;
+    if !spec.initdb_options.is_empty() {
         return Err(CliError::bad_arguments(
             "--initdb-options cannot be given with --disable-monitor: the cluster is made when the node is assigned \"single\"",
         ));
     }
-    let mut config = configuration(options, pgdata, paths, &plan, None)?;
-    config.hostname = plan.address(None).await?;
+    let mut config = configuration(options, pgdata, paths, &spec, None)?;
+    config.hostname = spec.address(None).await?;
     config.group = Some(options.group.map(GroupId).unwrap_or_default());
     if config.name.is_empty() {
         config.name = format!("node_{id}");
@@ -171,7 +171,7 @@ async fn make_unmonitored(
     let mut state = KeeperState::registered(NodeId(id), config.group.unwrap_or_default());
     state.change_monitor(true);
     let instance = Instance::new(config.instance(Some(state.node)));
-    let adoption = adopt(&instance, options, &mut config, plan.before).await?;
+    let adoption = adopt(&instance, options, &mut config, spec.before).await?;
     settle_addresses(&mut config, options, adoption.as_ref())?;
     if let Some(adoption) = &adoption {
         adoption.bring_in(&instance).await?;
@@ -191,9 +191,9 @@ async fn adopt(
     instance: &Instance,
     options: &NewNode,
     config: &mut NodeConfig,
-    before: Before,
+    before: PgdataContent,
 ) -> CliResult<Option<Adoption>> {
-    if before == Before::Empty {
+    if before == PgdataContent::Empty {
         return Ok(None);
     }
     instance.check_binaries().await.map_err(failed)?;
@@ -225,19 +225,19 @@ fn configuration(
     options: &NewNode,
     pgdata: &Path,
     paths: Paths,
-    plan: &Plan,
+    spec: &ServerSpec,
     monitor: Option<ConnectionString>,
 ) -> CliResult<NodeConfig> {
     let mut config = NodeConfig::empty(paths);
-    plan.fill(&mut config.postgres, pgdata);
+    spec.fill(&mut config.postgres, pgdata);
     config.monitor = monitor;
     config.formation.clone_from(&options.formation);
     config.group = options.group.map(GroupId);
     config.kind = options.part.kind;
     config.citus = options.part.citus.clone();
     config.name = options.name.clone().unwrap_or_default();
-    config.hostname_follows_network = plan.finds_address();
-    config.ssl = plan.ssl.clone();
+    config.hostname_follows_network = spec.finds_address();
+    config.ssl = spec.ssl.clone();
     http::take(&options.server.http, &mut config.http);
     let postgres = &mut config.postgres;
     postgres.proxy_port = options.part.proxy_port;
@@ -382,11 +382,11 @@ async fn registration(
     options: &NewNode,
     config: &NodeConfig,
     instance: &Instance,
-    before: Before,
+    before: PgdataContent,
 ) -> CliResult<Registration> {
     let system_identifier = match before {
-        Before::Empty => None,
-        Before::Cluster => Some(instance.control_data().await.map_err(failed)?.system_identifier),
+        PgdataContent::Empty => None,
+        PgdataContent::Cluster => Some(instance.control_data().await.map_err(failed)?.system_identifier),
     };
     Ok(Registration {
         formation: config.formation.clone(),
@@ -411,13 +411,13 @@ async fn settle(
     config: &NodeConfig,
     monitor: &MonitorConnection,
     registered: &RegisteredNode,
-    plan: &Plan,
+    spec: &ServerSpec,
 ) -> CliResult {
     if registered.goal != ReplicationState::Single {
         return Ok(());
     }
-    make_primary(instance, config, plan.before, &plan.initdb_options).await?;
-    if plan.before == Before::Empty {
+    make_primary(instance, config, spec.before, &spec.initdb_options).await?;
+    if spec.before == PgdataContent::Empty {
         let identifier = instance.control_data().await.map_err(failed)?.system_identifier;
         monitor.set_node_system_identifier(registered.node, identifier).await?;
     }
@@ -425,7 +425,7 @@ async fn settle(
 }
 
 /// Leaves things as they were found; when the monitor cannot be told, the init file stays for another try.
-async fn undo(config: &NodeConfig, monitor: &MonitorConnection, progress: &Progress, before: Before) {
+async fn undo(config: &NodeConfig, monitor: &MonitorConnection, progress: &Progress, before: PgdataContent) {
     let known = match state::load(&config.paths.state) {
         Ok(Some(state)) => monitor.node(state.node).await,
         _ if progress.is_registering => {

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use pgaf_core::NodeKind;
 use pgaf_core::keeper::{Step, StopMode};
 use tokio::time::{Instant, sleep};
 use tokio_postgres::error::SqlState;
@@ -12,8 +13,8 @@ use super::super::error::{CliError, CliResult};
 use super::super::options::NewServer;
 use crate::citus;
 use crate::client::{ConnectionString, describe};
-use crate::config::init_file::{self, Before, Progress};
-use crate::config::{AuthMethod, HbaLevel, NodeConfig, NodeKind, Paths, PostgresConfig, SslConfig};
+use crate::config::init_file::{self, PgdataContent, Progress};
+use crate::config::{AuthMethod, HbaLevel, NodeConfig, Paths, PostgresConfig, SslConfig};
 use crate::exit::Exit;
 use crate::files::atomic;
 use crate::postgres::{Instance, PostgresError};
@@ -43,10 +44,10 @@ pub(super) fn earlier(paths: &Paths, is_complete: bool) -> CliResult<Earlier> {
 }
 
 /// What the options say of the server; everything is checked, nothing is made.
-pub(super) struct Plan {
+pub(super) struct ServerSpec {
     /// For a cluster that is to be made.
     pub(super) initdb_options: Vec<String>,
-    pub(super) before: Before,
+    pub(super) before: PgdataContent,
     pub(super) hostname: Option<String>,
     pub(super) ssl: SslConfig,
     pub(super) pg_ctl: PathBuf,
@@ -56,10 +57,10 @@ pub(super) struct Plan {
     pub(super) hba_level: HbaLevel,
 }
 
-impl Plan {
+impl ServerSpec {
     /// Checks the options; `before` is known when an earlier `create` was interrupted. An address that is not given is found
     /// out later: the way to the monitor may not be there yet.
-    pub(super) fn new(options: &NewServer, pgdata: &Path, before: Option<Before>) -> CliResult<Self> {
+    pub(super) fn new(options: &NewServer, pgdata: &Path, before: Option<PgdataContent>) -> CliResult<Self> {
         let ssl = super::super::ssl::from_options(&options.ssl)?;
         let port = options.pgport.unwrap_or(5432);
         let pg_ctl = checks::find_pg_ctl(options.pgctl.as_deref())?;
@@ -67,7 +68,7 @@ impl Plan {
             Some(before) => before,
             None => checks::inspect_pgdata(pgdata)?,
         };
-        if before == Before::Empty && crate::postgres::local_address(pgdata).is_none() {
+        if before == PgdataContent::Empty && crate::postgres::local_address(pgdata).is_none() {
             checks::port_is_free(port)?;
         }
         let given = options.hostname.as_deref();
@@ -144,11 +145,11 @@ fn initdb_options(text: &str) -> CliResult<Vec<String>> {
 /// Makes the cluster unless there is one, and its certificate.
 pub(super) async fn make_cluster(
     instance: &Instance,
-    before: Before,
+    before: PgdataContent,
     initdb_options: &[String],
 ) -> CliResult {
     let has_cluster = instance.config().pgdata.join("PG_VERSION").is_file();
-    if before == Before::Empty && !has_cluster {
+    if before == PgdataContent::Empty && !has_cluster {
         tracing::info!("creating a new cluster in \"{}\"", instance.config().pgdata.display());
         instance.initdb_with(initdb_options).await.map_err(|error| {
             if error.is_disk_full() { disk_full(&instance.config().pgdata) } else { failed(error) }
@@ -161,7 +162,7 @@ pub(super) async fn make_cluster(
 pub(in crate::cli) async fn make_primary(
     instance: &Instance,
     config: &NodeConfig,
-    before: Before,
+    before: PgdataContent,
     initdb_options: &[String],
 ) -> CliResult {
     make_cluster(instance, before, initdb_options).await?;
@@ -173,7 +174,7 @@ pub(in crate::cli) async fn make_primary(
             instance.reload().await.map_err(failed)?;
         }
         instance.ensure_database(&postgres.dbname, &postgres.username).await.map_err(failed)?;
-        if before == Before::Empty {
+        if before == PgdataContent::Empty {
             instance.ensure_statement_statistics(&postgres.dbname).await;
         }
         if config.kind != NodeKind::Standalone {
@@ -189,7 +190,7 @@ async fn make_citus(instance: &Instance, dbname: &str) -> CliResult {
     let statement = format!("CREATE EXTENSION IF NOT EXISTS {}", citus::EXTENSION);
     session.batch_execute(&statement).await.map_err(|error| {
         let reason = describe(&error);
-        CliError::new(Exit::ExtensionMissing, format!("the extension citus cannot be made: {reason}"))
+        CliError::new(Exit::ExtensionMissing, format!("could not create extension citus: {reason}"))
     })
 }
 
@@ -242,14 +243,14 @@ async fn await_connections(instance: &Instance) -> CliResult {
 }
 
 /// Takes back what a failed `create` made, so that nothing half-made is left.
-pub(super) fn take_back(paths: &Paths, pgdata: &Path, before: Before) {
+pub(super) fn take_back(paths: &Paths, pgdata: &Path, before: PgdataContent) {
     let data = match before {
-        Before::Empty => atomic::remove_tree(pgdata),
-        Before::Cluster => Ok(()),
+        PgdataContent::Empty => atomic::remove_tree(pgdata),
+        PgdataContent::Cluster => Ok(()),
     };
     let removed = data.and_then(|()| paths.remove_all());
     if let Err(error) = removed {
-        tracing::warn!("what was made could not be removed: {error}");
+        tracing::warn!("could not remove what was created: {error}");
     }
 }
 

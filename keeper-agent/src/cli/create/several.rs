@@ -8,8 +8,8 @@ use super::super::commands::NewMonitor;
 use super::super::error::{CliError, CliResult};
 use super::super::run::run_monitor;
 use super::super::ssl::make_certificate;
-use super::server::{Plan, failed, take_back};
-use crate::config::init_file::Before;
+use super::server::{ServerSpec, failed, take_back};
+use crate::config::init_file::PgdataContent;
 use crate::config::pid_file::PidFile;
 use crate::config::{MonitorConfig, MonitorsConfig, Paths, parse_members};
 use crate::exit::Exit;
@@ -33,29 +33,29 @@ pub(super) async fn run(new: &NewMonitor, paths: Paths, claim: PidFile) -> CliRe
     if !options.initdb_options.is_empty() {
         return Err(CliError::bad_arguments("--initdb-options cannot be given for one of several monitors"));
     }
-    let plan = Plan::new(options, &pgdata, None)?;
-    if plan.before != Before::Empty {
+    let spec = ServerSpec::new(options, &pgdata, None)?;
+    if spec.before != PgdataContent::Empty {
         return Err(CliError::bad_arguments(format!(
             "\"{}\" has a cluster: one of several monitors begins with an empty directory",
             pgdata.display()
         )));
     }
     let mut config = MonitorConfig::empty(paths);
-    plan.fill(&mut config.postgres, &pgdata);
+    spec.fill(&mut config.postgres, &pgdata);
     if options.hostname.is_some() {
         return Err(CliError::bad_arguments("--peers says where this monitor is: leave --hostname out"));
     }
     if let Some((_, member)) = monitors.own() {
         config.hostname = checks::given_hostname(&member.host)?;
     }
-    config.ssl = plan.ssl.clone();
+    config.ssl = spec.ssl.clone();
     config.monitors = Some(monitors);
     if let Err(error) = make(&mut config, &token).await {
-        take_back(&config.paths, &pgdata, Before::Empty);
+        take_back(&config.paths, &pgdata, PgdataContent::Empty);
         return Err(error);
     }
     let name = config.monitors.as_ref().map(|monitors| monitors.name.clone()).unwrap_or_default();
-    tracing::info!("monitor \"{name}\" is made");
+    tracing::info!("created monitor \"{name}\"");
     go_on(new, config, claim).await
 }
 

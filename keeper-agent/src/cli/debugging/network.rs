@@ -24,7 +24,7 @@ async fn own_address() -> CliResult<IpAddr> {
     own_address::address().await.ok_or_else(|| {
         CliError::new(
             Exit::Internal,
-            "the address of this machine cannot be found out: it has no route to others",
+            "could not detect the address of this machine: it has no route to others",
         )
     })
 }

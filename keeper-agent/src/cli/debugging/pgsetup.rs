@@ -73,7 +73,7 @@ fn tune() -> CliResult {
     let settings = settings_of_this_machine().ok_or_else(|| {
         CliError::new(
             Exit::Internal,
-            "the memory of this machine cannot be found out: /proc/meminfo does not tell",
+            "could not detect the memory of this machine: /proc/meminfo does not tell",
         )
     })?;
     settings.iter().try_for_each(|(name, value)| print::line(&format!("{name} = '{value}'")))

@@ -17,13 +17,15 @@ const VOLUME: &str = "/var/lib/pg_auto_failover";
 /// Runs one of them.
 pub(super) fn run(command: &Tmux) -> CliResult {
     match command {
-        Tmux::Script(options) => print::line(script(&Plan::of(options)?).trim_end()),
-        Tmux::Session(options) => attach(&Plan::of(options)?, script),
-        Tmux::Compose(Compose::Config(options)) => print::line(compose_file(&Plan::of(options)?).trim_end()),
-        Tmux::Compose(Compose::Script(options)) => {
-            print::line(compose_script(&Plan::of(options)?).trim_end())
+        Tmux::Script(options) => print::line(script(&SessionSpec::of(options)?).trim_end()),
+        Tmux::Session(options) => attach(&SessionSpec::of(options)?, script),
+        Tmux::Compose(Compose::Config(options)) => {
+            print::line(compose_file(&SessionSpec::of(options)?).trim_end())
         }
-        Tmux::Compose(Compose::Session(options)) => compose_session(&Plan::of(options)?),
+        Tmux::Compose(Compose::Script(options)) => {
+            print::line(compose_script(&SessionSpec::of(options)?).trim_end())
+        }
+        Tmux::Compose(Compose::Session(options)) => compose_session(&SessionSpec::of(options)?),
     }
 }
 
@@ -35,13 +37,13 @@ struct Node {
 }
 
 /// What the options ask for.
-struct Plan<'a> {
+struct SessionSpec<'a> {
     options: &'a Session,
     program: String,
     nodes: Vec<Node>,
 }
 
-impl<'a> Plan<'a> {
+impl<'a> SessionSpec<'a> {
     fn of(options: &'a Session) -> CliResult<Self> {
         if options.async_nodes > options.nodes {
             return Err(CliError::bad_arguments(format!(
@@ -105,18 +107,18 @@ fn shell_quoted(text: &str) -> String {
 }
 
 /// Panes one below the other, each a shell in which one command is typed.
-fn panes(plan: &Plan<'_>, environment: &str, commands: &[String]) -> String {
+fn panes(spec: &SessionSpec<'_>, environment: &str, commands: &[String]) -> String {
     let mut script = String::new();
     let mut add = |line: String| {
         script.push_str(&line);
         script.push('\n');
     };
     add("set-option -g default-shell /bin/bash".to_owned());
-    add(format!("new-session -d -s {}", plan.session_name()));
+    add(format!("new-session -d -s {}", spec.session_name()));
     for (index, command) in commands.iter().enumerate() {
         if index > 0 {
             add("split-window -v".to_owned());
-            add(format!("select-layout {}", plan.options.layout));
+            add(format!("select-layout {}", spec.options.layout));
         }
         if !environment.is_empty() {
             add(format!("send-keys {} Enter", quoted(environment)));
@@ -129,9 +131,9 @@ fn panes(plan: &Plan<'_>, environment: &str, commands: &[String]) -> String {
     script
 }
 
-fn script(plan: &Plan<'_>) -> String {
-    let root = plan.options.root.display().to_string();
-    let program = shell_quoted(&plan.program);
+fn script(spec: &SessionSpec<'_>) -> String {
+    let root = spec.options.root.display().to_string();
+    let program = shell_quoted(&spec.program);
     let in_root = |name: &str| shell_quoted(&format!("{root}/{name}"));
     let environment = format!(
         "export PG_AUTOCTL_DEBUG=1 PG_REGRESS_SOCK_DIR= XDG_CONFIG_HOME={} XDG_DATA_HOME={} XDG_RUNTIME_DIR={}",
@@ -139,21 +141,21 @@ fn script(plan: &Plan<'_>) -> String {
         in_root("share"),
         in_root("run")
     );
-    let port = plan.options.first_pgport;
+    let port = spec.options.first_pgport;
     let monitor = format!("postgres://autoctl_node@localhost:{port}/pg_auto_failover?sslmode=require");
     let mut commands = vec![format!(
         "{program} create monitor --pgdata {} --pgport {port} --hostname localhost --ssl-self-signed {} --run",
         in_root("monitor"),
-        plan.monitor_hba_option()
+        spec.monitor_hba_option()
     )];
-    commands.extend(plan.nodes.iter().map(|node| {
+    commands.extend(spec.nodes.iter().map(|node| {
         format!(
             "{program} create postgres --pgdata {} --name {} --pgport {} --hostname localhost --monitor '{monitor}' \
              --ssl-self-signed {} --candidate-priority {} --replication-quorum {} --run",
             in_root(&node.name),
             node.name,
             node.port,
-            plan.hba_option(),
+            spec.hba_option(),
             node.priority,
             node.is_in_quorum
         )
@@ -163,7 +165,7 @@ fn script(plan: &Plan<'_>) -> String {
         in_root("monitor")
     );
     commands.push(format!("{wait}; {program} watch --pgdata {}", in_root("monitor")));
-    let set = plan.sync_standbys().map(|set| {
+    let set = spec.sync_standbys().map(|set| {
         format!("; {wait}; until {program} {set} --pgdata {}; do sleep 1; done", in_root("monitor"))
     });
     commands.push(format!(
@@ -172,11 +174,11 @@ fn script(plan: &Plan<'_>) -> String {
         shell_quoted(&root),
         set.unwrap_or_default()
     ));
-    panes(plan, &environment, &commands)
+    panes(spec, &environment, &commands)
 }
 
 /// A monitor, the nodes, and a volume each: what pg_autoctl knows of its node is kept beside the data.
-fn compose_file(plan: &Plan<'_>) -> String {
+fn compose_file(spec: &SessionSpec<'_>) -> String {
     let mut file = format!(
         "x-node: &node\n  image: {IMAGE}\n  restart: unless-stopped\n\n\
          x-environment: &environment\n  PGDATA: {VOLUME}/pgaf\n  XDG_CONFIG_HOME: {VOLUME}/config\n  \
@@ -188,10 +190,10 @@ fn compose_file(plan: &Plan<'_>) -> String {
         "  monitor:\n    <<: *node\n    hostname: monitor\n    environment:\n      <<: *environment\n    \
          volumes: [\"monitor:{VOLUME}\"]\n    ports: [\"{}:5432\"]\n    \
          command: pg_autoctl create monitor {} --run\n",
-        plan.options.first_pgport,
-        plan.monitor_hba_option()
+        spec.options.first_pgport,
+        spec.monitor_hba_option()
     );
-    for node in &plan.nodes {
+    for node in &spec.nodes {
         let Node { name, port, priority, is_in_quorum } = node;
         let _ = write!(
             file,
@@ -201,38 +203,38 @@ fn compose_file(plan: &Plan<'_>) -> String {
              PG_AUTOCTL_REPLICATION_QUORUM: \"{is_in_quorum}\"\n    volumes: [\"{name}:{VOLUME}\"]\n    \
              ports: [\"{port}:5432\"]\n    depends_on: [monitor]\n    \
              command: pg_autoctl create postgres {} --run\n",
-            plan.hba_option()
+            spec.hba_option()
         );
     }
     file.push_str("\nvolumes:\n  monitor:\n");
-    for node in &plan.nodes {
+    for node in &spec.nodes {
         let _ = writeln!(file, "  {}:", node.name);
     }
     file
 }
 
-fn compose_command(plan: &Plan<'_>) -> String {
-    let file = plan.options.root.join("docker-compose.yml").display().to_string();
-    format!("docker compose -p {} -f {}", plan.session_name(), shell_quoted(&file))
+fn compose_command(spec: &SessionSpec<'_>) -> String {
+    let file = spec.options.root.join("docker-compose.yml").display().to_string();
+    format!("docker compose -p {} -f {}", spec.session_name(), shell_quoted(&file))
 }
 
-fn compose_script(plan: &Plan<'_>) -> String {
-    let compose = compose_command(plan);
+fn compose_script(spec: &SessionSpec<'_>) -> String {
+    let compose = compose_command(spec);
     let in_monitor = format!("{compose} exec monitor pg_autoctl");
     let wait = format!("until {in_monitor} show state >/dev/null 2>&1; do sleep 1; done");
-    let set = plan.sync_standbys().map(|set| format!("{wait}; until {in_monitor} {set}; do sleep 1; done; "));
+    let set = spec.sync_standbys().map(|set| format!("{wait}; until {in_monitor} {set}; do sleep 1; done; "));
     let commands = [
         format!("{compose} up"),
         format!("{wait}; {in_monitor} watch"),
         format!("{}{compose} exec node1 bash", set.unwrap_or_else(|| format!("{wait}; "))),
     ];
-    panes(plan, "", &commands)
+    panes(spec, "", &commands)
 }
 
-fn compose_session(plan: &Plan<'_>) -> CliResult {
-    write(&plan.options.root.join("docker-compose.yml"), &compose_file(plan))?;
-    attach(plan, compose_script)?;
-    tracing::info!("the containers run on; this removes them: {} down --volumes", compose_command(plan));
+fn compose_session(spec: &SessionSpec<'_>) -> CliResult {
+    write(&spec.options.root.join("docker-compose.yml"), &compose_file(spec))?;
+    attach(spec, compose_script)?;
+    tracing::info!("the containers run on; this removes them: {} down --volumes", compose_command(spec));
     Ok(())
 }
 
@@ -244,9 +246,9 @@ fn write(file: &std::path::Path, content: &str) -> CliResult {
 }
 
 /// Makes the session and shows it until it is left.
-fn attach(plan: &Plan<'_>, script: fn(&Plan<'_>) -> String) -> CliResult {
-    let file = plan.script_file();
-    write(&file, &script(plan))?;
+fn attach(spec: &SessionSpec<'_>, script: fn(&SessionSpec<'_>) -> String) -> CliResult {
+    let file = spec.script_file();
+    write(&file, &script(spec))?;
     let tmux = |arguments: &[&str]| {
         Command::new("tmux").args(arguments).status().map_err(|error| {
             CliError::new(
@@ -256,7 +258,7 @@ fn attach(plan: &Plan<'_>, script: fn(&Plan<'_>) -> String) -> CliResult {
         })
     };
     let file = file.display().to_string();
-    let name = plan.session_name();
+    let name = spec.session_name();
     let made = tmux(&["start-server", ";", "source-file", &file])?;
     if !made.success() {
         return Err(CliError::new(Exit::Internal, format!("tmux could not make a session from \"{file}\"")));
@@ -293,7 +295,7 @@ mod tests {
     #[test]
     fn a_session_has_a_pane_for_each_node_and_two_more() {
         let options = options();
-        let script = script(&Plan::of(&options).expect("valid"));
+        let script = script(&SessionSpec::of(&options).expect("valid"));
         assert_eq!(script.matches("split-window").count(), 5, "{script}");
         for words in [
             "new-session -d -s pgautofailover-5500",
@@ -310,7 +312,7 @@ mod tests {
     #[test]
     fn a_compose_file_has_a_named_volume_for_each_service() {
         let options = options();
-        let file = compose_file(&Plan::of(&options).expect("valid"));
+        let file = compose_file(&SessionSpec::of(&options).expect("valid"));
         for name in ["monitor", "node1", "node2", "node3"] {
             assert!(file.contains(&format!("\n  {name}:\n    <<: *node")), "{file}");
             assert!(file.contains(&format!("[\"{name}:{VOLUME}\"]")), "{file}");
@@ -324,6 +326,6 @@ mod tests {
     #[test]
     fn more_asynchronous_nodes_than_nodes_are_refused() {
         let options = Session { async_nodes: 4, ..options() };
-        assert!(Plan::of(&options).is_err());
+        assert!(SessionSpec::of(&options).is_err());
     }
 }

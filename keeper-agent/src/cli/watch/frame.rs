@@ -4,7 +4,7 @@ use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout};
 
 use super::history::{self, Scroll};
-use super::picture::{Contact, Picture};
+use super::picture::{Picture, Reachability};
 use super::{header, nodes};
 use crate::cli::local_time::LocalTime;
 
@@ -31,9 +31,9 @@ pub(super) fn draw(frame: &mut Frame<'_>, picture: &Picture, now: LocalTime, scr
     ])
     .areas(frame.area());
     header::draw(frame, top, picture, now);
-    match &picture.contact {
-        Contact::Live => {}
-        Contact::Lost(loss) => header::draw_loss(frame, below, picture, loss),
+    match &picture.reachability {
+        Reachability::Live => {}
+        Reachability::Lost(loss) => header::draw_loss(frame, below, picture, loss),
     }
     nodes::draw(frame, table, picture);
     let below = history::draw(frame, events, picture, now, scroll);
@@ -51,7 +51,7 @@ mod tests {
     use ratatui::style::{Color, Modifier};
 
     use super::super::history::Movement;
-    use super::super::picture::{Happening, Loss};
+    use super::super::picture::{Loss, WatchedEvent};
     use super::*;
     use crate::monitor::{FormationSummary, NodeState, WatchedNode};
 
@@ -85,14 +85,14 @@ mod tests {
         nodes[1].state.lsn = Lsn(0x0302_0000);
         let at = |time| LocalTime { time, ..NOW };
         let events = vec![
-            Happening {
+            WatchedEvent {
                 event: 6,
                 at: LocalTime { date: [2026, 11, 22], ..NOW },
                 text: "Setting goal state of node 1 \"node1\" (192.0.2.1:5432) to primary because it has a healthy \
                        secondary [primary_has_standby]"
                     .to_owned(),
             },
-            Happening { event: 7, at: at([13, 34, 11]), text: "New state of node 1".to_owned() },
+            WatchedEvent { event: 7, at: at([13, 34, 11]), text: "New state of node 1".to_owned() },
         ];
         Picture {
             formations: vec![formation("default", false)],
@@ -100,7 +100,7 @@ mod tests {
             nodes,
             events,
             seen: NOW,
-            contact: Contact::Live,
+            reachability: Reachability::Live,
         }
     }
 
@@ -157,8 +157,8 @@ mod tests {
     #[test]
     fn no_size_is_too_small() {
         let mut picture = picture();
-        for contact in [Contact::Live, lost()] {
-            picture.contact = contact;
+        for reachability in [Reachability::Live, lost()] {
+            picture.reachability = reachability;
             for size in 0..40 {
                 paint(&picture, &mut Scroll::default(), [size, 24]);
                 paint(&picture, &mut Scroll::default(), [80, size]);
@@ -167,14 +167,17 @@ mod tests {
         }
     }
 
-    fn lost() -> Contact {
-        Contact::Lost(Loss { is_unreachable: true, reason: "cannot connect to 192.0.2.9:5432".to_owned() })
+    fn lost() -> Reachability {
+        Reachability::Lost(Loss {
+            is_unreachable: true,
+            reason: "cannot connect to 192.0.2.9:5432".to_owned(),
+        })
     }
 
     #[test]
     fn a_lost_monitor_leaves_the_last_picture() {
         let mut picture = picture();
-        picture.contact = lost();
+        picture.reachability = lost();
         let buffer = paint(&picture, &mut Scroll::default(), [80, 24]);
         let shown = text(&buffer);
         let words = "monitor unreachable since 13:34:20: cannot connect to 192.0.2.9:5432";

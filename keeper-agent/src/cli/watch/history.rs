@@ -6,7 +6,7 @@ use ratatui::style::Stylize;
 use ratatui::text::{Line, Span};
 use textwrap::Options;
 
-use super::picture::{Contact, Happening, Picture, Step};
+use super::picture::{Direction, Picture, Reachability, WatchedEvent};
 use super::text::{clip, width};
 use crate::cli::local_time::LocalTime;
 
@@ -81,7 +81,7 @@ pub(super) fn draw(
     let (numbers, lines): (Vec<i64>, Vec<Line<'_>>) =
         lay_out(&picture.events, area.width, now).into_iter().unzip();
     let shown = scroll.settle(&numbers, area.height.into());
-    let is_old = matches!(picture.contact, Contact::Lost(_));
+    let is_old = matches!(picture.reachability, Reachability::Lost(_));
     for (line, row) in lines[shown].iter().zip(area.rows()) {
         frame.render_widget(if is_old { line.clone().dim() } else { line.clone() }, row);
     }
@@ -95,7 +95,7 @@ pub(super) fn draw_title(frame: &mut Frame<'_>, area: Rect, picture: &Picture, b
         1 => "Events, 1 line below".to_owned(),
         count => format!("Events, {count} lines below"),
     };
-    let has_others = picture.neighbour(&picture.formation, Step::Next).is_some();
+    let has_others = picture.neighbour(&picture.formation, Direction::Next).is_some();
     let keys = if has_others { KEYS_OF_SEVERAL } else { KEYS };
     let filling = area.width.checked_sub(width(&title) + width(keys) + GAP);
     let keys = filling.map(|filling| format!("{}{keys}", " ".repeat(usize::from(filling + GAP))));
@@ -107,7 +107,7 @@ pub(super) fn draw_title(frame: &mut Frame<'_>, area: Rect, picture: &Picture, b
 }
 
 /// Every line, and the number of the event that it is of.
-fn lay_out(events: &[Happening], columns: u16, now: LocalTime) -> Vec<(i64, Line<'static>)> {
+fn lay_out(events: &[WatchedEvent], columns: u16, now: LocalTime) -> Vec<(i64, Line<'static>)> {
     let stamps: Vec<String> = events.iter().map(|event| stamp(event.at, now)).collect();
     let stamp_width = stamps.iter().map(|stamp| width(stamp)).max().unwrap_or(0);
     let indent = if columns < WIDTH_WITH_TIMES { 0 } else { stamp_width + GAP };

@@ -8,7 +8,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::history::Movement;
-use super::picture::Step;
+use super::picture::Direction;
 
 /// What is to be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub(super) enum Action {
     /// Show older or newer events.
     Scroll(Movement),
     /// Show another formation.
-    Formation(Step),
+    Formation(Direction),
 }
 
 /// Keys, changes of the terminal's size, and signals.
@@ -104,8 +104,8 @@ fn meaning_of_key(key: KeyEvent) -> Option<Action> {
         KeyCode::PageDown => Some(Action::Scroll(Movement::PageDown)),
         KeyCode::Home => Some(Action::Scroll(Movement::Oldest)),
         KeyCode::End => Some(Action::Scroll(Movement::Newest)),
-        KeyCode::Right | KeyCode::Tab => Some(Action::Formation(Step::Next)),
-        KeyCode::Left | KeyCode::BackTab => Some(Action::Formation(Step::Previous)),
+        KeyCode::Right | KeyCode::Tab => Some(Action::Formation(Direction::Next)),
+        KeyCode::Left | KeyCode::BackTab => Some(Action::Formation(Direction::Previous)),
         _ => None,
     }
 }
@@ -128,8 +128,11 @@ mod tests {
         }
         check(control('l'), Some(Action::Redraw));
         check(plain(KeyCode::PageUp), Some(Action::Scroll(Movement::PageUp)));
-        check(plain(KeyCode::Tab), Some(Action::Formation(Step::Next)));
-        check(KeyEvent::new(KeyCode::BackTab, KeyModifiers::SHIFT), Some(Action::Formation(Step::Previous)));
+        check(plain(KeyCode::Tab), Some(Action::Formation(Direction::Next)));
+        check(
+            KeyEvent::new(KeyCode::BackTab, KeyModifiers::SHIFT),
+            Some(Action::Formation(Direction::Previous)),
+        );
         check(plain(KeyCode::Char('x')), None);
         check(control('q'), None);
         let mut released = plain(KeyCode::Char('q'));

@@ -28,7 +28,7 @@ use crate::exit::Exit;
 use feed::Feed;
 use history::Scroll;
 use input::{Action, Input};
-use picture::{Picture, Step};
+use picture::{Direction, Picture};
 use screen::Screen;
 
 /// The time of day is shown with seconds.
@@ -54,7 +54,8 @@ pub(super) async fn run(
     let mut formation = target.formation(&group.formation);
     let mut picture = feed.look(&formation).await?;
     if picture.formation_index().is_none() {
-        let other = picture.neighbour(&formation, Step::Next).filter(|_| group.formation.formation.is_none());
+        let other =
+            picture.neighbour(&formation, Direction::Next).filter(|_| group.formation.formation.is_none());
         formation = other.ok_or_else(|| no_formation(&formation, &picture))?;
         picture = feed.look(&formation).await?;
     }

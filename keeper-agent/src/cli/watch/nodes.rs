@@ -7,7 +7,7 @@ use ratatui::style::{Color, Style, Stylize};
 use ratatui::text::{Line, Text};
 use ratatui::widgets::{Cell, Row, Table};
 
-use super::picture::{Contact, Lag, Picture};
+use super::picture::{Lag, Picture, Reachability};
 use super::text::{age, bytes, clip, width};
 use crate::cli::access::access;
 use crate::monitor::WatchedNode;
@@ -153,7 +153,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, picture: &Picture) {
     });
     let widths = columns.iter().map(|(_, width)| Constraint::Length(*width));
     let table = Table::new(rows, widths).header(Row::new(titles).bold().underlined()).column_spacing(GAP);
-    let is_old = matches!(picture.contact, Contact::Lost(_));
+    let is_old = matches!(picture.reachability, Reachability::Lost(_));
     frame.render_widget(if is_old { table.dim() } else { table }, area);
     if let Some(last) = area.rows().next_back().filter(|_| room > 0)
         && let Some(remark) = remark(picture, hidden)

@@ -15,16 +15,16 @@ pub(super) struct Picture {
     /// By group and id.
     pub(super) nodes: Vec<WatchedNode>,
     /// The newest last.
-    pub(super) events: Vec<Happening>,
+    pub(super) events: Vec<WatchedEvent>,
     /// When the monitor was looked at.
     pub(super) seen: LocalTime,
     /// The monitor answers.
-    pub(super) contact: Contact,
+    pub(super) reachability: Reachability,
 }
 
 /// An event.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Happening {
+pub(super) struct WatchedEvent {
     /// Its number.
     pub(super) event: i64,
     /// When.
@@ -35,7 +35,7 @@ pub(super) struct Happening {
 
 /// Whether a picture is the present.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Contact {
+pub(super) enum Reachability {
     /// The monitor answers.
     Live,
     /// It does not; the picture is the last there was.
@@ -53,7 +53,7 @@ pub(super) struct Loss {
 
 /// To which formation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum Direction {
     Next,
     Previous,
 }
@@ -72,7 +72,7 @@ pub(super) enum Lag {
 impl Picture {
     /// What was seen just now.
     pub(super) fn of(formation: &str, overview: Overview) -> Self {
-        let happening = |event: crate::monitor::NodeEvent| Happening {
+        let watched = |event: crate::monitor::NodeEvent| WatchedEvent {
             event: event.event,
             at: LocalTime::of(event.moment),
             text: event.description,
@@ -81,9 +81,9 @@ impl Picture {
             formations: overview.formations,
             formation: formation.to_owned(),
             nodes: overview.nodes,
-            events: overview.events.into_iter().map(happening).collect(),
+            events: overview.events.into_iter().map(watched).collect(),
             seen: LocalTime::now(),
-            contact: Contact::Live,
+            reachability: Reachability::Live,
         }
     }
 
@@ -98,7 +98,7 @@ impl Picture {
             }
             other => other.to_string(),
         };
-        self.contact = Contact::Lost(Loss { is_unreachable: error.is_transient(), reason });
+        self.reachability = Reachability::Lost(Loss { is_unreachable: error.is_transient(), reason });
     }
 
     /// Where the shown formation is among all.
@@ -113,14 +113,14 @@ impl Picture {
     }
 
     /// The formation beside the named one, going round at the ends; none when there is no other.
-    pub(super) fn neighbour(&self, name: &str, step: Step) -> Option<String> {
+    pub(super) fn neighbour(&self, name: &str, step: Direction) -> Option<String> {
         let count = self.formations.len();
         let next = match self.formations.iter().position(|summary| summary.name == name) {
             // It was dropped: any is better.
             None => 0,
             Some(index) => match step {
-                Step::Next => (index + 1) % count,
-                Step::Previous => (index + count - 1) % count,
+                Direction::Next => (index + 1) % count,
+                Direction::Previous => (index + count - 1) % count,
             },
         };
         self.formations.get(next).map(|summary| summary.name.clone()).filter(|next| next != name)
@@ -179,9 +179,9 @@ mod tests {
         let mut picture = picture(&["b"]);
         let mut said = |error: &MonitorError| {
             picture.lose(error);
-            match &picture.contact {
-                Contact::Lost(loss) => format!("{}: {}", loss.headline(), loss.reason),
-                Contact::Live => String::new(),
+            match &picture.reachability {
+                Reachability::Lost(loss) => format!("{}: {}", loss.headline(), loss.reason),
+                Reachability::Live => String::new(),
             }
         };
         let closed = MonitorError::Lost("closed".to_owned());
@@ -193,11 +193,11 @@ mod tests {
     #[test]
     fn formations_go_round() {
         let all = picture(&["a", "b", "c"]);
-        let next = |name: &str| all.neighbour(name, Step::Next);
+        let next = |name: &str| all.neighbour(name, Direction::Next);
         assert_eq!((next("a"), next("c")), (Some("b".to_owned()), Some("a".to_owned())));
-        assert_eq!(all.neighbour("a", Step::Previous), Some("c".to_owned()));
+        assert_eq!(all.neighbour("a", Direction::Previous), Some("c".to_owned()));
         assert_eq!(next("dropped"), Some("a".to_owned()));
-        assert_eq!(picture(&["b"]).neighbour("b", Step::Next), None);
-        assert_eq!(picture(&[]).neighbour("b", Step::Previous), None);
+        assert_eq!(picture(&["b"]).neighbour("b", Direction::Next), None);
+        assert_eq!(picture(&[]).neighbour("b", Direction::Previous), None);
     }
 }

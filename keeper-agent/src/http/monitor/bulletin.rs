@@ -16,7 +16,7 @@ use crate::postgres::BootTime;
 
 /// Whether the monitor's Postgres answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Contact {
+pub(super) struct MonitorStatus {
     pub(super) is_up: bool,
     /// It is a standby of another monitor.
     pub(super) is_standby: bool,
@@ -31,7 +31,7 @@ pub(super) struct Contact {
 /// All of it.
 pub(super) struct Bulletin {
     picture: Mutex<Picture>,
-    contact: Mutex<Contact>,
+    status: Mutex<MonitorStatus>,
     /// Counts what is news.
     pub(super) news: watch::Sender<u64>,
     pub(super) counters: Counters,
@@ -44,7 +44,7 @@ impl Bulletin {
         let tried_at = BootTime::now().moment();
         Self {
             picture: Mutex::default(),
-            contact: Mutex::new(Contact {
+            status: Mutex::new(MonitorStatus {
                 is_up: false,
                 is_standby: false,
                 why: None,
@@ -61,13 +61,13 @@ impl Bulletin {
         self.picture.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn contact(&self) -> Contact {
-        self.contact.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub(super) fn status(&self) -> MonitorStatus {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Changes it, and tells those who watch that there is something new.
-    pub(super) fn set_contact(&self, change: impl FnOnce(&mut Contact)) {
-        change(&mut self.contact.lock().unwrap_or_else(PoisonError::into_inner));
+    pub(super) fn set_status(&self, change: impl FnOnce(&mut MonitorStatus)) {
+        change(&mut self.status.lock().unwrap_or_else(PoisonError::into_inner));
         self.news.send_modify(|count| *count = count.wrapping_add(1));
     }
 
@@ -78,12 +78,12 @@ impl Bulletin {
 
     /// What the page says of the monitor itself.
     pub(super) fn about(&self) -> Value {
-        let (contact, now) = (self.contact(), BootTime::now().moment());
+        let (status, now) = (self.status(), BootTime::now().moment());
         json!({
-            "is_up": contact.is_up,
-            "is_standby": contact.is_standby,
-            "why": contact.why,
-            "age_ms": contact.read_at.map(|at| u64::try_from(now.since(at).as_millis()).unwrap_or(u64::MAX)),
+            "is_up": status.is_up,
+            "is_standby": status.is_standby,
+            "why": status.why,
+            "age_ms": status.read_at.map(|at| u64::try_from(now.since(at).as_millis()).unwrap_or(u64::MAX)),
             "version": env!("CARGO_PKG_VERSION"),
             "formations": self.formations().keys().collect::<Vec<_>>(),
         })

@@ -15,12 +15,6 @@ use crate::monitor::{BoardEvent, BoardNode};
 
 /// So many are kept of each formation.
 const KEPT: usize = 20;
-/// Goals that end a primary.
-const RETIRING: [State; 4] =
-    [State::Draining, State::DemoteTimeout, State::Demoted, State::PrepareMaintenance];
-/// Goals of a node that may take over.
-const CANDIDATE: [State; 3] = [State::PreparePromotion, State::StopReplication, State::FastForward];
-
 /// One failover.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Failover {
@@ -144,8 +138,8 @@ impl Formation {
         why: &str,
         last_report: Option<(NodeId, SystemTime)>,
     ) {
-        let is_end = RETIRING.contains(&event.goal) && event.reported.is_writer();
-        let is_candidate = CANDIDATE.contains(&event.goal);
+        let is_end = event.goal.is_retiring() && event.reported.is_writer();
+        let is_candidate = event.goal.is_candidate();
         let is_vote = event.goal == State::ReportLsn;
         if !(is_end || is_candidate || is_vote) {
             return;

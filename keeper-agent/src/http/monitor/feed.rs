@@ -39,12 +39,12 @@ pub async fn feed(pgdata: &Path, user: &str, dbname: &str, site: &MonitorSite) -
                 }
             }
         };
-        tracing::debug!("the page has nothing new: {why}");
+        tracing::debug!("could not refresh the page of the monitor: {why}");
         let tried_at = BootTime::now().moment();
-        site.set_contact(|contact| {
-            contact.is_up = false;
-            contact.why = Some(why);
-            contact.tried_at = tried_at;
+        site.set_status(|status| {
+            status.is_up = false;
+            status.why = Some(why);
+            status.tried_at = tried_at;
         });
         sleep(ATTEMPT_PAUSE).await;
     }
@@ -88,12 +88,12 @@ async fn follow(
         };
         let is_standby = board.is_in_recovery;
         site.picture().show(board, &site.counters);
-        site.set_contact(|contact| {
-            contact.is_up = true;
-            contact.is_standby = is_standby;
-            contact.why = None;
-            contact.read_at = Some(read_at);
-            contact.tried_at = read_at;
+        site.set_status(|status| {
+            status.is_up = true;
+            status.is_standby = is_standby;
+            status.why = None;
+            status.read_at = Some(read_at);
+            status.tried_at = read_at;
         });
         let rest = LEAST_INTERVAL.max(began.elapsed().saturating_mul(SHARE));
         let next = Instant::now() + LOOK_INTERVAL.max(rest);

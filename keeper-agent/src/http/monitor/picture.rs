@@ -152,6 +152,7 @@ fn node_json(group: &BoardGroup, node: &BoardNode) -> Value {
         "port": node.port,
         "reported": node.reported.as_str(),
         "goal": node.goal.as_str(),
+        "is_writer": node.goal.is_writer(),
         "is_primary": is_primary(node),
         "is_running": node.is_running,
         "is_streaming": node.is_streaming,

@@ -58,14 +58,14 @@ impl MonitorSite {
     }
 
     fn health(&self, check: Check) -> Answer {
-        let (contact, now) = (self.bulletin.contact(), BootTime::now().moment());
-        let is_fresh = contact.read_at.is_some_and(|at| now.since(at) < FRESH_FOR);
-        let is_up = contact.is_up && is_fresh;
+        let (status, now) = (self.bulletin.status(), BootTime::now().moment());
+        let is_fresh = status.read_at.is_some_and(|at| now.since(at) < FRESH_FOR);
+        let is_up = status.is_up && is_fresh;
         let is_so = match check {
-            Check::Primary => is_up && !contact.is_standby,
-            Check::Replica => is_up && contact.is_standby,
+            Check::Primary => is_up && !status.is_standby,
+            Check::Replica => is_up && status.is_standby,
             Check::Health | Check::Readiness | Check::ReadOnly => is_up,
-            Check::Liveness => now.since(contact.tried_at) < STUCK_AFTER,
+            Check::Liveness => now.since(status.tried_at) < STUCK_AFTER,
             _ => false,
         };
         let mut body = self.bulletin.about();
@@ -74,9 +74,9 @@ impl MonitorSite {
     }
 
     fn metrics(&self) -> Answer {
-        let (contact, now) = (self.bulletin.contact(), BootTime::now().moment());
-        let mut figures = self.bulletin.picture().figures(contact.read_at.map(|at| now.since(at)));
-        figures.is_up = contact.is_up;
+        let (status, now) = (self.bulletin.status(), BootTime::now().moment());
+        let mut figures = self.bulletin.picture().figures(status.read_at.map(|at| now.since(at)));
+        figures.is_up = status.is_up;
         figures.viewers = self.bulletin.viewers.load(Ordering::Relaxed);
         Answer::metrics(metrics::of_monitor(&figures, &self.bulletin.counters))
     }

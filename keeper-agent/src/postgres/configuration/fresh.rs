@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::postgres::server::{
-    InstanceConfig, LocalServer, LocalSession, PostgresError, ServerKind, connection, files, memory,
+    InstanceConfig, LocalServer, LocalSession, PostgresError, ServerKind, connection, files, ram,
 };
 
 use super::lines::{HEADER, Lines};
@@ -64,7 +64,7 @@ pub(crate) fn write(config: &InstanceConfig, main: &str) -> Result<(), PostgresE
 
 /// Names and values that depend on the memory; `None` where the system does not tell.
 pub(crate) fn settings_of_this_machine() -> Option<Vec<(&'static str, String)>> {
-    memory::of_this_machine().map(sizes)
+    ram::of_this_machine().map(sizes)
 }
 
 impl LocalServer {

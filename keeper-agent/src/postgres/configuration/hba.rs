@@ -21,9 +21,6 @@ use super::ident;
 use super::settings::Changing;
 use super::written::Written;
 
-/// The role that the monitor may connect as.
-pub const MONITOR_ROLE: &str = "pgautofailover_monitor";
-
 const TOP_BEGIN: &str = "# pg_autoctl begin: what is changed in this block is overwritten";
 const TOP_END: &str = "# pg_autoctl end";
 const BOTTOM_BEGIN: &str = "# pg_autoctl access begin: what is changed in this block is overwritten";
@@ -170,7 +167,7 @@ fn own_entry(config: &InstanceConfig, database: &str) -> String {
     }
 }
 
-/// The entries for the other nodes, and for the monitor.
+/// The entries for the other nodes. The monitor needs none: its probes end before a login.
 #[derive(Debug, Default)]
 pub(crate) struct PeerEntries {
     lines: Vec<String>,
@@ -223,12 +220,6 @@ pub(crate) async fn peer_entries(config: &InstanceConfig, peers: &[Peer]) -> Pee
         let (database, user) = (quote(&config.dbname), quote(&config.superuser));
         entries.add(host, &addresses, |address| host_line(config, &database, &user, address, config.auth));
         entries.unresolved.extend(addresses.is_unresolved().then(|| host.clone()));
-    }
-    if let Some(monitor) = &config.monitor_host {
-        let addresses = addresses(monitor).await;
-        let (database, user) = (quote("postgres"), quote(MONITOR_ROLE));
-        entries.add(monitor, &addresses, |address| format!("host {database} {user} {address} trust"));
-        entries.unresolved.extend(addresses.is_unresolved().then(|| monitor.clone()));
     }
     entries
 }

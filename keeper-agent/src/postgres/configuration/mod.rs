@@ -10,6 +10,8 @@ mod ident;
 pub(super) mod settings;
 pub(super) mod written;
 
+pub(super) mod failover_settings;
+
 pub(super) mod opt_outs;
 pub(super) mod overruled;
 
@@ -22,6 +24,6 @@ pub(super) mod reload;
 pub use conninfo::REPLICATION_ROLE;
 pub(crate) use fresh::settings_of_this_machine;
 pub(crate) use hba::resolve;
-pub use hba::{HbaAddress, HbaEntry, MONITOR_ROLE};
+pub use hba::{HbaAddress, HbaEntry};
 pub use roles::RoleAttributes;
 pub use settings::{SETTINGS_FILE, STANDBY_FILE};

@@ -87,7 +87,7 @@ pub(in crate::postgres) async fn run_and_await(
     };
     overruled::reset(server, setting, borrowed).await?;
     let give_up = Instant::now() + RELOAD_DEADLINE;
-    let borrowed = borrowed.filter(|session| matches!(session, Session::Kept(_)));
+    let borrowed = borrowed.filter(|session| matches!(session, Session::Reserved(_)));
     if let Some(session) = borrowed {
         await_rounds(&postmaster, session, give_up).await?;
     }

@@ -1,4 +1,4 @@
-//! The roles that the other nodes and the monitor connect as. Passwords reach the server as verifiers, which is all
+//! The roles of replication and of the monitor. Passwords reach the server as verifiers, which is all
 //! that its log can ever show.
 
 use postgres_protocol::escape::{escape_identifier, escape_literal};
@@ -8,7 +8,10 @@ use crate::client::Secret;
 use crate::postgres::server::{LocalServer, LocalSession, PostgresError, connection};
 
 use super::conninfo::REPLICATION_ROLE;
-use super::hba::MONITOR_ROLE;
+
+/// The role that is the monitor's by name. Nothing of this version logs in as it, and no line of pg_hba.conf is for it: it is
+/// there for people, and for scripts that were written for 2.x.
+const MONITOR_ROLE: &str = "pgautofailover_monitor";
 
 /// What pg_rewind calls on its source, and the keeper to read the timeline history.
 const SOURCE_FUNCTIONS: [&str; 4] = [

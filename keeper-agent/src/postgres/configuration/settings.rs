@@ -11,6 +11,7 @@ use crate::config::AuthMethod;
 use crate::postgres::server::{InstanceConfig, PostgresError, ServerKind, files, version};
 
 use super::conninfo;
+use super::failover_settings::{FAILOVER_SETTINGS, LEAST_SENDERS};
 use super::fresh::{self, FRESH_FILE};
 use super::lines::{HEADER, Lines, unquote};
 use super::written::{self, Written};
@@ -34,8 +35,8 @@ pub(crate) const LAST_WORDS: [&str; 4] =
 /// Those of them that are of an upstream.
 const OF_UPSTREAM: [&str; 2] = ["primary_conninfo", "primary_slot_name"];
 
-/// The extension's library. Its name is not that of 2.x.
-const MONITOR_LIBRARY: &str = "pgautofailover3";
+/// The extension's library, without which the monitor does not work. Its name is not that of 2.x.
+pub(crate) const MONITOR_LIBRARY: &str = "pgautofailover3";
 
 /// The settings that change while the node lives.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -259,23 +260,12 @@ fn logging(lines: &mut Lines) {
 }
 
 fn replication(config: &InstanceConfig, lines: &mut Lines) {
-    lines.set("wal_level", "replica");
-    lines.set("wal_log_hints", "on");
-    lines.set("max_wal_senders", "12");
-    lines.set("max_replication_slots", "12");
-    lines.set("wal_keep_size", "512MB");
+    for (name, value, _) in FAILOVER_SETTINGS {
+        lines.set(name, value);
+    }
+    lines.set("max_wal_senders", &LEAST_SENDERS.to_string());
+    lines.set("max_replication_slots", &LEAST_SENDERS.to_string());
     lines.set("max_slot_wal_keep_size", &slot_limit(config));
-    lines.set("hot_standby", "on");
-    lines.set("hot_standby_feedback", "on");
-    lines.set("synchronous_commit", "on");
-    // A commit that waits for a standby becomes visible when the server recovers by itself. So it ends instead, and
-    // the monitor says who goes on.
-    lines.set("restart_after_crash", "off");
-    lines.set("wal_sender_timeout", "5s");
-    lines.set("wal_receiver_timeout", "2s");
-    lines.set("wal_receiver_status_interval", "1s");
-    // At its default of 5 s, a promotion just after the upstream is lost waits for its end.
-    lines.set("wal_retrieve_retry_interval", "100ms");
 }
 
 /// A standby copies the logical slots that are made for that, and a primary lets nobody decode what the standbys of its

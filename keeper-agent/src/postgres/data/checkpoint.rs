@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::postgres::server::{LocalServer, PostgresError, within};
+use crate::client::within;
+use crate::postgres::server::{LocalServer, PostgresError};
 
 /// A checkpoint only makes what follows faster: longer than this it is not waited for.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -13,7 +14,7 @@ pub(crate) async fn run(server: &LocalServer) -> Result<(), PostgresError> {
     match within(DEADLINE, "a checkpoint", session.batch_execute("CHECKPOINT")).await {
         Ok(done) => done.map_err(PostgresError::sql("checkpoint")),
         Err(late) => {
-            tracing::warn!("{late}: going on without");
+            tracing::warn!("{late}: continuing without a checkpoint");
             Ok(())
         }
     }

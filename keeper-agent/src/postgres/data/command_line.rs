@@ -5,14 +5,13 @@
 
 use std::path::PathBuf;
 
-use crate::postgres::configuration::settings::{own_files, synchronous_commit};
+use crate::postgres::configuration::failover_settings::{FAILOVER_SETTINGS, LEAST_SENDERS, Override};
+use crate::postgres::configuration::settings::{MONITOR_LIBRARY, own_files, synchronous_commit};
 use crate::postgres::configuration::written::{Entry, Written};
 use crate::postgres::server::{InstanceConfig, ServerKind, owners_commands};
 
 use super::control_data::RecoverySettings;
 
-/// A standby that is promoted keeps a walsender and a slot for each of the others, and some to copy from it.
-const LEAST_SENDERS: u32 = 12;
 /// The monitor's own workers, beside those that queries may take.
 const LEAST_WORKERS_OF_MONITOR: u32 = 8;
 /// Longer than this nobody waits for a dead peer.
@@ -113,17 +112,13 @@ impl Builder<'_> {
             self.set("promote_trigger_file", "");
         }
         self.set("recovery_min_apply_delay", "0");
-        self.set("hot_standby", "on");
-        // A commit that waits for a standby becomes visible when the server recovers by itself. So it ends instead, and
-        // the monitor says who goes on.
-        self.set("restart_after_crash", "off");
-        self.set("wal_log_hints", "on");
-        // The primary would take its standbys for silent, and fence itself.
-        self.set("wal_receiver_status_interval", "1s");
-        // At its default of 5 s, a promotion just after the upstream is lost waits for its end.
-        self.set("wal_retrieve_retry_interval", "100ms");
-        self.timeout("wal_receiver_timeout", "2s");
-        self.timeout("wal_sender_timeout", "5s");
+        for (name, value, overriding) in FAILOVER_SETTINGS {
+            match overriding {
+                Override::Allowed => {}
+                Override::Bounded => self.timeout(name, value),
+                Override::Never => self.set(name, value),
+            }
+        }
         if self.foreign("wal_level").is_some_and(|entry| entry.value.eq_ignore_ascii_case("minimal")) {
             self.set("wal_level", "replica");
         }
@@ -189,8 +184,7 @@ impl Builder<'_> {
     }
 }
 
-/// What the monitor does not work without, and what that was in pg_auto_failover 2.x.
-const MONITOR_LIBRARY: &str = "pgautofailover3";
+/// What `MONITOR_LIBRARY` was in pg_auto_failover 2.x.
 const REPLACED_LIBRARY: &str = "pgautofailover";
 
 const PRIMARY: &str = "the WAL of the primary";

@@ -31,7 +31,7 @@ pub(crate) fn complete(pgdata: &Path) -> Result<(), PostgresError> {
     let path = wal.join(file_name(newest));
     let content = files::read_if_there(&path)?.unwrap_or_default();
     let Ok(history) = TimelineHistory::parse(newest, &content) else {
-        tracing::warn!("\"{}\" does not read like a history", path.display());
+        tracing::warn!("\"{}\" is not a timeline history", path.display());
         return Ok(());
     };
     for (ancestor, _) in history.ancestors {

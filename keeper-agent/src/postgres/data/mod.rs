@@ -7,7 +7,7 @@ pub(super) mod wal;
 pub(super) mod marker;
 
 pub(super) mod assemble;
-pub(super) mod kept;
+pub(super) mod own_files;
 pub(super) mod tablespaces;
 
 pub(super) mod checkpoint;

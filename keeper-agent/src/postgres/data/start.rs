@@ -62,7 +62,7 @@ pub(crate) async fn run(server: &LocalServer, gate: Gate) -> Result<(), Postgres
     for remark in &line.remarks {
         tracing::warn!("{remark}");
     }
-    server.memory().notice = line.notice;
+    server.state().notice = line.notice;
     let mut tries = 0;
     loop {
         tries += 1;

@@ -4,6 +4,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use pgaf_core::StandbyNames;
+
 use crate::postgres::server::BootTime;
 
 use super::running::{Answer, ReceiverRow, StandbyRow};
@@ -140,7 +142,7 @@ impl Contacts {
         let mut heard: Vec<BootTime> =
             synchronous.filter_map(|row| self.standbys.get(&row.pid)).map(|reply| reply.proves).collect();
         heard.sort_unstable();
-        let acks = acks_of(names);
+        let acks = StandbyNames::parse(names).acks;
         let latest = heard.len().checked_sub(acks).and_then(|index| heard.get(index)).copied();
         self.quorum = self.quorum.max(latest);
     }
@@ -166,22 +168,9 @@ impl Contacts {
     }
 }
 
-/// How many acknowledgements a value of `synchronous_standby_names` asks for; at least one.
-fn acks_of(names: &str) -> usize {
-    let number = names.split_whitespace().find_map(|word| word.parse().ok());
-    number.unwrap_or(1).max(1)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_quorum_is_as_many_as_the_setting_says() {
-        assert_eq!(acks_of("ANY 2 (pgautofailover_standby_2, pgautofailover_standby_3)"), 2);
-        assert_eq!(acks_of("ANY 1 (pgautofailover_standby_2)"), 1);
-        assert_eq!(acks_of("somebody"), 1);
-    }
 
     #[test]
     fn a_look_that_was_held_up_proves_nothing_for_that_time() {

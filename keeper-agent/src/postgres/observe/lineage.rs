@@ -93,7 +93,7 @@ pub(crate) async fn find(server: &LocalServer, question: &Question<'_>) -> Answe
     match answer {
         Ok(answer) => answer,
         Err(error) => {
-            tracing::debug!("node {} cannot be asked: {error}", upstream.node);
+            tracing::debug!("could not query node {}: {error}", upstream.node);
             Answer::default()
         }
     }

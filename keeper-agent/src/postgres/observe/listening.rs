@@ -7,10 +7,11 @@ use rustix::process::{Pid, test_kill_process};
 use tokio_postgres::Statement;
 use tokio_postgres::error::SqlState;
 
+use crate::client::within;
 use crate::postgres::server::{
     BootTime, LocalServer, LocalSession, PostgresError,
     connection::{PidFile, Purpose, connect_anywhere},
-    process, within,
+    process,
 };
 
 use super::running::{Answer, QUESTION};
@@ -135,7 +136,7 @@ impl Listening {
 
     async fn ask_session(&mut self) -> Result<Answer, PostgresError> {
         let Some(open) = &mut self.session else {
-            return Err(PostgresError::Refused("there is no session".to_owned()));
+            return Err(PostgresError::Refused("there is no session with the local Postgres".to_owned()));
         };
         let session = &open.session;
         let query = async {
@@ -150,7 +151,7 @@ impl Listening {
         let asked = match within(DEADLINE, "looking at the local Postgres", query).await {
             Err(late) => {
                 self.abandoned.push(session.backend());
-                Err(late)
+                Err(late.into())
             }
             Ok(row) => row.map_err(PostgresError::sql("look at the local Postgres")).and_then(|row| {
                 serde_json::from_str(row.get(0)).map_err(|error| {

@@ -105,7 +105,7 @@ impl Observer {
             _ => lineage::Answer::default(),
         };
         let is_rewind_hopeless = found.needs_copy
-            || upstream.is_some_and(|peer| instance.memory().hopeless_rewind_to == Some(peer.node));
+            || upstream.is_some_and(|peer| instance.state().hopeless_rewind_to == Some(peer.node));
         let is_shut_down = server == Server::Stopped && matches!(data, DataDirectory::Present(_));
         Observation {
             shutdown_lsn: control.and_then(|control| control.end_of_primary()).filter(|_| is_shut_down),
@@ -113,7 +113,7 @@ impl Observer {
             notice: answer
                 .as_ref()
                 .and_then(Answer::why_commits_do_not_wait)
-                .or_else(|| instance.memory().notice.clone().filter(|_| !is_shut_down)),
+                .or_else(|| instance.state().notice.clone().filter(|_| !is_shut_down)),
             observed: Observed {
                 data,
                 server,
@@ -161,14 +161,14 @@ impl Observer {
             Reply::Nothing => return (Server::Unresponsive, None),
         };
         self.contacts.note(&answer, asked);
-        instance.memory().measured = answer.measured();
+        instance.state().measured = answer.measured();
         if !answer.is_gated {
             instance.reserve().fill(instance.files(), config, postmaster.pid()).await;
         }
         let timeline = self.standby_timeline(instance, postmaster.pid(), &answer).await;
         let (followed, replay_over) = {
-            let memory = instance.memory();
-            (memory.followed_names.clone(), memory.replay_over)
+            let state = instance.state();
+            (state.followed_names.clone(), state.replay_over)
         };
         let running = answer.running(&Context {
             is_short_of_settings: self.is_short_of_settings(instance, &answer).await,

@@ -8,7 +8,7 @@ use pgaf_core::message::Peer;
 
 use crate::postgres::configuration::conninfo;
 use crate::postgres::data::{
-    ControlData, assemble, history, kept, marker, tablespaces, tablespaces::Tablespaces,
+    ControlData, assemble, history, marker, own_files, tablespaces, tablespaces::Tablespaces,
 };
 use crate::postgres::server::{
     InstanceConfig, Limit, LocalServer, PostgresError, Program, progress::Progress, stop, version,
@@ -92,14 +92,14 @@ fn prepare(config: &InstanceConfig, of_source: &Tablespaces) -> Result<Places, P
     assemble::make_data_directory(&config.pgdata)?;
     conninfo::write_passfile(config)?;
     let mut own = if marker::is_set(config) {
-        kept::noted_tablespaces(config)?
+        own_files::noted_tablespaces(config)?
     } else {
         tablespaces::linked_from(&config.pgdata)
     };
     let placed = tablespaces::place(&own, of_source)?;
     own.extend(placed.clone());
-    kept::put_away(config)?;
-    kept::note_tablespaces(config, &own)?;
+    own_files::save(config)?;
+    own_files::note_tablespaces(config, &own)?;
     marker::set(config, "a copy of another node is being made")?;
     let wal = assemble::wal_directory(&config.pgdata);
     assemble::clean(config)?;
@@ -119,7 +119,7 @@ async fn finish(
         .run("putting the copy in place", move || {
             tablespaces::put_in_place(&copy, &tablespaces)?;
             assemble::put_in_place(&copy.pgdata)?;
-            kept::put_back(&copy)?;
+            own_files::restore(&copy)?;
             history::complete(&copy.pgdata)
         })
         .await?;
@@ -128,6 +128,6 @@ async fn finish(
     follow::write(server, Some(upstream)).await?;
     let copy = Arc::clone(config);
     server.files().run("finishing the copy", move || marker::clear(&copy)).await?;
-    server.memory().hopeless_rewind_to = None;
+    server.state().hopeless_rewind_to = None;
     Ok(())
 }

@@ -25,7 +25,7 @@ const ATTEMPTS: u64 = 2;
 /// Writes signal file and settings; a server in recovery takes them over at once. Without an upstream, waits until
 /// nothing is received any more and all that was received is replayed, and remembers that for the looks that follow.
 pub(crate) async fn run(server: &LocalServer, upstream: Option<&Peer>) -> Result<(), PostgresError> {
-    server.memory().replay_over = None;
+    server.state().replay_over = None;
     let postmaster = server.postmaster().await?;
     let session = match &postmaster {
         None => None,
@@ -61,7 +61,7 @@ pub(crate) async fn run(server: &LocalServer, upstream: Option<&Peer>) -> Result
     if upstream.is_none() {
         let end = await_end(server, &session).await?;
         tracing::info!("WAL receiver stopped, replay complete at {end}");
-        server.memory().replay_over = Some((postmaster.pid(), end));
+        server.state().replay_over = Some((postmaster.pid(), end));
     }
     Ok(())
 }
@@ -140,7 +140,7 @@ impl Replay {
         if let Some(pid) = Pid::from_raw(self.startup)
             && let Err(error) = kill_process(pid, Signal::HUP)
         {
-            tracing::debug!("the startup process cannot be signalled: {error}");
+            tracing::debug!("could not signal the startup process: {error}");
         }
     }
 }

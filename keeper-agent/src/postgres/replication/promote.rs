@@ -6,8 +6,9 @@ use std::time::Duration;
 use rustix::process::Signal;
 use tokio::time::{Instant, sleep};
 
+use crate::client::within;
 use crate::postgres::data::{history, start::STANDBY_SIGNAL};
-use crate::postgres::server::{LocalServer, LocalSession, PostgresError, Session, connection, files, within};
+use crate::postgres::server::{LocalServer, LocalSession, PostgresError, Session, connection, files};
 
 use super::hold_ups::HoldUps;
 

@@ -7,10 +7,10 @@ use pgaf_core::message::Peer;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 
-use crate::client::{self, ConnectionString, Session};
+use crate::client::{self, ConnectionString, Session, within};
 use crate::postgres::configuration::REPLICATION_ROLE;
 use crate::postgres::data::{history, tablespaces::Tablespaces};
-use crate::postgres::server::{InstanceConfig, PostgresError, within};
+use crate::postgres::server::{InstanceConfig, PostgresError};
 
 /// What another node says of its log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,7 +87,7 @@ impl RemoteSession {
         let row = within(self.deadline, &what, question)
             .await?
             .map_err(PostgresError::sql("ask another node for its log"))?;
-        let malformed = || PostgresError::Refused(format!("{what} gives no sensible answer"));
+        let malformed = || PostgresError::Refused(format!("unexpected response from {what}"));
         let timeline = |index: usize| u32::try_from(row.get::<_, i32>(index)).map(Timeline);
         let current = timeline(2).map_err(|_| malformed())?;
         let end: Option<&str> = row.get(3);

@@ -8,7 +8,7 @@ use pgaf_core::message::Peer;
 use tokio::time::{Instant, sleep};
 
 use crate::postgres::configuration::conninfo;
-use crate::postgres::data::{ControlData, history, kept, marker, start, start::STANDBY_SIGNAL};
+use crate::postgres::data::{ControlData, history, marker, own_files, start, start::STANDBY_SIGNAL};
 use crate::postgres::server::{
     InstanceConfig, Limit, LocalServer, PostgresError, Program, files,
     program::{Ended, failure},
@@ -58,7 +58,7 @@ pub(crate) async fn run(server: &LocalServer, upstream: &Peer) -> Result<(), Pos
         .files()
         .run("preparing the rewind", move || {
             conninfo::write_passfile(&before)?;
-            kept::put_away(&before)?;
+            own_files::save(&before)?;
             marker::set(&before, "pg_rewind runs")
         })
         .await?;
@@ -153,7 +153,7 @@ async fn recover_from_crash(
             .await?;
     }
     if !error.is_disk_full() {
-        server.memory().hopeless_rewind_to = Some(upstream.node);
+        server.state().hopeless_rewind_to = Some(upstream.node);
     }
     Err(error)
 }
@@ -167,7 +167,7 @@ async fn finish(
     server
         .files()
         .run("putting back the configuration", move || {
-            kept::put_back(&rewound)?;
+            own_files::restore(&rewound)?;
             history::complete(&rewound.pgdata)
         })
         .await?;
@@ -193,7 +193,7 @@ async fn give_up(
     let is_transient = TRANSIENT.iter().any(|words| output.contains(words));
     if !is_transient && !error.is_disk_full() {
         tracing::warn!("pg_rewind is not possible: the data will be copied again");
-        server.memory().hopeless_rewind_to = Some(upstream.node);
+        server.state().hopeless_rewind_to = Some(upstream.node);
     }
     Err(error)
 }

@@ -25,7 +25,7 @@ pub(super) async fn keep(server: &LocalServer, session: &LocalSession) -> Result
         None => (vec!["dropped".to_owned()], String::new()),
     };
     let password = server.config().replication_password.clone();
-    let is_new = match (&server.memory().replication_role, &password) {
+    let is_new = match (&server.state().replication_role, &password) {
         (_, None) => false,
         (Some((given, kept)), Some(password)) if given == password => {
             if kept.expose() != verifier {
@@ -49,7 +49,7 @@ pub(super) async fn keep(server: &LocalServer, session: &LocalSession) -> Result
         return Ok(());
     }
     if let (Some(password), Some((_, verifier))) = (password, self::faults(session).await?) {
-        server.memory().replication_role = Some((password, Secret::new(verifier)));
+        server.state().replication_role = Some((password, Secret::new(verifier)));
     }
     Ok(())
 }

@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use pgaf_core::StandbyNames;
 use rustix::process::Signal;
 use tokio::time::{Instant, sleep};
 
@@ -22,7 +23,7 @@ const ROUND: Duration = Duration::from_millis(150);
 
 /// Sets it and waits until all follow.
 pub(crate) async fn run(server: &LocalServer, names: &str) -> Result<(), PostgresError> {
-    server.memory().followed_names = None;
+    server.state().followed_names = None;
     let config = server.config();
     let wanted = names.to_owned();
     server
@@ -51,20 +52,12 @@ pub(crate) async fn run(server: &LocalServer, names: &str) -> Result<(), Postgre
     let checkpointer = Checkpointer::look(&session).await?;
     reload::run_and_await(server, "synchronous_standby_names", names, Some(&session)).await?;
     let give_up = Instant::now() + DEADLINE;
-    await_walsenders(&session, &listed(names), give_up).await?;
+    await_walsenders(&session, &StandbyNames::parse(names).names, give_up).await?;
     if !names.is_empty() {
         await_checkpointer(&session, checkpointer, give_up).await?;
     }
-    server.memory().followed_names = Some((postmaster.pid(), names.to_owned()));
+    server.state().followed_names = Some((postmaster.pid(), names.to_owned()));
     Ok(())
-}
-
-/// The names in a value like `ANY 1 (a, b)`, as Postgres compares them: whatever their case. Others may call themselves
-/// what they like.
-fn listed(value: &str) -> Vec<String> {
-    let list = value.split_once('(').map_or(value, |(_, list)| list.trim_end().trim_end_matches(')'));
-    let names = list.split(',').map(|name| name.trim().trim_matches('"').to_lowercase());
-    names.filter(|name| !name.is_empty()).collect()
 }
 
 /// Nobody's commits go without waiting, or the value would promise what does not hold.
@@ -152,19 +145,5 @@ impl Checkpointer {
         .await?;
         let pid = row.get(0);
         Ok(Self { pid, is_at_ease: row.get(1), sleeps: process::sleeps(pid).unwrap_or_default() })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_names_of_a_value_are_compared_as_a_whole() {
-        assert_eq!(
-            listed("ANY 1 (pgautofailover_standby_2, \"Pgautofailover_standby_13\")"),
-            ["pgautofailover_standby_2", "pgautofailover_standby_13"]
-        );
-        assert_eq!(listed(""), Vec::<String>::new());
     }
 }

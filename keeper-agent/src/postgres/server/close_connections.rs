@@ -63,7 +63,7 @@ fn close_once(postmaster: i32, peers: &BTreeSet<SocketAddr>) -> Result<usize, Po
     }
     match refusal {
         Some((session, error)) if !has_looked => Err(PostgresError::Refused(format!(
-            "the connections of process {session} cannot be looked at: {error}"
+            "could not read the connections of process {session}: {error}"
         ))),
         _ => Ok(count),
     }

@@ -93,7 +93,7 @@ pub struct InstanceConfig {
     pub hba_level: HbaLevel,
     /// The nodes of a Citus formation, which connect to the database as the superuser; empty for plain Postgres.
     pub formation_hosts: Vec<String>,
-    /// Where the monitor connects from.
+    /// The monitor's host: the way there tells which network is the local one.
     pub monitor_host: Option<String>,
     /// Password of the replication role, on every node.
     pub replication_password: Option<Secret>,

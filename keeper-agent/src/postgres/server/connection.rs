@@ -9,7 +9,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Config, NoTls, Row};
 
-use crate::client::superuser_options;
+use crate::client::{superuser_options, within};
 
 use super::config::InstanceConfig;
 use super::error::PostgresError;
@@ -210,17 +210,6 @@ async fn open(
     within(deadline, "connecting to the local Postgres", opening)
         .await?
         .map_err(PostgresError::sql("connect to the local Postgres"))
-}
-
-/// Waits until the deadline.
-pub(crate) async fn within<T>(
-    deadline: Duration,
-    what: &str,
-    future: impl Future<Output = T>,
-) -> Result<T, PostgresError> {
-    tokio::time::timeout(deadline, future)
-        .await
-        .map_err(|_| PostgresError::TimedOut { what: what.to_owned(), after: deadline })
 }
 
 /// Runs a query, within the deadline of statements.

@@ -111,7 +111,7 @@ impl Shared {
         };
         let once = Itimerspec { it_interval: Timespec::default(), it_value: moment };
         if let Err(error) = timerfd_settime(&self.timer, TimerfdTimerFlags::ABSTIME, &once) {
-            tracing::error!("the dead man's switch cannot be set: {error}");
+            tracing::error!("could not set the dead man's switch: {error}");
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio_postgres::error::SqlState;
 
-use crate::client::{ConnectError, describe};
+use crate::client::{ConnectError, Late, describe};
 
 /// A failure of a step, of a program, of a query, or of a file.
 #[derive(Debug, thiserror::Error)]
@@ -116,6 +116,12 @@ impl PostgresError {
             is_authentication: is_authentication(&error),
             message: describe(&error),
         }
+    }
+}
+
+impl From<Late> for PostgresError {
+    fn from(late: Late) -> Self {
+        Self::TimedOut { what: late.what, after: late.after }
     }
 }
 

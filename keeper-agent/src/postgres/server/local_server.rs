@@ -11,11 +11,11 @@ use pgaf_core::keeper::PostgresExit;
 use pgaf_core::lsn::Lsn;
 use tokio::sync::watch;
 
-use crate::client::Secret;
+use crate::client::{Secret, within};
 
 use super::clock::BootTime;
 use super::config::InstanceConfig;
-use super::connection::{self, CONNECT_DEADLINE, LocalSession, Purpose, within};
+use super::connection::{self, CONNECT_DEADLINE, LocalSession, Purpose};
 use super::dead_mans_switch::DeadMansSwitch;
 use super::error::PostgresError;
 use super::files::Files;
@@ -46,7 +46,7 @@ pub struct LocalServer {
     /// Held by whoever starts a postmaster, or takes over one: no process is watched twice.
     beginning: tokio::sync::Mutex<()>,
     files: Files,
-    memory: Mutex<Memory>,
+    state: Mutex<ServerState>,
     gauge: Gauge,
     reserve: Reserve,
     archive_hangs: ArchiveHangs,
@@ -57,7 +57,7 @@ pub struct LocalServer {
 
 /// What is known and cannot be seen.
 #[derive(Debug, Default)]
-pub(in crate::postgres) struct Memory {
+pub(in crate::postgres) struct ServerState {
     /// The value of synchronous_standby_names that all processes of this postmaster are known to follow.
     pub(in crate::postgres) followed_names: Option<(i32, String)>,
     /// The upstream to whose history pg_rewind cannot bring this data.
@@ -108,7 +108,7 @@ impl LocalServer {
             postmaster: watch::Sender::new(None),
             beginning: tokio::sync::Mutex::default(),
             files: Files::default(),
-            memory: Mutex::default(),
+            state: Mutex::default(),
             gauge: Gauge::default(),
             reserve: Reserve::default(),
             archive_hangs: ArchiveHangs::default(),
@@ -133,8 +133,8 @@ impl LocalServer {
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
     }
 
-    pub(in crate::postgres) fn memory(&self) -> MutexGuard<'_, Memory> {
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(in crate::postgres) fn state(&self) -> MutexGuard<'_, ServerState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Who reads and writes its files.
@@ -163,7 +163,7 @@ impl LocalServer {
 
     /// What was measured when it last answered.
     pub fn measured(&self) -> Measured {
-        self.memory().measured.clone()
+        self.state().measured.clone()
     }
 
     /// Of the postmaster that is known; looks for none.
@@ -241,13 +241,13 @@ impl LocalServer {
         let error = match looked.await {
             Ok((found, real)) => {
                 if real.is_some() {
-                    self.memory().real_pgdata = real;
+                    self.state().real_pgdata = real;
                 }
                 return Ok(Found::Told(found));
             }
             Err(error) => error,
         };
-        let real = self.memory().real_pgdata.clone().ok_or(error)?;
+        let real = self.state().real_pgdata.clone().ok_or(error)?;
         Ok(Found::Working(process::working_in(&real)))
     }
 

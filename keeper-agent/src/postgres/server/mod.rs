@@ -6,10 +6,10 @@ mod config;
 mod error;
 
 pub(super) mod files;
-pub(super) mod memory;
 pub(super) mod process;
 pub(super) mod program;
 pub(super) mod progress;
+pub(super) mod ram;
 
 mod dead_mans_switch;
 pub(super) mod owners_commands;
@@ -33,7 +33,6 @@ pub(super) mod testing;
 
 pub use clock::BootTime;
 pub use config::{InstanceConfig, REPLICATION_ROLE, ServerKind, ServerSsl, SocketDir};
-pub(crate) use connection::within;
 pub use connection::{LocalSession, PostmasterStatus, local_address};
 pub use error::PostgresError;
 pub(super) use error::says_disk_full;

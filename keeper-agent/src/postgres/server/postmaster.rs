@@ -252,7 +252,7 @@ impl Postmaster {
             Watch::Looking { .. } => Err(Errno::SRCH),
         };
         if let Err(error) = sent {
-            tracing::debug!("postmaster {} gets no signal: {error}", self.pid());
+            tracing::debug!("could not signal postmaster {}: {error}", self.pid());
         }
     }
 }

@@ -164,7 +164,7 @@ pub(crate) fn postmaster_among(processes: &[i32]) -> Option<i32> {
 pub(crate) fn kill_all(pids: &[i32]) {
     for pid in pids.iter().filter_map(|pid| Pid::from_raw(*pid)) {
         if let Err(error) = kill_process(pid, Signal::KILL) {
-            tracing::debug!("process {pid} cannot be killed: {error}");
+            tracing::debug!("could not kill process {pid}: {error}");
         }
     }
 }

@@ -82,7 +82,7 @@ impl Program {
         let path = bin_dir.join(name);
         let mut command = Command::new(&path);
         command.env_clear();
-        command.envs(std::env::vars_os().filter(|(name, _)| is_kept(name)));
+        command.envs(std::env::vars_os().filter(|(name, _)| is_inherited(name)));
         command
             .env("LC_ALL", "C")
             .stdin(Stdio::null())
@@ -180,7 +180,7 @@ impl Program {
     }
 }
 
-fn is_kept(name: &OsStr) -> bool {
+fn is_inherited(name: &OsStr) -> bool {
     name.to_str().is_some_and(|name| KEPT_VARIABLES.contains(&name) || name.starts_with(KEPT_PREFIX))
 }
 
@@ -411,10 +411,10 @@ mod tests {
     #[test]
     fn what_a_user_without_an_entry_needs_is_passed_on() {
         for name in ["LD_PRELOAD", "NSS_WRAPPER_PASSWD", "NSS_WRAPPER_GROUP", "HOME"] {
-            assert!(is_kept(OsStr::new(name)), "{name}");
+            assert!(is_inherited(OsStr::new(name)), "{name}");
         }
         for name in ["PGOPTIONS", "PGDATA", "PGPASSWORD", "LC_ALL"] {
-            assert!(!is_kept(OsStr::new(name)), "{name}");
+            assert!(!is_inherited(OsStr::new(name)), "{name}");
         }
     }
 

@@ -164,7 +164,7 @@ impl Shutdown {
             if let Some(pid) = Pid::from_raw(*pid)
                 && let Err(error) = kill_process(pid, Signal::TERM)
             {
-                tracing::debug!("process {pid:?} cannot be ended: {error}");
+                tracing::debug!("could not end process {pid:?}: {error}");
             }
         }
         if processes.iter().any(|(_, kind)| *kind == wanted) {

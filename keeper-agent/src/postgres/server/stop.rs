@@ -37,7 +37,7 @@ pub(crate) async fn run(server: &LocalServer, mode: StopMode) -> Result<(), Post
         has_ended = timeout(IMMEDIATE_PATIENCE, postmaster.exited()).await.is_ok();
     }
     if !has_ended {
-        tracing::warn!("Postgres does not stop: its processes are killed");
+        tracing::warn!("Postgres does not stop: killing its processes");
         let children = process::children(postmaster.pid());
         postmaster.signal(Signal::KILL);
         process::kill_all(&children);

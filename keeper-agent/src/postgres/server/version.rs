@@ -19,7 +19,7 @@ pub(crate) async fn of_binaries(config: &InstanceConfig) -> Result<String, Postg
         .await?;
     version_in(&printed.stdout).map(str::to_owned).ok_or_else(|| {
         PostgresError::Refused(format!(
-            "\"{}\" does not say its version",
+            "\"{}\" does not print its version",
             config.program("postgres").display()
         ))
     })

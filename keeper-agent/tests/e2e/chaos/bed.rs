@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use super::reader::{Element, Reader, Sighting};
+use super::reader::{Element, Reader, Reading};
 use crate::harness::{
     Application, Audience, Cluster, Host, Ledger, Pace, Setup, SmallDisk, SteppedClock, Target, Tools, Writer,
 };
@@ -91,14 +91,14 @@ impl Bed {
     }
 
     /// Stops all clients; tells what the writers were told, followers first, and what the readers saw.
-    pub(super) fn stop_clients(&mut self) -> Result<(Vec<Ledger>, Vec<Sighting>)> {
+    pub(super) fn stop_clients(&mut self) -> Result<(Vec<Ledger>, Vec<Reading>)> {
         let writers = self.followers.drain(..).chain(self.stayers.drain(..));
         let ledgers = writers.map(Writer::stop).collect();
-        let mut sightings = Vec::new();
+        let mut readings = Vec::new();
         for reader in self.readers.drain(..) {
-            sightings.extend(reader.stop()?);
+            readings.extend(reader.stop()?);
         }
-        Ok((ledgers, sightings))
+        Ok((ledgers, readings))
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use super::history::Life;
-use super::reader::{Element, Sighting};
+use super::reader::{Element, Reading};
 use crate::harness::{Ack, check_one_writer};
 
 /// So many rows are named in one anomaly; the rest is counted.
@@ -104,9 +104,9 @@ fn no_row_is_invented(life: &Life) -> Vec<String> {
             found.push(format!("{node} has rows (writer, value) that nobody sent: {invented:?}"));
         }
     }
-    for sighting in life.sightings.iter().filter(|sighting| !was_sent(&sighting.element)).take(NAMED) {
-        let server = life.name_of(&sighting.server);
-        found.push(format!("{server} answered with a row that nobody sent: {:?}", sighting.element));
+    for reading in life.readings.iter().filter(|reading| !was_sent(&reading.element)).take(NAMED) {
+        let server = life.name_of(&reading.server);
+        found.push(format!("{server} answered with a row that nobody sent: {:?}", reading.element));
     }
     found
 }
@@ -131,21 +131,21 @@ fn one_writer(life: &Life) -> Vec<String> {
 }
 
 /// Rows that were read from a server that was not in recovery, and are not there in the end.
-fn vanished<'a>(life: &'a Life, set: &BTreeSet<Element>) -> Vec<&'a Sighting> {
-    let is_gone = |sighting: &&Sighting| sighting.timeline.is_some() && !set.contains(&sighting.element);
-    life.sightings.iter().filter(is_gone).collect()
+fn vanished<'a>(life: &'a Life, set: &BTreeSet<Element>) -> Vec<&'a Reading> {
+    let is_gone = |reading: &&Reading| reading.timeline.is_some() && !set.contains(&reading.element);
+    life.readings.iter().filter(is_gone).collect()
 }
 
 fn read_rows_stay(life: &Life, set: &BTreeSet<Element>) -> Vec<String> {
-    let vanished: Vec<&Sighting> =
-        vanished(life, set).into_iter().filter(|sighting| !is_in_last_moments(life, sighting)).collect();
-    let say = |sighting: &&Sighting| {
+    let vanished: Vec<&Reading> =
+        vanished(life, set).into_iter().filter(|reading| !is_in_last_moments(life, reading)).collect();
+    let say = |reading: &&Reading| {
         format!(
             "row {:?} was read at {:.3} s from {}, which wrote to timeline {}, and has vanished",
-            sighting.element,
-            life.since(sighting.at).as_secs_f64(),
-            life.name_of(&sighting.server),
-            sighting.timeline.unwrap_or_default(),
+            reading.element,
+            life.since(reading.at).as_secs_f64(),
+            life.name_of(&reading.server),
+            reading.timeline.unwrap_or_default(),
         )
     };
     let mut found: Vec<String> = vanished.iter().take(NAMED).map(say).collect();
@@ -161,17 +161,17 @@ pub(super) fn reads_in_last_moments(life: &Life) -> usize {
     let Some((_, set)) = life.sets.first() else {
         return 0;
     };
-    vanished(life, set).into_iter().filter(|sighting| is_in_last_moments(life, sighting)).count()
+    vanished(life, set).into_iter().filter(|reading| is_in_last_moments(life, reading)).count()
 }
 
 /// The server acknowledged something shortly before, and nothing afterwards.
-fn is_in_last_moments(life: &Life, sighting: &Sighting) -> bool {
+fn is_in_last_moments(life: &Life, reading: &Reading) -> bool {
     let acks = life.ledgers.iter().flat_map(|ledger| &ledger.acks);
     let last = acks
-        .filter(|ack| *ack.server == *sighting.server && Some(ack.timeline) == sighting.timeline)
+        .filter(|ack| *ack.server == *reading.server && Some(ack.timeline) == reading.timeline)
         .map(|ack| ack.acked)
         .max();
-    last.is_some_and(|last| last < sighting.at && sighting.at - last < LAST_MOMENTS)
+    last.is_some_and(|last| last < reading.at && reading.at - last < LAST_MOMENTS)
 }
 
 fn nodes_agree(life: &Life, set: &BTreeSet<Element>) -> Vec<String> {

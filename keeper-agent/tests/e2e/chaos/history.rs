@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::cast::Cast;
 use super::check::{Anomaly, Check};
-use super::reader::{Element, Sighting};
+use super::reader::{Element, Reading};
 use super::schedule::Round;
 use crate::harness::Ledger;
 
@@ -60,7 +60,7 @@ pub(super) struct Life {
     pub(super) ledgers: Vec<Ledger>,
     /// So many of the ledgers are of clients that look for the primary; they come first.
     pub(super) followers: usize,
-    pub(super) sightings: Vec<Sighting>,
+    pub(super) readings: Vec<Reading>,
     /// What is there in the end: the name of the node, and its rows. The primary's is first; none when there was no
     /// primary.
     pub(super) sets: Vec<(String, BTreeSet<Element>)>,
@@ -79,7 +79,7 @@ impl Life {
             rounds: Vec::new(),
             ledgers: Vec::new(),
             followers: 0,
-            sightings: Vec::new(),
+            readings: Vec::new(),
             sets: Vec::new(),
             anomalies: Vec::new(),
             notes: Vec::new(),

@@ -240,9 +240,9 @@ impl<'a> Player<'a> {
     /// Stops the clients, looks at every node, and checks all that must hold.
     fn end(&mut self) -> Result<()> {
         self.life.followers = self.bed.followers.len();
-        let (ledgers, sightings) = self.bed.stop_clients()?;
+        let (ledgers, readings) = self.bed.stop_clients()?;
         self.life.ledgers = ledgers;
-        self.life.sightings = sightings;
+        self.life.readings = readings;
         match self.collect_sets() {
             Ok(()) => {}
             Err(error) => self.life.note(format!("the rows cannot be looked at in the end: {error:#}")),

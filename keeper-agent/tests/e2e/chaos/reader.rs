@@ -23,7 +23,7 @@ pub(super) type Element = (usize, u64);
 
 /// The first time that a reader saw a row on a server that was in a certain state.
 #[derive(Clone, Debug)]
-pub(super) struct Sighting {
+pub(super) struct Reading {
     pub(super) element: Element,
     /// The address of the server.
     pub(super) server: Arc<str>,
@@ -36,7 +36,7 @@ pub(super) struct Sighting {
 /// A running reader.
 pub(super) struct Reader {
     stop: Arc<AtomicBool>,
-    thread: JoinHandle<Vec<Sighting>>,
+    thread: JoinHandle<Vec<Reading>>,
 }
 
 impl Reader {
@@ -50,19 +50,19 @@ impl Reader {
             stop: Arc::clone(&stop),
             highest: BTreeMap::new(),
             known: HashSet::new(),
-            sightings: Vec::new(),
+            readings: Vec::new(),
         };
         let thread = std::thread::spawn(move || {
             if let Ok(runtime) = door.enter().and_then(|()| new_runtime()) {
                 runtime.block_on(eyes.look());
             }
-            eyes.sightings
+            eyes.readings
         });
         Self { stop, thread }
     }
 
     /// Stops, and tells what it saw.
-    pub(super) fn stop(self) -> Result<Vec<Sighting>> {
+    pub(super) fn stop(self) -> Result<Vec<Reading>> {
         self.stop.store(true, Ordering::Relaxed);
         self.thread.join().map_err(|_panic| anyhow!("a reader has panicked"))
     }
@@ -75,7 +75,7 @@ struct Eyes {
     highest: BTreeMap<usize, u64>,
     /// What has been seen already, where, and on which timeline.
     known: HashSet<(Element, Arc<str>, Option<u32>)>,
-    sightings: Vec<Sighting>,
+    readings: Vec<Reading>,
 }
 
 impl Eyes {
@@ -148,7 +148,7 @@ impl Eyes {
             let highest = self.highest.entry(element.0).or_default();
             *highest = (*highest).max(element.1);
             if self.known.insert((element, Arc::clone(&server), timeline)) {
-                self.sightings.push(Sighting { element, server: Arc::clone(&server), timeline, at });
+                self.readings.push(Reading { element, server: Arc::clone(&server), timeline, at });
             }
         }
         Ok(())

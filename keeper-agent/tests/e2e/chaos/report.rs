@@ -47,7 +47,7 @@ fn counts(lives: &[Life]) -> String {
     let sent: u64 = ledgers().map(|ledger| ledger.last_sent).sum();
     let acknowledged: usize = ledgers().map(|ledger| ledger.acks.len()).sum();
     let warned: usize = ledgers().map(|ledger| ledger.unreplicated.len()).sum();
-    let read: usize = lives.iter().map(|life| life.sightings.len()).sum();
+    let read: usize = lives.iter().map(|life| life.readings.len()).sum();
     format!(
         "{sent} rows sent, {acknowledged} acknowledged, {warned} answered with a warning; {read} rows read back"
     )

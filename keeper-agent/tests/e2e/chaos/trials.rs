@@ -10,7 +10,7 @@ use libtest_mimic::{Failed, Trial};
 use super::check::{Check, reads_in_last_moments};
 use super::history::Life;
 use super::kind::Kind;
-use super::reader::Sighting;
+use super::reader::Reading;
 use super::schedule::Round;
 use crate::harness::{Ack, Ledger};
 
@@ -72,9 +72,8 @@ fn healthy() -> Life {
     life.ledgers = vec![ledger];
     life.sets = vec![("n2".to_owned(), set.clone()), ("n1".to_owned(), set)];
     // On a standby a row may be seen that is never acknowledged, and vanish.
-    let sighting =
-        |value, timeline| Sighting { element: (1, value), server: OLD.into(), timeline, at: began };
-    life.sightings = vec![sighting(1, Some(1)), sighting(3, None)];
+    let reading = |value, timeline| Reading { element: (1, value), server: OLD.into(), timeline, at: began };
+    life.readings = vec![reading(1, Some(1)), reading(3, None)];
     life
 }
 
@@ -124,19 +123,19 @@ fn lag(life: &mut Life) {
 
 /// The old primary acknowledged others after the read; and, in another case, it had not for a while.
 fn vanish(life: &mut Life) {
-    life.sightings[1].timeline = Some(1);
+    life.readings[1].timeline = Some(1);
 }
 
 fn vanish_from_an_idle_server(life: &mut Life) {
     vanish(life);
-    life.sightings[1].at += Duration::from_secs(4);
+    life.readings[1].at += Duration::from_secs(4);
 }
 
 /// A read right after the last acknowledgement of a server that was killed does not count, and is told.
 fn last_moments_do_not_count() -> Result<()> {
     let mut life = healthy();
     vanish(&mut life);
-    life.sightings[1].at += Duration::from_millis(2105);
+    life.readings[1].at += Duration::from_millis(2105);
     let found = Check::ReadRowsStay.examine(&life);
     ensure!(found.is_empty(), "{found:?}");
     ensure!(reads_in_last_moments(&life) == 1, "it is not told");

@@ -56,7 +56,7 @@ impl Kind {
                 Duration::from_millis(milliseconds).as_secs_f64(),
                 Self::PERIOD.as_secs()
             ),
-            Self::PacketLoss => "30 % of all packets to and from the primary's host are lost".to_owned(),
+            Self::PacketLoss => "30 % of the packets to the primary's host are lost".to_owned(),
             Self::Latency => "150 ms (100 to 200) each way to and from the primary's host".to_owned(),
             Self::BusyLoops => "20 busy loops".to_owned(),
             Self::Checkpoint => "a checkpoint under pgbench -c 32 every 20 s".to_owned(),

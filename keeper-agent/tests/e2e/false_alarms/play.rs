@@ -148,7 +148,7 @@ impl Steady {
         let link = &bed.cluster.host(PRIMARY)?.link;
         Ok(match kind {
             Kind::PacketLoss => {
-                link.lose(LOST)?;
+                link.lose_received(LOST)?;
                 Self::PacketLoss
             }
             Kind::Latency => Self::Delay { _delay: link.delay(&bed.directory, DELAY, JITTER)? },
@@ -159,7 +159,7 @@ impl Steady {
 
     fn end(self, bed: &Bed) -> Result<()> {
         match self {
-            Self::PacketLoss => bed.cluster.host(PRIMARY)?.link.lose_nothing(LOST),
+            Self::PacketLoss => bed.cluster.host(PRIMARY)?.link.lose_nothing_received(LOST),
             Self::BusyLoops(loops) => loops.into_iter().try_for_each(|mut child| {
                 child.kill()?;
                 child.wait()?;

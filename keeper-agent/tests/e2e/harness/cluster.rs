@@ -10,11 +10,11 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
 use super::citus::Formation;
 use super::host::{Host, give_to_postgres};
-use super::ledger::{Ledger, check_one_writer};
+use super::ledger::{Ledger, parse_rows, verify_ledgers};
 use super::network::{Door, Link, Network};
 use super::reader::Reader;
 use super::security::{Auth, Authority, Security, Tls};
@@ -45,6 +45,8 @@ pub(crate) struct Setup {
     pub(crate) formation: Option<Formation>,
     /// Three monitors in the place of one.
     pub(crate) has_three_monitors: bool,
+    /// Files of this machine that the scenario is skipped without.
+    pub(crate) needs: &'static [&'static str],
 }
 
 impl Setup {
@@ -57,6 +59,12 @@ impl Setup {
     pub(crate) fn with(mut self, name: &'static str, options: &'static [&'static str]) -> Self {
         self.options.push((name, options));
         self
+    }
+
+    /// The first of the files that it needs and that are not there.
+    pub(crate) fn lacks(&self) -> Option<String> {
+        let missing = self.needs.iter().find(|file| !Path::new(file).exists())?;
+        Some(format!("there is no {missing}"))
     }
 
     pub(super) fn options_of(&self, name: &str) -> &'static [&'static str] {
@@ -415,17 +423,7 @@ impl Cluster {
     /// The same, when the monitor is not the one to ask who is primary.
     pub(crate) fn verify_on(&self, primary: &str, ledgers: &[Ledger]) -> Result<()> {
         let present = rows_of(self.host(primary)?, "postgres", "select writer, value from ledger")?;
-        for ledger in ledgers {
-            let missing = ledger.missing(&present);
-            ensure!(
-                missing.is_empty(),
-                "{} of {} commits acknowledged to writer {} are not on {primary}: {missing:?}",
-                missing.len(),
-                ledger.acks.len(),
-                ledger.writer
-            );
-        }
-        check_one_writer(ledgers)
+        verify_ledgers(&present, primary, ledgers)
     }
 }
 
@@ -447,12 +445,7 @@ impl Drop for Cluster {
 
 /// The writers and values that a query finds.
 pub(super) fn rows_of(host: &Host, dbname: &str, sql: &str) -> Result<BTreeSet<(usize, u64)>> {
-    let text = host.psql(dbname, sql)?;
-    let row = |line: &str| -> Option<(usize, u64)> {
-        let (writer, value) = line.split_once('|')?;
-        Some((writer.parse().ok()?, value.parse().ok()?))
-    };
-    text.lines().map(|line| row(line).with_context(|| format!("no writer and value: {line}"))).collect()
+    parse_rows(&host.psql(dbname, sql)?)
 }
 
 pub(super) fn strings(parts: &[&str]) -> Vec<String> {

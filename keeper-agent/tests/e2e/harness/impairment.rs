@@ -32,12 +32,24 @@ impl Link {
         self.losses("-D", share)
     }
 
+    /// Loses that share of the packets that come in.
+    pub(crate) fn lose_received(&self, share: f64) -> Result<()> {
+        self.loss("-A", "INPUT", "-i", share)
+    }
+
+    /// Undoes `lose_received` with the same share.
+    pub(crate) fn lose_nothing_received(&self, share: f64) -> Result<()> {
+        self.loss("-D", "INPUT", "-i", share)
+    }
+
     fn losses(&self, action: &str, share: f64) -> Result<()> {
-        for (chain, side) in [("INPUT", "-i"), ("OUTPUT", "-o")] {
-            let rule = [action, chain, side, "eth0", "-m", "statistic", "--mode", "random"];
-            self.iptables(&[rule.as_slice(), &["--probability", &share.to_string(), "-j", "DROP"]].concat())?;
-        }
-        Ok(())
+        self.loss(action, "INPUT", "-i", share)?;
+        self.loss(action, "OUTPUT", "-o", share)
+    }
+
+    fn loss(&self, action: &str, chain: &str, side: &str, share: f64) -> Result<()> {
+        let rule = [action, chain, side, "eth0", "-m", "statistic", "--mode", "random"];
+        self.iptables(&[rule.as_slice(), &["--probability", &share.to_string(), "-j", "DROP"]].concat())
     }
 
     /// Lets only so much through, in both directions.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 
 /// A commit that a server has acknowledged.
 #[derive(Clone, Debug)]
@@ -100,6 +100,37 @@ impl Ledger {
             .filter(|value| !present.contains(&(self.writer, *value)))
             .collect()
     }
+}
+
+/// What psql prints of `select writer, value from ledger`.
+pub(crate) fn parse_rows(text: &str) -> Result<BTreeSet<(usize, u64)>> {
+    let row = |line: &str| -> Option<(usize, u64)> {
+        let (writer, value) = line.split_once('|')?;
+        Some((writer.parse().ok()?, value.parse().ok()?))
+    };
+    text.lines().map(|line| row(line).with_context(|| format!("no writer and value: {line}"))).collect()
+}
+
+/// Everything that was acknowledged is among the rows of the primary, and there never were two writers.
+///
+/// # Errors
+/// Says what is not so.
+pub(crate) fn verify_ledgers(
+    present: &BTreeSet<(usize, u64)>,
+    primary: &str,
+    ledgers: &[Ledger],
+) -> Result<()> {
+    for ledger in ledgers {
+        let missing = ledger.missing(present);
+        ensure!(
+            missing.is_empty(),
+            "{} of {} commits acknowledged to writer {} are not on {primary}: {missing:?}",
+            missing.len(),
+            ledger.acks.len(),
+            ledger.writer
+        );
+    }
+    check_one_writer(ledgers)
 }
 
 /// Nobody acknowledges on an old timeline what was sent after somebody has acknowledged on a newer one.

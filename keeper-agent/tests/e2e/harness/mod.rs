@@ -12,7 +12,7 @@ mod event;
 mod fault;
 mod host;
 mod impairment;
-mod ledger;
+pub(crate) mod ledger;
 mod loss;
 mod monitors;
 mod network;

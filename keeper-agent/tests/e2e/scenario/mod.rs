@@ -15,6 +15,7 @@ mod citus_worker_lost;
 mod clock;
 mod data_directory;
 mod disk;
+mod drivers;
 mod election;
 mod extension;
 mod group_of_four;
@@ -88,6 +89,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         held_up::scenarios(),
         clock::scenarios(),
         disk::scenarios(),
+        drivers::scenarios(),
         extension::scenarios(),
         upgrade::scenarios(),
         lifecycle::scenarios(),

@@ -46,7 +46,7 @@ exec "$@"
 "#;
 
 /// What a container is made of.
-pub(super) struct Plan {
+pub(super) struct ContainerSpec {
     pub(super) service: String,
     /// From 1 on, among those of the service.
     pub(super) index: usize,
@@ -60,7 +60,7 @@ pub(super) struct Plan {
 
 /// A container that was started; it is killed on drop.
 pub(super) struct Container {
-    pub(super) plan: Plan,
+    pub(super) spec: ContainerSpec,
     link: Link,
     directory: PathBuf,
     /// Outside its namespaces: the parent of its first process.
@@ -69,14 +69,14 @@ pub(super) struct Container {
 
 impl Container {
     /// Makes its directories. `hosts` is what it finds in /etc/hosts.
-    pub(super) fn new(plan: Plan, link: Link, directory: PathBuf, hosts: &str) -> Result<Self> {
+    pub(super) fn new(spec: ContainerSpec, link: Link, directory: PathBuf, hosts: &str) -> Result<Self> {
         for part in ["", "tmp", "home", "etc", "lib"] {
             let path = directory.join(part);
             fs::create_dir_all(&path)?;
             fs::set_permissions(&path, Permissions::from_mode(if part == "tmp" { 0o1777 } else { 0o755 }))?;
         }
         give_to_postgres(&directory.join("home"))?;
-        for (volume, place) in &plan.mounts {
+        for (volume, place) in &spec.mounts {
             let in_lib =
                 place.strip_prefix("/var/lib/").with_context(|| format!("{place} is not in /var/lib"))?;
             fs::create_dir_all(directory.join("lib").join(in_lib))?;
@@ -87,7 +87,7 @@ impl Container {
         // Nobody listens there: names that are not in the file are refused at once, as by Docker's own server.
         fs::write(directory.join("etc/resolv.conf"), "nameserver 127.0.0.1\n")?;
         fs::write(directory.join("etc/nsswitch.conf"), "passwd: files\ngroup: files\nhosts: files\n")?;
-        Ok(Self { plan, link, directory, child: None })
+        Ok(Self { spec, link, directory, child: None })
     }
 
     /// Starts its first process.
@@ -106,10 +106,10 @@ impl Container {
             "--mount-proc",
         ]);
         command.args(["sh", "-ec", ENTER, "sh"]);
-        command.arg(self.plan.image.overlay()).arg(&self.directory).arg(&self.plan.hostname);
+        command.arg(self.spec.image.overlay()).arg(&self.directory).arg(&self.spec.hostname);
         let pair = |(volume, place): &(PathBuf, String)| format!("{}:{place}", volume.display());
-        command.arg(self.plan.mounts.iter().map(pair).collect::<Vec<_>>().join(" "));
-        command.args(self.as_user(&self.plan.command));
+        command.arg(self.spec.mounts.iter().map(pair).collect::<Vec<_>>().join(" "));
+        command.args(self.as_user(&self.spec.command));
         let child =
             command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0).spawn()?;
         self.child = Some(child);
@@ -134,7 +134,7 @@ impl Container {
 
     /// The name that Compose gives it.
     pub(super) fn name(&self) -> String {
-        format!("{}-{}", self.plan.service, self.plan.index)
+        format!("{}-{}", self.spec.service, self.spec.index)
     }
 
     /// Runs a command in it.
@@ -150,10 +150,10 @@ impl Container {
     fn as_user(&self, arguments: &[String]) -> Vec<String> {
         let words = ["setpriv", "--reuid", "postgres", "--regid", "postgres", "--init-groups", "env", "-i"];
         let mut line: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
-        let usual = [("PATH", self.plan.image.path.as_str()), ("HOME", HOME), ("LANG", "C.UTF-8")];
+        let usual = [("PATH", self.spec.image.path.as_str()), ("HOME", HOME), ("LANG", "C.UTF-8")];
         line.push("--chdir=/".to_owned());
         line.extend(usual.iter().map(|(name, value)| format!("{name}={value}")));
-        line.extend(self.plan.environment.iter().map(|(name, value)| format!("{name}={value}")));
+        line.extend(self.spec.environment.iter().map(|(name, value)| format!("{name}={value}")));
         line.extend_from_slice(arguments);
         line
     }

@@ -25,12 +25,12 @@ pub(super) struct Document {
 #[derive(Debug)]
 pub(super) struct Part {
     pub(super) name: String,
-    pub(super) steps: Vec<Step>,
+    pub(super) examples: Vec<Example>,
 }
 
 /// A command and what it prints.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Step {
+pub(super) struct Example {
     /// Where it is in the document.
     pub(super) line: usize,
     /// As it is written there.
@@ -64,7 +64,7 @@ impl Document {
         let mut lines = text.lines().zip(1..);
         while let Some((line, number)) = lines.next() {
             if let Some(name) = line.strip_prefix("## ") {
-                document.parts.push(Part { name: name.to_owned(), steps: Vec::new() });
+                document.parts.push(Part { name: name.to_owned(), examples: Vec::new() });
             } else if line == COLUMNS_ONLY {
                 strictness = Strictness::ColumnsOnly;
             } else if let Some(language) = line.strip_prefix("```") {
@@ -74,7 +74,7 @@ impl Document {
                 strictness = Strictness::Whole;
             }
         }
-        document.parts.retain(|part| !part.steps.is_empty());
+        document.parts.retain(|part| !part.examples.is_empty());
         Ok(document)
     }
 
@@ -83,13 +83,14 @@ impl Document {
         match language {
             "console" => {
                 let part = part.context("a console block before the first heading")?;
-                part.steps.extend(steps(block, strictness)?);
+                part.examples.extend(examples(block, strictness)?);
             }
             "sql" | "text" => {
                 let text: String = block.iter().flat_map(|(line, _)| [line, "\n"]).collect();
-                let step = part.and_then(|part| part.steps.last_mut());
-                let step = step.with_context(|| format!("a {language} block before the first command"))?;
-                if language == "sql" { &mut step.input } else { &mut step.expected }.push_str(&text);
+                let example = part.and_then(|part| part.examples.last_mut());
+                let example =
+                    example.with_context(|| format!("a {language} block before the first command"))?;
+                if language == "sql" { &mut example.input } else { &mut example.expected }.push_str(&text);
             }
             _ => {}
         }
@@ -97,11 +98,11 @@ impl Document {
     }
 }
 
-fn steps(block: &[(&str, usize)], strictness: Strictness) -> Result<Vec<Step>> {
-    let mut steps: Vec<Step> = Vec::new();
+fn examples(block: &[(&str, usize)], strictness: Strictness) -> Result<Vec<Example>> {
+    let mut examples: Vec<Example> = Vec::new();
     for (line, number) in block {
         if let Some(text) = line.strip_prefix("$ ") {
-            steps.push(Step {
+            examples.push(Example {
                 line: *number,
                 text: text.to_owned(),
                 command: Command::parse(text).with_context(|| format!("line {number}"))?,
@@ -110,12 +111,12 @@ fn steps(block: &[(&str, usize)], strictness: Strictness) -> Result<Vec<Step>> {
                 strictness,
             });
         } else if !line.starts_with("# ") && !line.is_empty() {
-            let Some(step) = steps.last_mut() else {
+            let Some(example) = examples.last_mut() else {
                 bail!("line {number}: output before the first command");
             };
-            step.expected.push_str(line);
-            step.expected.push('\n');
+            example.expected.push_str(line);
+            example.expected.push('\n');
         }
     }
-    Ok(steps)
+    Ok(examples)
 }

@@ -63,8 +63,8 @@ fn play(document: &Document, compose: &mut dyn Compose, count: &mut Count) -> Re
 
 fn skip(parts: &[Part], reason: &str, count: &mut Count) {
     for part in parts {
-        println!("skipped: {}, {} steps: {reason}", part.name, part.steps.len());
-        count.skipped += part.steps.len();
+        println!("skipped: {}, {} examples: {reason}", part.name, part.examples.len());
+        count.skipped += part.examples.len();
     }
 }
 

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use super::backend::Compose;
 use super::command::{Command, Exec, Up};
 use super::compare::compare;
-use super::document::{Part, Step};
+use super::document::{Example, Part};
 use crate::harness::wait_looking_every;
 
 /// Until a question is answered as in the document: a cluster has become whole by then.
@@ -16,7 +16,7 @@ const ANSWER_DEADLINE: Duration = Duration::from_secs(180);
 /// Between two questions: programs are started for each.
 const ASK_AGAIN_AFTER: Duration = Duration::from_millis(500);
 
-/// How many steps went how.
+/// How many examples went how.
 #[derive(Debug, Default)]
 pub(super) struct Count {
     pub(super) passed: usize,
@@ -24,24 +24,24 @@ pub(super) struct Count {
     pub(super) skipped: usize,
 }
 
-/// Plays the steps of a part, one after the other; after one that fails the rest has no meaning and counts as failed.
+/// Plays the examples of a part, one after the other; after one that fails the rest has no meaning and counts as failed.
 pub(super) fn play(part: &Part, compose: &mut dyn Compose, count: &mut Count) {
     println!("{}", part.name);
     let mut player = Player { compose, file: None };
-    for (number, step) in part.steps.iter().enumerate() {
+    for (number, example) in part.examples.iter().enumerate() {
         let began = Instant::now();
-        let played = player.play(step);
+        let played = player.play(example);
         let seconds = began.elapsed().as_secs_f64();
         match played {
             Ok(()) => {
-                println!("  ok      {seconds:6.1} s  line {}: {}", step.line, step.text);
+                println!("  ok      {seconds:6.1} s  line {}: {}", example.line, example.text);
                 count.passed += 1;
             }
             Err(error) => {
-                println!("  FAILED  {seconds:6.1} s  line {}: {}\n{error:#}", step.line, step.text);
+                println!("  FAILED  {seconds:6.1} s  line {}: {}\n{error:#}", example.line, example.text);
                 println!("{}", player.compose.logs());
-                let rest = part.steps.len() - number - 1;
-                println!("  {rest} steps of this part were not played");
+                let rest = part.examples.len() - number - 1;
+                println!("  {rest} examples of this part were not played");
                 count.failed += 1 + rest;
                 break;
             }
@@ -58,8 +58,8 @@ struct Player<'a> {
 }
 
 impl Player<'_> {
-    fn play(&mut self, step: &Step) -> Result<()> {
-        match &step.command {
+    fn play(&mut self, example: &Example) -> Result<()> {
+        match &example.command {
             Command::UseFile(file) => {
                 self.file = Some(file.clone());
                 Ok(())
@@ -74,22 +74,22 @@ impl Player<'_> {
                 if exec.is_question() {
                     let what = "what the document shows";
                     wait_looking_every(ASK_AGAIN_AFTER, what, ANSWER_DEADLINE, || {
-                        self.once(step, &exec).map(Some)
+                        self.once(example, &exec).map(Some)
                     })
                 } else {
-                    self.once(step, &exec)
+                    self.once(example, &exec)
                 }
             }
         }
     }
 
-    fn once(&mut self, step: &Step, exec: &Exec) -> Result<()> {
-        let ended = self.compose.exec(exec, &step.input)?;
+    fn once(&mut self, example: &Example, exec: &Exec) -> Result<()> {
+        let ended = self.compose.exec(exec, &example.input)?;
         ensure!(ended.status.success(), "it ended with {}\n{}{}", ended.status, ended.stdout, ended.stderr);
-        if step.expected.is_empty() {
+        if example.expected.is_empty() {
             return Ok(());
         }
-        compare(&step.expected, &ended.stdout, step.strictness)
+        compare(&example.expected, &ended.stdout, example.strictness)
             .with_context(|| format!("not what the document shows:\n{}{}", ended.stdout, ended.stderr))
     }
 }

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use super::backend::Compose;
 use super::command::{Exec, Up};
 use super::compose_file::{ComposeFile, Condition, Service};
-use super::container::{Container, Plan};
+use super::container::{Container, ContainerSpec};
 use super::image::Image;
 use crate::harness::{Ended, Installed, Link, Network, remove_directory, run_directory, wait_looking_every};
 
@@ -59,14 +59,14 @@ impl StandIn {
         self.image.with(&dockerfile, &self.files.join("image").join(name))
     }
 
-    /// A plan for each container of the file.
-    fn plans(&self, serial: usize, file: &ComposeFile, up: &Up) -> Result<Vec<Plan>> {
-        let mut plans = Vec::new();
+    /// A spec for each container of the file.
+    fn specs(&self, serial: usize, file: &ComposeFile, up: &Up) -> Result<Vec<ContainerSpec>> {
+        let mut specs = Vec::new();
         for (name, service) in &file.services {
             let count = up.scale.iter().find(|(scaled, _)| scaled == name).map_or(1, |(_, count)| *count);
             let image = self.image_of(name, service)?;
             for index in 1..=count {
-                plans.push(Plan {
+                specs.push(ContainerSpec {
                     service: name.clone(),
                     index,
                     hostname: service.hostname.clone().unwrap_or_else(|| container_id(serial, name, index)),
@@ -81,7 +81,7 @@ impl StandIn {
                 });
             }
         }
-        Ok(plans)
+        Ok(specs)
     }
 
     /// What outlives the containers.
@@ -90,24 +90,24 @@ impl StandIn {
     }
 
     /// Joins the containers to a network, without starting them.
-    fn make(&self, serial: usize, plans: Vec<Plan>) -> Result<Project> {
+    fn make(&self, serial: usize, specs: Vec<ContainerSpec>) -> Result<Project> {
         let network = Network::with_subnet(serial, u8::try_from(serial % 256)?)?;
         let joined = (1..)
-            .zip(plans)
-            .map(|(number, plan)| {
-                let link = network.join(&format!("{}-{}", plan.service, plan.index), number)?;
-                Ok((plan, link))
+            .zip(specs)
+            .map(|(number, spec)| {
+                let link = network.join(&format!("{}-{}", spec.service, spec.index), number)?;
+                Ok((spec, link))
             })
             .collect::<Result<Vec<_>>>()?;
-        let names: Vec<String> = joined.iter().map(|(plan, link)| names(plan, link)).collect();
+        let names: Vec<String> = joined.iter().map(|(spec, link)| names(spec, link)).collect();
         let containers = joined
             .into_iter()
-            .map(|(plan, link)| {
-                let directory = self.files.join(format!("{serial}/{}-{}", plan.service, plan.index));
+            .map(|(spec, link)| {
+                let directory = self.files.join(format!("{serial}/{}-{}", spec.service, spec.index));
                 // As Docker has it: a container finds its own name in the file, and asks for those of others.
-                let own = format!("{} {}", link.address, plan.hostname);
+                let own = format!("{} {}", link.address, spec.hostname);
                 let hosts = format!("127.0.0.1 localhost\n{own}\n{}\n", names.join("\n"));
-                Container::new(plan, link, directory, &hosts)
+                Container::new(spec, link, directory, &hosts)
             })
             .collect::<Result<Vec<_>>>()?;
         Ok(Project { containers, _network: network })
@@ -132,7 +132,7 @@ impl Compose for StandIn {
         let file = ComposeFile::read(&self.directory, &up.file)?;
         // Another network, and other containers, each time.
         let serial = next_serial();
-        let mut project = self.make(serial, self.plans(serial, &file, up)?)?;
+        let mut project = self.make(serial, self.specs(serial, &file, up)?)?;
         let started = project.start(&file);
         // Kept in any case, for its logs.
         self.project = Some(project);
@@ -142,7 +142,7 @@ impl Compose for StandIn {
     fn exec(&mut self, exec: &Exec, input: &str) -> Result<Ended> {
         let project = self.project.as_ref().context("nothing is up")?;
         let is_it = |container: &&Container| {
-            container.plan.service == exec.service && container.plan.index == exec.index
+            container.spec.service == exec.service && container.spec.index == exec.index
         };
         let container = project.containers.iter().find(is_it);
         let container = container.with_context(|| format!("no container {}-{}", exec.service, exec.index))?;
@@ -180,7 +180,7 @@ impl Project {
         let mut healthy: HashSet<String> = HashSet::new();
         wait_looking_every(LOOK_AGAIN_AFTER, "all services to be started", DEPENDENCY_DEADLINE, || {
             for number in 0..self.containers.len() {
-                let name = self.containers[number].plan.service.clone();
+                let name = self.containers[number].spec.service.clone();
                 let service = &file.services[&name];
                 if !self.containers[number].is_started() && self.may_start(service, &healthy) {
                     self.containers[number].start()?;
@@ -212,14 +212,14 @@ impl Project {
     }
 
     fn of_service(&self, name: &str) -> impl Iterator<Item = &Container> {
-        self.containers.iter().filter(move |container| container.plan.service == name)
+        self.containers.iter().filter(move |container| container.spec.service == name)
     }
 }
 
 /// The line of a container in the others' /etc/hosts. An address is known by the name that Compose gives the container,
 /// not by the host name: that is only how one looks for it.
-fn names(plan: &Plan, link: &Link) -> String {
-    let Plan { service, index, hostname, .. } = plan;
+fn names(spec: &ContainerSpec, link: &Link) -> String {
+    let ContainerSpec { service, index, hostname, .. } = spec;
     format!("{} docker-{service}-{index}.docker_default {service} {hostname}", link.address)
 }
 

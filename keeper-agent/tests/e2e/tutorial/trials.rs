@@ -179,8 +179,8 @@ fn blocks() -> Result<()> {
                 <!-- columns only -->\n```console\n$ docker compose exec a psql\n```\n```sql\nselect 1;\n```\n\
                 ```text\n 1\n```\n## B\nNothing to play.\n";
     let document = Document::parse(text)?;
-    ensure!(document.parts.len() == 1 && document.parts[0].steps.len() == 2, "{document:?}");
-    let [down, psql] = document.parts[0].steps.as_slice() else { bail!("{document:?}") };
+    ensure!(document.parts.len() == 1 && document.parts[0].examples.len() == 2, "{document:?}");
+    let [down, psql] = document.parts[0].examples.as_slice() else { bail!("{document:?}") };
     ensure!(down.expected == "one\ntwo\n" && down.strictness == Strictness::Whole, "{down:?}");
     ensure!(psql.input == "select 1;\n" && psql.expected == " 1\n", "{psql:?}");
     ensure!(psql.strictness == Strictness::ColumnsOnly, "{psql:?}");
@@ -213,17 +213,17 @@ fn document_is_playable() -> Result<()> {
     let directory = super::repository().join("docker");
     for part in &document.parts {
         let mut file = "docker-compose.yml".to_owned();
-        for step in &part.steps {
-            match &step.command {
+        for example in &part.examples {
+            match &example.command {
                 Command::UseFile(named) => file.clone_from(named),
                 Command::Exec(exec) => {
                     let services = ComposeFile::read(&directory, &file)?.services;
-                    ensure!(services.contains_key(&exec.service), "line {}: no such service", step.line);
+                    ensure!(services.contains_key(&exec.service), "line {}: no such service", example.line);
                 }
                 Command::Up(_) | Command::Down => {}
             }
         }
-        let commands = part.steps.iter().map(|step| &step.command);
+        let commands = part.examples.iter().map(|example| &example.command);
         let last = commands.rev().find(|command| !matches!(command, Command::UseFile(_)));
         ensure!(last == Some(&Command::Down), "{} leaves containers behind", part.name);
     }

@@ -68,7 +68,7 @@ fn health_checks_over_tls(bed: &mut Bed) -> Result<()> {
     let taken = std::net::TcpListener::bind(("127.0.0.1", port::free()?))?;
     let other = Endpoint::plain(taken.local_addr()?.port());
     bed.node("n1").autoctl(&["config", "set", "http.listen", &format!("127.0.0.1:{}", other.port)])?;
-    bed.node("n1").wait_said("no HTTP is served on", WITHIN)?;
+    bed.node("n1").wait_said("could not serve HTTP on", WITHIN)?;
     drop(taken);
     wait_for("the address", Duration::from_secs(20), || Ok((other.status("/primary")? == 200).then_some(())))
 }

@@ -49,7 +49,7 @@ impl Engine {
         self.reporting.age(by);
         self.maintenance.age(by);
         self.formation.age(by);
-        self.tending.age(by);
+        self.pooler_check.age(by);
     }
 
     /// The same with nothing under way, a look and a report due, and everything forgotten that a look and an answer bring
@@ -61,7 +61,7 @@ impl Engine {
         self.reporting.rest(now);
         self.maintenance.rest(now);
         self.formation.rest(now);
-        self.tending.rest(now);
+        self.pooler_check.rest(now);
         self.saving.rest();
         self.fence_time = FenceTime::new(self.state.granted_fence_time());
         self.is_ready = true;

@@ -64,7 +64,7 @@ pub enum Command {
     /// Call a hook; nothing comes of it.
     RunHook(HookCall),
     /// Look whether the poolers send clients here, and see to it.
-    TendPoolers,
+    CheckPoolers,
     /// Write the state file. None is being written.
     Save {
         /// Its number.

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use super::Engine;
 use super::command::Command;
-use super::settings::CitusRole;
 use crate::formation::{FormationNode, coordinator_of};
 use crate::keeper::moment::Moment;
 use crate::keeper::server::Server;
+use crate::node_kind::NodeKind;
 
 /// A coordinator that could not be told to send writes here is told again after this long.
 const ROUTE_RETRY: Duration = Duration::from_secs(5);
@@ -88,7 +88,7 @@ impl Engine {
         self.formation.nodes = nodes;
         self.formation.read_at = read_at;
         self.formation.is_news = true;
-        if self.settings.citus == CitusRole::Worker {
+        if self.settings.kind == NodeKind::Worker {
             self.memory.coordinator_is(coordinator_of(&self.formation.nodes).cloned());
         }
         if self.formation.route_retry_at <= now {
@@ -100,7 +100,7 @@ impl Engine {
 
     /// On the primary of the coordinator's group: tells Citus what the monitor says.
     pub(super) fn reconcile_if_due(&mut self) {
-        let is_coordinator = self.settings.citus == CitusRole::Coordinator;
+        let is_coordinator = self.settings.kind == NodeKind::Coordinator;
         if !is_coordinator || !self.formation.is_news || self.formation.reconciling.is_under_way {
             return;
         }

@@ -38,7 +38,7 @@ pub use command::{Command, Ending};
 pub use event::{Event, LookId, Observation, Outcome, PostgresExit, SaveId, Signal, StepId};
 pub use notice::{Notice, Severity};
 pub use planning::Progress;
-pub use settings::{CitusRole, Settings};
+pub use settings::Settings;
 
 use super::authority::Authority;
 use super::hook::Role;
@@ -52,7 +52,7 @@ use formation::Formation;
 use looking::Looking;
 use maintenance::Maintenance;
 use planning::Planning;
-use poolers::Tending;
+use poolers::PoolerCheck;
 use reporting::Reporting;
 use saving::Saving;
 use shutdown::Shutdown;
@@ -73,7 +73,7 @@ pub struct Engine {
     reporting: Reporting,
     maintenance: Maintenance,
     formation: Formation,
-    tending: Tending,
+    pooler_check: PoolerCheck,
     role: Role,
     shutdown: Shutdown,
     is_ready: bool,
@@ -104,7 +104,7 @@ impl Engine {
             reporting: Reporting::new(state.keeper_start, now),
             maintenance: Maintenance::new(now),
             formation: Formation::new(now),
-            tending: Tending::new(now),
+            pooler_check: PoolerCheck::new(now),
             role: Role::default(),
             shutdown: Shutdown::None,
             is_ready: false,
@@ -134,7 +134,7 @@ impl Engine {
         self.report_if_due();
         self.maintain_peers_if_due();
         self.reconcile_if_due();
-        self.tend_poolers_if_due();
+        self.check_poolers_if_due();
         self.save_if_due();
         self.arm();
         self.ask_to_be_woken();
@@ -170,7 +170,7 @@ impl Engine {
             Event::PostgresExited(exit) => self.on_postgres_exited(exit),
             Event::PeersMaintained { step, outcome } => self.on_peers_maintained(step, outcome),
             Event::Reconciled { is_complete } => self.formation.reconciled(is_complete),
-            Event::PoolersTended => self.tending.is_over(),
+            Event::PoolersTended => self.pooler_check.is_over(),
             Event::Saved(save) => self.on_saved(save),
             Event::SaveFailed { save, reason } => self.on_save_failed(save, reason),
             Event::Signal(signal) => self.on_signal(signal),

@@ -12,12 +12,12 @@ const PERIOD: Duration = Duration::from_secs(5);
 
 /// When the poolers are looked at next.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Tending {
+pub(super) struct PoolerCheck {
     next: Moment,
     is_under_way: bool,
 }
 
-impl Tending {
+impl PoolerCheck {
     pub(super) const fn new(now: Moment) -> Self {
         Self { next: now, is_under_way: false }
     }
@@ -38,14 +38,14 @@ impl Tending {
 
 impl Engine {
     /// On a primary that is to go on, and has told them once.
-    pub(super) fn tend_poolers_if_due(&mut self) {
+    pub(super) fn check_poolers_if_due(&mut self) {
         let now = self.now();
-        let is_due = self.memory.poolers == Poolers::Routed && self.tending.next <= now;
+        let is_due = self.memory.poolers == Poolers::Routed && self.pooler_check.next <= now;
         let may = self.is_known_primary() && !self.looking.is_stale() && !self.shutdown.is_wanted();
-        if !is_due || !may || self.work.is_busy() || self.tending.is_under_way {
+        if !is_due || !may || self.work.is_busy() || self.pooler_check.is_under_way {
             return;
         }
-        self.tending = Tending { next: now.after(PERIOD), is_under_way: true };
-        self.order(Command::TendPoolers);
+        self.pooler_check = PoolerCheck { next: now.after(PERIOD), is_under_way: true };
+        self.order(Command::CheckPoolers);
     }
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::node_kind::NodeKind;
+
 /// From the configuration file.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Settings {
@@ -11,24 +13,12 @@ pub struct Settings {
     pub network_partition_timeout: Duration,
     /// The database that the formation serves.
     pub dbname: String,
-    /// What the node is in a Citus formation.
-    pub citus: CitusRole,
+    /// What the node is in its formation.
+    pub kind: NodeKind,
     /// There are hooks to call.
     pub has_hooks: bool,
     /// One of them is asked before a planned promotion.
     pub has_before_promote: bool,
     /// There are poolers to be told who the primary is.
     pub has_poolers: bool,
-}
-
-/// What a node is to Citus.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum CitusRole {
-    /// Nothing: plain Postgres.
-    #[default]
-    None,
-    /// A node of the coordinator's group.
-    Coordinator,
-    /// A node of any other group.
-    Worker,
 }

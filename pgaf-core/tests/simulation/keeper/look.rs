@@ -6,7 +6,7 @@ use pgaf_core::keeper::{
 };
 use pgaf_core::{Lineage, Timeline, TimelineHistory, Upstream};
 
-use super::super::host;
+use super::super::address;
 use super::super::postgres::{Files, Mode, Postgres, Role};
 use super::super::wal::Archive;
 use super::{Keeper, moment};
@@ -72,7 +72,7 @@ impl Keeper {
             follows: postgres
                 .follows
                 .filter(|_| is_in_recovery)
-                .map(|index| Following { host: host::name_of(index), port: 5432 }),
+                .map(|index| Following { host: address::name_of(index), port: 5432 }),
             receiver: if is_in_recovery { postgres.receiver } else { Receiver::Absent },
             standbys: standbys(postgres, now),
             slots: Vec::new(),

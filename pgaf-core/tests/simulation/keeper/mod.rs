@@ -7,11 +7,12 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use pgaf_core::keeper::{
-    CitusRole, Engine, Event, Hold, KeeperState, LookId, Moment, Observation, PostgresExit, Progress, SaveId,
-    Settings, Step, StepId,
+    Engine, Event, Hold, KeeperState, LookId, Moment, Observation, PostgresExit, Progress, SaveId, Settings,
+    Step, StepId,
 };
 use pgaf_core::{
-    Answer, FormationNode, GroupId, NodeId, Peer, ReplicationState, Report, ReportNumber, TimelineHistory,
+    Answer, FormationNode, GroupId, NodeId, NodeKind, Peer, ReplicationState, Report, ReportNumber,
+    TimelineHistory,
 };
 
 use super::postgres::Postgres;
@@ -266,7 +267,7 @@ fn engine(state: &KeeperState, is_worker: bool, now: u64) -> Engine {
         is_monitored: true,
         network_partition_timeout: FENCE_LIMIT,
         dbname: String::new(),
-        citus: if is_worker { CitusRole::Worker } else { CitusRole::None },
+        kind: if is_worker { NodeKind::Worker } else { NodeKind::Standalone },
         has_hooks: false,
         // Some have a hook that is asked before they take over.
         has_before_promote: state.node.0 % 3 == 2,

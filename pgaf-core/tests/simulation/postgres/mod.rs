@@ -167,6 +167,11 @@ impl Postgres {
         self.older_names = None;
     }
 
+    /// It lets in nobody but its standbys, or will once it is up.
+    pub(crate) fn is_gated(&self) -> bool {
+        matches!(self.mode, Mode::Up(Role::Gated) | Mode::Starting { becomes: Role::Gated, .. })
+    }
+
     /// As a crash.
     pub(crate) fn crash(&mut self) {
         self.ends(false);

@@ -133,7 +133,7 @@ impl World {
 
     fn is_cut_off(&mut self, index: usize) {
         // Not drawn: the other runs stay what they were.
-        let is_rejected = self.now.is_multiple_of(3 * super::TICK_MS);
+        let is_rejected = self.now.is_multiple_of(3 * super::tick::TICK_MS);
         let how = if is_rejected { ", and refused in its name" } else { "" };
         self.tell(|_| format!("FAULT: host {index} is cut off{how}"));
         if is_rejected {

@@ -3,7 +3,7 @@
 use pgaf_core::Peer;
 use pgaf_core::keeper::{Command, Ending, Event, LookId, Signal, Step, StepId, StopMode};
 
-use super::super::host::index_of;
+use super::super::address::index_of;
 use super::super::invariants::check_start;
 use super::super::keeper::{StepUnderWay, milliseconds};
 use super::super::network::End;
@@ -80,7 +80,7 @@ impl World {
             Command::CancelStep => self.hosts[index].keeper.under_way.step = None,
             Command::Fence(id) => self.fence(index, id),
             Command::MaintainPeers { id, peers, .. } => {
-                let until = now + self.random.between(1, 4) * super::TICK_MS;
+                let until = now + self.random.between(1, 4) * super::tick::TICK_MS;
                 self.hosts[index].keeper.under_way.maintenance = Some((id, peers, until));
             }
             Command::CancelMaintenance => self.hosts[index].keeper.under_way.maintenance = None,
@@ -101,7 +101,7 @@ impl World {
             Command::KnowFormation { .. }
             | Command::Reconcile { .. }
             | Command::RunHook(_)
-            | Command::TendPoolers
+            | Command::CheckPoolers
             | Command::ReadConfiguration
             | Command::ApplySettings
             | Command::TellReady

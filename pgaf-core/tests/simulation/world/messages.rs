@@ -49,7 +49,7 @@ impl World {
             return;
         }
         if !self.monitor.is_up {
-            exchange.fails_at = now + super::TICK_MS;
+            exchange.fails_at = now + super::tick::TICK_MS;
             return;
         }
         let exchange = exchange.number;

@@ -8,6 +8,7 @@ mod messages;
 mod operator;
 mod replication;
 mod steps;
+mod tick;
 mod watching;
 
 use pgaf_core::monitor::Decision;
@@ -24,8 +25,8 @@ use super::profile::{Profile, Wishes};
 use super::random::Random;
 use super::wal::Archive;
 use messages::Message;
+use tick::TICK_MS;
 
-const TICK_MS: u64 = 50;
 /// Every promotion that the rules give leave for is followed by a rule of this name.
 const PROMOTION: &str = "candidate_is_promoted";
 
@@ -103,7 +104,7 @@ impl World {
         let id = NodeId(self.next_node);
         self.next_node += 1;
         let node = Node {
-            host: super::host::name_of(index),
+            host: super::address::name_of(index),
             has_reported: true,
             has_data: index == 0 && id == NodeId(1),
             candidate_priority: if self.random.per_mille(120) { 0 } else { 50 },
@@ -188,7 +189,7 @@ impl World {
         }
         let verdict = check_goals(&self.monitor.group);
         self.judge(verdict);
-        let verdict = check_burials(decision, |node| self.is_dead_or_hidden(node));
+        let verdict = check_burials(decision, |node| self.serves_nobody_or_is_hidden(node));
         self.judge(verdict);
         for change in &decision.changes {
             self.notify(change.node);

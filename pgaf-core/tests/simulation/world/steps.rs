@@ -3,7 +3,7 @@
 use pgaf_core::Peer;
 use pgaf_core::keeper::Step;
 
-use super::super::host::index_of;
+use super::super::address::index_of;
 use super::super::postgres::{Files, Mode, Names, Role};
 use super::World;
 
@@ -28,7 +28,7 @@ impl World {
         if self.random.per_mille(BAD_LUCK) {
             return Err("bad luck");
         }
-        let short = self.random.between(1, 4) * super::TICK_MS;
+        let short = self.random.between(1, 4) * super::tick::TICK_MS;
         let postgres = &mut self.hosts[index].postgres;
         match step {
             Step::StopPostgres(mode) => {

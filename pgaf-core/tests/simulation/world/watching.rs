@@ -99,9 +99,10 @@ impl World {
         }
     }
 
-    /// Its processes are gone, or nobody can tell.
-    pub(super) fn is_dead_or_hidden(&self, node: NodeId) -> bool {
+    /// Its processes are gone, or nobody can tell, or they were started again and serve nobody until the monitor says so.
+    pub(super) fn serves_nobody_or_is_hidden(&self, node: NodeId) -> bool {
         let Some(index) = self.hosts.iter().position(|host| host.node == Some(node)) else { return true };
-        self.hosts[index].postgres.is_stopped() || self.network.rejects(index)
+        let postgres = &self.hosts[index].postgres;
+        postgres.is_stopped() || postgres.is_gated() || self.network.rejects(index)
     }
 }

@@ -20,11 +20,11 @@ use crate::catalog::load::{self, Row};
 use crate::catalog::{locate, store};
 use crate::error::Error;
 use crate::lock;
-use crate::plan::plans;
 use crate::record::{self, Record};
-use crate::step;
+use crate::statement::statements;
+use crate::transition;
 
-plans! {
+statements! {
     NEXT_ID() = "
         SELECT nextval('pgautofailover.node_nodeid_seq')";
     SKIP_ID(INT8OID) = "
@@ -71,7 +71,7 @@ fn register_node(
     cluster: &str,
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> Result<Record, ErrorReport> {
-    let columns = step::run(|client| {
+    let columns = transition::run(|client| {
         let request = Request {
             formation: formation_id,
             host,
@@ -120,9 +120,9 @@ fn register(client: &mut SpiClient<'_>, request: &Request<'_>) -> Result<Vec<Opt
     store::event(client, id, &joins)?;
     let mut joined = load::group(client, formation, group)?;
     joined.fewest_standbys_elsewhere = fewest_standbys_elsewhere(client, formation, group)?;
-    let step = step::decide(client, &before, &joined, &Event::Registered(id))?;
-    step::follow_setting(client, &before, &step.group)?;
-    answer(&step.group, id, name)
+    let transition = transition::decide(client, &before, &joined, &Event::Registered(id))?;
+    transition::follow_setting(client, &before, &transition.group)?;
+    answer(&transition.group, id, name)
 }
 
 /// The smallest quorum of the other groups: what all groups of the formation shall do must be possible there too.
@@ -166,7 +166,7 @@ fn find_unreported(
         request.port.into(),
         request.system_identifier.into(),
     ];
-    let Some(row) = UNREPORTED.with(|plan| plan.run(client, &arguments))?.next() else {
+    let Some(row) = UNREPORTED.with(|statement| statement.run(client, &arguments))?.next() else {
         return Ok(None);
     };
     let row = Row { row, what: "a node" };
@@ -202,7 +202,7 @@ fn agree_on_database(client: &mut SpiClient<'_>, request: &Request<'_>) -> Resul
     if request.dbname.is_empty() {
         return Ok(());
     }
-    DATABASE.with(|plan| plan.run(client, &[request.formation.into(), request.dbname.into()]))?;
+    DATABASE.with(|statement| statement.run(client, &[request.formation.into(), request.dbname.into()]))?;
     let dbname = locate::formation(client, request.formation)?.dbname;
     if dbname == request.dbname {
         return Ok(());
@@ -260,7 +260,7 @@ fn check_system_identifier(
     group: GroupId,
 ) -> Result<(), Error> {
     let arguments = [request.formation.into(), group.0.into(), request.system_identifier.into()];
-    let Some(row) = OTHER_SYSTEM.with(|plan| plan.run(client, &arguments))?.next() else {
+    let Some(row) = OTHER_SYSTEM.with(|statement| statement.run(client, &arguments))?.next() else {
         return Ok(());
     };
     let theirs: i64 = Row { row, what: "a node" }.get(1)?;
@@ -276,7 +276,7 @@ fn check_system_identifier(
 
 fn choose_id(client: &mut SpiClient<'_>, request: &Request<'_>) -> Result<NodeId, Error> {
     if request.desired_id < 1 {
-        let row = NEXT_ID.with(|plan| plan.run(client, &[]))?.next();
+        let row = NEXT_ID.with(|statement| statement.run(client, &[]))?.next();
         let row = row.ok_or(Error::UnknownNode(NodeId(request.desired_id)))?;
         return Ok(NodeId(Row { row, what: "the sequence of node ids" }.get(1)?));
     }
@@ -287,7 +287,7 @@ fn choose_id(client: &mut SpiClient<'_>, request: &Request<'_>) -> Result<NodeId
             hint: "Choose another id, or none: the monitor then chooses one.",
         });
     }
-    SKIP_ID.with(|plan| plan.run(client, &[id.0.into()]))?;
+    SKIP_ID.with(|statement| statement.run(client, &[id.0.into()]))?;
     Ok(id)
 }
 
@@ -333,6 +333,6 @@ fn insert(
         request.replication_quorum.into(),
         request.cluster.into(),
     ];
-    INSERT.with(|plan| plan.run(client, &row))?;
+    INSERT.with(|statement| statement.run(client, &row))?;
     Ok(())
 }

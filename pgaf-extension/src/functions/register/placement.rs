@@ -2,7 +2,7 @@
 //!
 //! Group 0 of a formation of kind "citus" is that of the coordinator, and each higher number a group of workers.
 
-use pgaf_core::{FormationKind, GroupId, NodeId, ReplicationState};
+use pgaf_core::{FormationKind, GroupId, NodeId, NodeKind, ReplicationState};
 use pgrx::spi::SpiClient;
 
 use super::super::cluster;
@@ -10,9 +10,9 @@ use super::request::Request;
 use crate::catalog::load::Row;
 use crate::catalog::locate;
 use crate::error::Error;
-use crate::plan::plans;
+use crate::statement::statements;
 
-plans! {
+statements! {
     BECOME_CITUS(TEXTOID) = "
         UPDATE pgautofailover.formation
            SET kind = 'citus'
@@ -50,33 +50,11 @@ plans! {
          LIMIT 1";
 }
 
-/// What a node is in its formation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum NodeKind {
-    Standalone,
-    Coordinator,
-    Worker,
-}
-
-impl NodeKind {
-    fn of(request: &Request<'_>) -> Result<Self, Error> {
-        match request.kind {
-            "standalone" => Ok(Self::Standalone),
-            "coordinator" => Ok(Self::Coordinator),
-            "worker" => Ok(Self::Worker),
-            other => Err(Error::Invalid {
-                what: format!("\"{other}\" is not a kind of node"),
-                hint: "The kinds are \"standalone\", \"coordinator\" and \"worker\".",
-            }),
-        }
-    }
-
-    const fn formation_kind(self) -> FormationKind {
-        match self {
-            Self::Standalone => FormationKind::Pgsql,
-            Self::Coordinator | Self::Worker => FormationKind::Citus,
-        }
-    }
+fn kind_of(request: &Request<'_>) -> Result<NodeKind, Error> {
+    request.kind.parse().map_err(|_| Error::Invalid {
+        what: format!("\"{}\" is not a kind of node", request.kind),
+        hint: "The kinds are \"standalone\", \"coordinator\" and \"worker\".",
+    })
 }
 
 /// The group that a node asks for.
@@ -101,9 +79,12 @@ impl Wanted {
 /// The formation has the kind that the node needs. True when it has it from now on: the first node of an empty formation
 /// makes it one of Citus, whichever starts first.
 pub(super) fn agree_on_kind(client: &mut SpiClient<'_>, request: &Request<'_>) -> Result<bool, Error> {
-    let needed = NodeKind::of(request)?.formation_kind();
+    let needed = kind_of(request)?.formation_kind();
     let is_news = needed == FormationKind::Citus
-        && BECOME_CITUS.with(|plan| plan.run(client, &[request.formation.into()]))?.next().is_some();
+        && BECOME_CITUS
+            .with(|statement| statement.run(client, &[request.formation.into()]))?
+            .next()
+            .is_some();
     let kind = locate::formation(client, request.formation)?.kind;
     if kind == needed.as_str() {
         return Ok(is_news);
@@ -132,7 +113,7 @@ pub(super) fn wanted_group(request: &Request<'_>) -> Result<Wanted, Error> {
             "Numbers of groups are 0 or higher; -1 lets the monitor choose.",
         );
     }
-    match (NodeKind::of(request)?, group) {
+    match (kind_of(request)?, group) {
         (NodeKind::Standalone | NodeKind::Coordinator, -1 | 0) => Ok(Wanted::Group(GroupId::COORDINATOR)),
         (NodeKind::Worker, -1) => Ok(Wanted::Workers),
         (NodeKind::Standalone, _) => refuse(
@@ -163,14 +144,14 @@ pub(super) fn choose_group(
         Wanted::Group(group) if is_default => Ok(group),
         Wanted::Group(group) => joins_others(client, request, group).map(|()| group),
         Wanted::Workers if is_default => {
-            match INCOMPLETE.with(|plan| plan.run(client, &[formation, system]))?.next() {
+            match INCOMPLETE.with(|statement| statement.run(client, &[formation, system]))?.next() {
                 Some(row) => Ok(GroupId(Row { row, what: "a group" }.get(1)?)),
                 None => next_group(client, request),
             }
         }
         Wanted::Workers => {
             let arguments = [formation, request.cluster.into(), system];
-            let row = WITHOUT_CLUSTER.with(|plan| plan.run(client, &arguments))?.next();
+            let row = WITHOUT_CLUSTER.with(|statement| statement.run(client, &arguments))?.next();
             let row =
                 row.ok_or_else(|| no_primary_to_be(request, "no group of workers lacks one".to_owned()))?;
             Ok(GroupId(Row { row, what: "a group" }.get(1)?))
@@ -186,7 +167,7 @@ pub(super) fn choose_name(
     group: GroupId,
     id: NodeId,
 ) -> Result<String, Error> {
-    let kind = match NodeKind::of(request)? {
+    let kind = match kind_of(request)? {
         NodeKind::Standalone => return Ok(format!("node_{id}")),
         NodeKind::Coordinator => "coord",
         NodeKind::Worker => "worker",
@@ -208,7 +189,7 @@ fn joins_others(client: &mut SpiClient<'_>, request: &Request<'_>, group: GroupI
         return Ok(());
     }
     let arguments = [request.formation.into(), group.0.into()];
-    match HAS_PRIMARY_TO_BE.with(|plan| plan.run(client, &arguments))?.next() {
+    match HAS_PRIMARY_TO_BE.with(|statement| statement.run(client, &arguments))?.next() {
         Some(_) => Ok(()),
         None => {
             Err(no_primary_to_be(request, format!("group {group} has no node that may become its primary")))
@@ -217,7 +198,7 @@ fn joins_others(client: &mut SpiClient<'_>, request: &Request<'_>, group: GroupI
 }
 
 fn next_group(client: &mut SpiClient<'_>, request: &Request<'_>) -> Result<GroupId, Error> {
-    let row = HIGHEST.with(|plan| plan.run(client, &[request.formation.into()]))?.next();
+    let row = HIGHEST.with(|statement| statement.run(client, &[request.formation.into()]))?.next();
     let row = row.ok_or(Error::Null("the highest number of a group"))?;
     let highest: i32 = Row { row, what: "a group" }.get(1)?;
     highest.checked_add(1).map(GroupId).ok_or_else(|| Error::WrongState {

@@ -7,7 +7,7 @@ use anyhow::{Result, bail, ensure};
 
 use super::super::cluster::{Cluster, rows_of};
 use super::super::host::Host;
-use super::super::ledger::{Ledger, check_one_writer};
+use super::super::ledger::{Ledger, verify_ledgers};
 use super::super::wait::wait_for;
 use super::super::watch::NodeRow;
 use super::available::Citus;
@@ -110,17 +110,7 @@ impl Cluster {
             Formation::DATABASE,
             "select distinct writer, value from pairs",
         )?);
-        for ledger in ledgers {
-            let missing = ledger.missing(&present);
-            ensure!(
-                missing.is_empty(),
-                "{} of {} commits acknowledged to client {} are gone: {missing:?}",
-                missing.len(),
-                ledger.acks.len(),
-                ledger.writer
-            );
-        }
-        check_one_writer(ledgers)
+        verify_ledgers(&present, "the coordinator", ledgers)
     }
 }
 

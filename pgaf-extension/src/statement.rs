@@ -7,16 +7,16 @@ use pgrx::pg_sys::{BuiltinOid, PgBuiltInOids, PgOid};
 use pgrx::spi::{OwnedPreparedStatement, PreparedStatement, SpiClient, SpiResult, SpiTupleTable};
 
 /// A query and the plan of it. Every table in the text has its schema.
-pub(crate) struct Plan {
+pub(crate) struct Statement {
     text: &'static str,
     arguments: &'static [PgBuiltInOids],
     // Leaked: freed when the process ends, because a destructor would run after Postgres's own.
-    kept: OnceCell<&'static OwnedPreparedStatement>,
+    prepared: OnceCell<&'static OwnedPreparedStatement>,
 }
 
-impl Plan {
+impl Statement {
     pub(crate) const fn new(text: &'static str, arguments: &'static [BuiltinOid]) -> Self {
-        Self { text, arguments, kept: OnceCell::new() }
+        Self { text, arguments, prepared: OnceCell::new() }
     }
 
     /// Runs it on a snapshot taken now, and so after any lock that was waited for.
@@ -25,7 +25,7 @@ impl Plan {
         client: &mut SpiClient<'conn>,
         arguments: &[DatumWithOid<'_>],
     ) -> SpiResult<SpiTupleTable<'conn>> {
-        let plan = match self.kept.get() {
+        let plan = match self.prepared.get() {
             Some(plan) => *plan,
             None => self.keep(client.prepare_mut(self.text, &self.types())?),
         };
@@ -33,12 +33,12 @@ impl Plan {
     }
 
     /// Runs a query that only reads, on the snapshot of the caller and without a transaction id.
-    pub(crate) fn look<'conn>(
+    pub(crate) fn read<'conn>(
         &self,
         client: &SpiClient<'conn>,
         arguments: &[DatumWithOid<'_>],
     ) -> SpiResult<SpiTupleTable<'conn>> {
-        let plan = match self.kept.get() {
+        let plan = match self.prepared.get() {
             Some(plan) => *plan,
             None => self.keep(client.prepare(self.text, &self.types())?),
         };
@@ -51,19 +51,19 @@ impl Plan {
 
     fn keep(&self, plan: PreparedStatement<'_>) -> &'static OwnedPreparedStatement {
         let plan: &'static _ = Box::leak(Box::new(plan.keep()));
-        self.kept.get_or_init(|| plan)
+        self.prepared.get_or_init(|| plan)
     }
 }
 
-/// Declares plans: `NAME(argument types) = "text";`.
-macro_rules! plans {
+/// Declares statements: `NAME(argument types) = "text";`.
+macro_rules! statements {
     ($($(#[$about:meta])* $name:ident($($argument:ident),* $(,)?) = $text:expr;)+) => {
         thread_local! {
-            $($(#[$about])* static $name: $crate::plan::Plan = const {
-                $crate::plan::Plan::new($text, &[$(::pgrx::pg_sys::BuiltinOid::$argument),*])
+            $($(#[$about])* static $name: $crate::statement::Statement = const {
+                $crate::statement::Statement::new($text, &[$(::pgrx::pg_sys::BuiltinOid::$argument),*])
             };)+
         }
     };
 }
 
-pub(crate) use plans;
+pub(crate) use statements;

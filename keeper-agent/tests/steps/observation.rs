@@ -34,7 +34,7 @@ async fn a_recovery_that_goes_on_is_starting(bed: &Bed) -> Outcome {
     started?;
     let seen = observer.observe(None).await.observed.server;
     check(matches!(seen, Server::Starting | Server::Running(_)), "it starts or runs")?;
-    node.until("an answer", |sight| matches!(sight.observed.server, Server::Running(_))).await?;
+    node.until("an answer", |observation| matches!(observation.observed.server, Server::Running(_))).await?;
     Ok(())
 }
 
@@ -88,7 +88,7 @@ async fn a_server_that_hangs_does_not_collect_connections(bed: &Bed) -> Outcome 
     for pid in processes_of(&node.pgdata()) {
         signal(pid, Signal::SIGCONT);
     }
-    node.until("an answer", |sight| matches!(sight.observed.server, Server::Running(_))).await?;
+    node.until("an answer", |observation| matches!(observation.observed.server, Server::Running(_))).await?;
     let count: i64 = node
         .ask("SELECT count(*)::text FROM pg_stat_activity WHERE application_name = 'pg_autoctl'")
         .await?

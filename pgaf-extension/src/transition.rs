@@ -11,8 +11,8 @@ use crate::clock;
 use crate::error::Error;
 use crate::version;
 
-/// What a step has done.
-pub(crate) struct Step {
+/// What a decision has done.
+pub(crate) struct Transition {
     /// The group as it is written now.
     pub(crate) group: Group,
     /// Something was written.
@@ -34,7 +34,7 @@ pub(crate) fn load_and_decide(
     formation: &str,
     group: GroupId,
     event: &Event,
-) -> Result<Step, Error> {
+) -> Result<Transition, Error> {
     let before = load::group(client, formation, group)?;
     decide(client, &before, &before, event)
 }
@@ -47,14 +47,14 @@ pub(crate) fn decide(
     told: &Group,
     before: &Group,
     event: &Event,
-) -> Result<Step, Error> {
+) -> Result<Transition, Error> {
     let decision = monitor::decide(before, event)?;
     let is_changed = store::decision(client, told, before, &decision)?;
     if is_changed {
         // SAFETY: sets a flag of this transaction. A decision is on disk before anybody acts on it.
         unsafe { pg_sys::ForceSyncCommit() };
     }
-    Ok(Step { group: decision.group, is_changed })
+    Ok(Transition { group: decision.group, is_changed })
 }
 
 /// Decides for the other groups as well when a decision about one of them has changed a setting of the formation, which

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use pgaf_core::NodeId;
 
-use crate::config::KEPT_DIRECTORY;
+use crate::config::OWN_FILES_DIRECTORY;
 use crate::postgres::configuration::settings::FILE_OF_2X;
 use crate::postgres::configuration::{SETTINGS_FILE, STANDBY_FILE, fresh::FRESH_FILE};
 use crate::postgres::server::{InstanceConfig, PostgresError, files};
@@ -38,11 +38,11 @@ const SLOT_STATE: &str = "state";
 const TABLESPACES: &str = "tablespaces.json";
 
 fn directory(config: &InstanceConfig) -> PathBuf {
-    config.state_dir.join(KEPT_DIRECTORY)
+    config.state_dir.join(OWN_FILES_DIRECTORY)
 }
 
 /// Puts the files away, those that are there. In a directory that is marked already they are no longer the node's own.
-pub(crate) fn put_away(config: &InstanceConfig) -> Result<(), PostgresError> {
+pub(crate) fn save(config: &InstanceConfig) -> Result<(), PostgresError> {
     let kept = directory(config);
     files::make_private_directory(&kept)?;
     if marker::is_set(config) {
@@ -51,10 +51,10 @@ pub(crate) fn put_away(config: &InstanceConfig) -> Result<(), PostgresError> {
     for name in LOGS {
         // On another file system it has to stay where it is.
         if let Err(error) = fs::rename(config.in_pgdata(name), kept.join(name)) {
-            tracing::debug!("\"{name}\" is not put away: {error}");
+            tracing::debug!("could not save \"{name}\": {error}");
         }
     }
-    put_slots_away(config)?;
+    save_slots(config)?;
     for name in OWN_FILES {
         let target = kept.join(name);
         match fs::read(config.in_pgdata(name)) {
@@ -66,14 +66,14 @@ pub(crate) fn put_away(config: &InstanceConfig) -> Result<(), PostgresError> {
 }
 
 /// Puts back what was put away.
-pub(crate) fn put_back(config: &InstanceConfig) -> Result<(), PostgresError> {
+pub(crate) fn restore(config: &InstanceConfig) -> Result<(), PostgresError> {
     let kept = directory(config);
     for name in OWN_FILES {
         if let Ok(content) = fs::read(kept.join(name)) {
             files::replace(&config.in_pgdata(name), &content, 0o600)?;
         }
     }
-    put_slots_back(config)?;
+    restore_slots(config)?;
     for name in LOGS.iter().filter(|name| kept.join(name).exists()) {
         let target = config.in_pgdata(name);
         assemble::remove(&target)?;
@@ -99,7 +99,7 @@ pub(crate) fn noted_tablespaces(config: &InstanceConfig) -> Result<Tablespaces, 
 }
 
 /// The user's physical slots. A logical one cannot be used on a standby, nor does the new log continue where it was.
-fn put_slots_away(config: &InstanceConfig) -> Result<(), PostgresError> {
+fn save_slots(config: &InstanceConfig) -> Result<(), PostgresError> {
     let kept = directory(config).join(SLOTS);
     assemble::remove(&kept)?;
     for (name, state) in slots_in(&config.in_pgdata(SLOTS)) {
@@ -110,7 +110,7 @@ fn put_slots_away(config: &InstanceConfig) -> Result<(), PostgresError> {
     Ok(())
 }
 
-fn put_slots_back(config: &InstanceConfig) -> Result<(), PostgresError> {
+fn restore_slots(config: &InstanceConfig) -> Result<(), PostgresError> {
     let target = config.in_pgdata(SLOTS);
     for (name, state) in slots_in(&directory(config).join(SLOTS)) {
         if !target.join(&name).exists() {
@@ -158,11 +158,11 @@ mod tests {
         fs::create_dir(&config.pgdata).expect("created");
         let hba = config.pgdata.join("pg_hba.conf");
         fs::write(&hba, "own").expect("written");
-        put_away(&config).expect("kept");
+        save(&config).expect("kept");
         marker::set(&config, "a test").expect("marked");
         fs::write(&hba, "of the source").expect("written");
-        put_away(&config).expect("left alone");
-        put_back(&config).expect("put back");
+        save(&config).expect("left alone");
+        restore(&config).expect("put back");
         assert_eq!(fs::read_to_string(&hba).expect("read"), "own");
     }
 
@@ -180,10 +180,10 @@ mod tests {
         {
             write_slot(&slots, name, state).expect("written");
         }
-        put_away(&config).expect("kept");
+        save(&config).expect("kept");
         assemble::remove(&slots).expect("removed");
         fs::create_dir_all(&slots).expect("created");
-        put_back(&config).expect("put back");
+        restore(&config).expect("put back");
         assert_eq!(slots_in(&slots), [("mine".to_owned(), physical)]);
     }
 }

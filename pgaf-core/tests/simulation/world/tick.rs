@@ -1,0 +1,3 @@
+//! The steps in which time passes.
+
+pub(super) const TICK_MS: u64 = 50;
