@@ -18,11 +18,13 @@ mod drop;
 mod fsm;
 mod maintenance;
 mod monitor;
+mod monitors;
 mod perform;
 mod process;
 mod properties;
 mod reference;
 mod relocate;
+mod rolling;
 mod show;
 mod ssl;
 mod switches;
@@ -30,14 +32,17 @@ mod version;
 mod watch;
 
 mod access;
+mod arguments;
 mod checks;
 mod contents;
 mod error;
 mod follow;
+mod hand_over;
 mod http;
 mod listen_addresses;
 mod local_time;
 mod log;
+mod postgres_settings;
 mod print;
 mod setup;
 mod table;
@@ -74,7 +79,8 @@ pub fn main() -> ExitCode {
 fn parse() -> Result<Cli, Exit> {
     let is_debugging = std::env::var_os("PG_AUTOCTL_DEBUG").is_some();
     let command = Cli::command().mut_subcommand("do", |command| command.hide(!is_debugging));
-    let parsed = command.try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
+    let parsed =
+        command.try_get_matches_from(arguments::given()).and_then(|matches| Cli::from_arg_matches(&matches));
     parsed.map_err(|error| {
         if error.kind() == ErrorKind::DisplayVersion {
             let is_json = std::env::args_os().any(|argument| argument == "--json" || argument == "-J");
@@ -117,6 +123,7 @@ async fn dispatch(command: &Command) -> CliResult<Exit> {
         Command::Disable(command) => switches::disable(command).await,
         Command::Get(command) => properties::get(command).await,
         Command::Set(command) => properties::set(command).await,
+        Command::Unset(command) => properties::unset(command).await,
         Command::Pause(options) => arrange::pause(options).await,
         Command::Resume(options) => arrange::resume(options).await,
         Command::Perform(command) => perform::run(command).await,

@@ -161,7 +161,8 @@ pub(super) struct NewServer {
     /// Addresses to listen on; all, or those of the cluster that is in PGDATA already
     #[arg(short = 'l', long, value_name = "ADDRESSES")]
     pub(super) listen: Option<String>,
-    /// How connections that are allowed in pg_hba.conf authenticate: trust, md5, scram-sha-256, cert or skip
+    /// How connections that are allowed in pg_hba.conf authenticate: trust, md5, scram-sha-256, cert or skip. Without it, scram-sha-256
+    /// with passwords that the monitor makes
     #[arg(short = 'A', long, env = "PG_AUTOCTL_AUTH_METHOD", value_name = "METHOD")]
     pub(super) auth: Option<AuthMethod>,
     /// Do not edit pg_hba.conf
@@ -213,6 +214,19 @@ pub(super) fn boolean(text: &str) -> Result<bool, String> {
         .find(|(word, _, shortest)| word.starts_with(&lower) && lower.len() >= *shortest)
         .map(|(_, value, _)| *value)
         .ok_or_else(|| "expected true, yes, on or 1, or false, no, off or 0".to_owned())
+}
+
+/// A name and a value.
+///
+/// # Errors
+/// There is no equals sign, or nothing before it.
+pub(super) fn assignment(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.trim().is_empty() => {
+            Ok((name.trim().to_ascii_lowercase(), value.trim().to_owned()))
+        }
+        _ => Err("expected a setting and its value, like work_mem=64MB".to_owned()),
+    }
 }
 
 /// A time for which something holds: a number with s, min, h or d.

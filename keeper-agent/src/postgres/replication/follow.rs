@@ -7,7 +7,7 @@ use pgaf_core::message::Peer;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::{Instant, sleep};
 
-use crate::postgres::configuration::{conninfo, overruled, reload, settings};
+use crate::postgres::configuration::{conninfo, overruled, reload, route::Route, settings};
 use crate::postgres::data::start::STANDBY_SIGNAL;
 use crate::postgres::server::{
     LocalServer, LocalSession, PostgresError, connection, files, process, version,
@@ -21,6 +21,10 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(5);
 /// So many times the startup process goes to sleep between two looks that are to prove something: the first may be a
 /// sleep that it was about to begin.
 const ATTEMPTS: u64 = 2;
+
+/// Whether this is a standby that does not receive, and by what it follows.
+const LOST: &str = "SELECT pg_is_in_recovery() AND NOT EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming'), \
+                           current_setting('primary_conninfo')";
 
 /// Writes signal file and settings; a server in recovery takes them over at once. Without an upstream, waits until
 /// nothing is received any more and all that was received is replayed, and remembers that for the looks that follow.
@@ -39,7 +43,7 @@ pub(crate) async fn run(server: &LocalServer, upstream: Option<&Peer>) -> Result
             "Postgres runs as a primary: it has to be stopped before it can follow".to_owned(),
         ));
     }
-    write(server, upstream).await?;
+    let route = write(server, upstream).await?;
     let (Some(postmaster), Some(session)) = (postmaster, session) else {
         if let Some(postmaster) = server.postmaster().await? {
             postmaster.signal(Signal::HUP);
@@ -47,13 +51,13 @@ pub(crate) async fn run(server: &LocalServer, upstream: Option<&Peer>) -> Result
         return Ok(());
     };
     postmaster.signal(Signal::HUP);
-    let wanted = match upstream {
+    let wanted = match &route {
         None => String::new(),
-        Some(upstream) => {
+        Some(route) => {
             let config = server.config();
             let pgdata = config.pgdata.clone();
             let major = server.files().run("reading PG_VERSION", move || version::of_data(&pgdata)).await?;
-            conninfo::primary(&config, upstream, major)
+            conninfo::primary(&config, route, major)
         }
     };
     overruled::reset(server, "primary_slot_name", Some(&session)).await?;
@@ -66,20 +70,55 @@ pub(crate) async fn run(server: &LocalServer, upstream: Option<&Peer>) -> Result
     Ok(())
 }
 
-/// The files of a standby.
-pub(crate) async fn write(server: &LocalServer, upstream: Option<&Peer>) -> Result<(), PostgresError> {
+/// The files of a standby. Gives the way to the upstream that they have.
+pub(crate) async fn write(
+    server: &LocalServer,
+    upstream: Option<&Peer>,
+) -> Result<Option<Route>, PostgresError> {
     let config = server.config();
-    let upstream = upstream.cloned();
+    let route = match upstream {
+        None => None,
+        Some(upstream) => Some(Route::to(upstream).await),
+    };
+    let written = route.clone();
     server
         .files()
         .run("writing the settings of a standby", move || {
             conninfo::write_passfile(&config)?;
             // Left from a time as primary, or copied from one: whoever is promoted gets its own.
             settings::update(&config, |changing| changing.synchronous_standby_names.clear())?;
-            settings::write_standby(&config, upstream.as_ref())?;
+            settings::write_standby(&config, written.as_ref())?;
             files::replace(&config.in_pgdata(STANDBY_SIGNAL), b"", 0o600)
         })
-        .await
+        .await?;
+    Ok(route)
+}
+
+/// A standby that does not receive looks for its upstream again: its name may mean another address by now, or the address
+/// that was tried first may be one that does not answer.
+pub(crate) async fn look_again(server: &LocalServer) -> Result<(), PostgresError> {
+    let row = {
+        let session = server.any_session().await?;
+        connection::row(&session, "look at the WAL receiver", LOST, &[]).await?
+    };
+    let (is_lost, present): (bool, String) = (row.get(0), row.get(1));
+    let Some(upstream) = conninfo::upstream(&present).filter(|_| is_lost) else { return Ok(()) };
+    let config = server.config();
+    let route = Route::to(&upstream).await;
+    let pgdata = config.pgdata.clone();
+    let major = server.files().run("reading PG_VERSION", move || version::of_data(&pgdata)).await?;
+    if route.addresses.is_empty() || conninfo::primary(&config, &route, major) == present {
+        return Ok(());
+    }
+    let addresses = route.addresses.clone();
+    let write = move || settings::reroute(&config, &present, &route);
+    if server.files().run("writing the settings of a standby", write).await? {
+        tracing::info!("\"{}\" is tried at {addresses:?} from now on", upstream.host);
+        if let Some(postmaster) = server.postmaster().await? {
+            postmaster.signal(Signal::HUP);
+        }
+    }
+    Ok(())
 }
 
 pub(crate) async fn is_in_recovery(session: &LocalSession) -> Result<bool, PostgresError> {

@@ -66,6 +66,8 @@ pub(in crate::postgres) struct ServerState {
     pub(in crate::postgres) replay_over: Option<(i32, Lsn)>,
     /// What an operator has to see of how this server was started.
     pub(in crate::postgres) notice: Option<String>,
+    /// What was last said of lines that the server refuses.
+    pub(in crate::postgres) refused_lines: Option<String>,
     /// The password that the replication role was given last, and what Postgres keeps of it.
     pub(in crate::postgres) replication_role: Option<(Secret, Secret)>,
     /// What was measured when the server last answered.
