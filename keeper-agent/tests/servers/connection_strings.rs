@@ -133,7 +133,8 @@ fn parameters_of_tls_mean_what_they_mean_to_libpq(bed: &mut Bed) -> Result<()> {
     let port = bed.monitor.port;
     let base =
         format!("host=127.0.0.1 port={port} user=autoctl_node dbname=pg_auto_failover password=sesame");
-    let certificate = bed.monitor.pgdata().join("server.crt").display().to_string();
+    let certificate = bed.monitor.sql("show ssl_cert_file")?;
+    let certificate = bed.monitor.pgdata().join(certificate.trim()).display().to_string();
     let major = bed.monitor.sql("show server_version_num")?.trim().parse::<u32>()? / 10_000;
     for (parameters, outcome) in [
         ("sslmode=disable", Connects),
