@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use pgaf_core::{GroupId, NodeId, ReplicationState, sqlstate};
+use pgaf_core::{GroupId, NodeId, NodeKind, ReplicationState, sqlstate};
 
 use super::super::checks;
 use super::super::commands::NewNode;
@@ -18,7 +18,7 @@ use super::server::{Earlier, Passwords, ServerSpec, earlier, failed, make_primar
 use crate::client::{ConnectError, ConnectionString};
 use crate::config::init_file::{self, PgdataContent, Progress};
 use crate::config::state::{self, KeeperState};
-use crate::config::{CitusRole, Config, ConfigError, HbaLevel, NodeConfig, NodeKind, Paths};
+use crate::config::{CitusRole, Config, ConfigError, HbaLevel, NodeConfig, Paths};
 use crate::exit::Exit;
 use crate::files::atomic;
 use crate::monitor::{MonitorConnection, MonitorError, RegisteredNode, Registration};
