@@ -29,9 +29,11 @@ mod kernel;
 mod libraries;
 mod names;
 mod pooler;
+mod promotion;
 mod refused;
 mod relocated;
 mod replaced;
+mod roles;
 mod secure;
 mod sessions;
 mod settings;
@@ -85,10 +87,12 @@ fn cases() -> Vec<Case> {
         libraries::cases(),
         names::cases(),
         pooler::cases(),
+        promotion::cases(),
         refused::cases(),
         relocated::cases(),
         replaced::cases(),
         secure::cases(),
+        roles::cases(),
         sessions::cases(),
         settings::cases(),
         standby_numbers::cases(),

@@ -7,7 +7,7 @@ use pgaf_core::message::{Peer, Position};
 use crate::postgres::configuration::{conninfo, hba};
 use crate::postgres::server::{LocalServer, LocalSession, PostgresError, ServerKind, connection};
 
-use super::{follow, logical_slots, slots};
+use super::{follow, logical_slots, role, slots};
 
 /// Writes the entries of pg_hba.conf; on a running server, makes and drops slots.
 pub(crate) async fn run(server: &LocalServer, peers: &[Peer]) -> Result<(), PostgresError> {
@@ -99,25 +99,12 @@ async fn tell_refused_lines(server: &LocalServer, session: &LocalSession) -> Res
 
 async fn keep(server: &LocalServer, peers: &[Peer], positions: &[Position]) -> Result<(), PostgresError> {
     let session = server.any_session().await?;
+    // Where no slot is free, a standby still needs to be let in.
+    role::keep(server, &session).await?;
     slots::keep(&session, peers, positions).await?;
     // A file that it cannot read at all was told when it was to be written.
     if let Err(error) = tell_refused_lines(server, &session).await {
         tracing::debug!("{error}");
     }
-    logical_slots::make_room(&server.config(), &session, peers).await?;
-    keep_password(server, &session).await
-}
-
-/// Gives the replication role the password that is configured now. A standby receives the role from its primary.
-async fn keep_password(server: &LocalServer, session: &LocalSession) -> Result<(), PostgresError> {
-    let password = server.config().replication_password.clone();
-    if password.is_none() || server.state().replication_password == password {
-        return Ok(());
-    }
-    let row = connection::row(session, "ask for recovery", "SELECT pg_is_in_recovery()", &[]).await?;
-    if !row.get::<_, bool>(0) {
-        server.ensure_replication_roles().await?;
-        server.state().replication_password = password;
-    }
-    Ok(())
+    logical_slots::make_room(&server.config(), &session, peers).await
 }

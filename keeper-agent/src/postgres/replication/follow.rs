@@ -13,7 +13,9 @@ use crate::postgres::server::{
     LocalServer, LocalSession, PostgresError, connection, files, process, version,
 };
 
-/// Replay may wait this long for a query that is in its way; then somebody has paused it.
+use super::hold_ups::HoldUps;
+
+/// Replay that stands still for this long, with nothing to end that holds it up, does not end.
 const REPLAY_PATIENCE: Duration = Duration::from_secs(45);
 const LOOK_INTERVAL: Duration = Duration::from_millis(5);
 /// So many times the startup process goes to sleep between two looks that are to prove something: the first may be a
@@ -61,7 +63,7 @@ pub(crate) async fn run(server: &LocalServer, upstream: Option<&Peer>) -> Result
     overruled::reset(server, "primary_slot_name", Some(&session)).await?;
     reload::run_and_await(server, "primary_conninfo", &wanted, Some(&session)).await?;
     if upstream.is_none() {
-        let end = await_end(&session).await?;
+        let end = await_end(server, &session).await?;
         tracing::info!("WAL receiver stopped, replay complete at {end}");
         server.state().replay_over = Some((postmaster.pid(), end));
     }
@@ -135,6 +137,8 @@ struct Replay {
     is_idle: bool,
     /// How often it has gone to sleep.
     sleeps: u64,
+    /// Somebody has paused it.
+    is_paused: bool,
     lsn: Lsn,
 }
 
@@ -147,7 +151,8 @@ impl Replay {
                     coalesce(max(pid) FILTER (WHERE backend_type = 'startup'), 0), \
                     coalesce(bool_or(backend_type = 'startup' \
                         AND wait_event = 'RecoveryRetrieveRetryInterval'), false), \
-                    coalesce(pg_last_wal_replay_lsn(), '0/0')::text \
+                    coalesce(pg_last_wal_replay_lsn(), '0/0')::text, \
+                    pg_is_wal_replay_paused() \
              FROM pg_stat_activity WHERE backend_type IN ('walreceiver', 'startup')",
             &[],
         )
@@ -159,6 +164,7 @@ impl Replay {
             startup,
             is_idle: row.get(2),
             sleeps: process::sleeps(startup).unwrap_or_default(),
+            is_paused: row.get(4),
             lsn: lsn.parse().map_err(|_| PostgresError::Refused(format!("\"{lsn}\" is no LSN")))?,
         })
     }
@@ -185,13 +191,19 @@ impl Replay {
 /// a startup process that has not read its settings yet may start another walreceiver. So it is made to look for WAL
 /// again, and has to be seen at rest before and after, at the same place: it goes to sleep only after it has read its
 /// settings, stopped the walreceiver and found nothing more.
-async fn await_end(session: &LocalSession) -> Result<Lsn, PostgresError> {
+async fn await_end(server: &LocalServer, session: &LocalSession) -> Result<Lsn, PostgresError> {
     let mut rest: Option<Replay> = None;
     let mut advanced = (Lsn::ZERO, Instant::now());
+    let mut hold_ups = HoldUps::new(server);
     loop {
         let now = Replay::look(session).await?;
         if now.lsn != advanced.0 {
             advanced = (now.lsn, Instant::now());
+            hold_ups.note_progress();
+        } else if now.is_paused {
+            resume(session).await?;
+        } else if !now.is_at_rest() {
+            hold_ups.clear(server, session, advanced.1.elapsed()).await?;
         }
         if now.is_at_rest() {
             match &rest {
@@ -212,4 +224,10 @@ async fn await_end(session: &LocalSession) -> Result<Lsn, PostgresError> {
         }
         sleep(LOOK_INTERVAL).await;
     }
+}
+
+/// Ends a pause: the others wait for what this node has.
+async fn resume(session: &LocalSession) -> Result<(), PostgresError> {
+    tracing::warn!("replay was paused, and this node is to say what it has: resuming replay");
+    connection::run(session, "resume replay", "SELECT pg_wal_replay_resume()").await
 }
