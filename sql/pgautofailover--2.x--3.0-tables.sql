@@ -45,7 +45,9 @@ ALTER TABLE pgautofailover.node
     ADD COLUMN reportpid         integer,
     ADD COLUMN hangupclock       bigint,
     ADD COLUMN isrefusing        boolean NOT NULL DEFAULT false,
-    ADD COLUMN registration      uuid    NOT NULL DEFAULT pg_catalog.gen_random_uuid();
+    ADD COLUMN registration      uuid    NOT NULL DEFAULT pg_catalog.gen_random_uuid(),
+    ADD COLUMN restartid         uuid,
+    ADD COLUMN restartepoch      bigint;
 
 ALTER TABLE pgautofailover.node
     SET (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.0, autovacuum_vacuum_threshold = 5000);

@@ -36,6 +36,17 @@ CREATE TABLE pgautofailover.scheduled_switchover (
     PRIMARY KEY (formationid, groupid)
 );
 
+-- Settings of Postgres that all nodes of a formation have.
+CREATE TABLE pgautofailover.postgres_setting (
+    formationid text        NOT NULL REFERENCES pgautofailover.formation (formationid) ON DELETE CASCADE,
+    name        text        NOT NULL,
+    value       text        NOT NULL,
+    settime     timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    setby       text        NOT NULL,
+
+    PRIMARY KEY (formationid, name)
+);
+
 -- Which monitor this is. Nodes keep it, and other monitors do not. A restored dump brings the row of the monitor that was
 -- dumped, which is older than the row that this script makes: the oldest counts.
 CREATE TABLE pgautofailover.monitor (
@@ -52,6 +63,16 @@ INSERT INTO pgautofailover.monitor DEFAULT VALUES;
 CREATE TABLE pgautofailover.removed_node (
     nodeid     bigint      NOT NULL,
     removetime timestamptz NOT NULL DEFAULT pg_catalog.now(),
+
+    PRIMARY KEY (nodeid)
+);
+
+-- Where the servers of the monitors are, when there are several; empty when there is one. Their agents write it, and nodes
+-- keep it: so a monitor can be replaced by one on another host, and no node has to be told.
+CREATE TABLE pgautofailover.monitor_server (
+    nodeid bigint  NOT NULL,
+    host   text    NOT NULL,
+    port   integer NOT NULL,
 
     PRIMARY KEY (nodeid)
 );
@@ -76,6 +97,7 @@ SELECT pg_catalog.pg_extension_config_dump('pgautofailover.monitor', '');
 SELECT pg_catalog.pg_extension_config_dump('pgautofailover.removed_node', '');
 SELECT pg_catalog.pg_extension_config_dump('pgautofailover.failover_pause', '');
 SELECT pg_catalog.pg_extension_config_dump('pgautofailover.scheduled_switchover', '');
+SELECT pg_catalog.pg_extension_config_dump('pgautofailover.postgres_setting', '');
 SELECT pg_catalog.pg_extension_config_dump('pgautofailover.formation_password', '');
 SELECT pg_catalog.pg_extension_config_dump('pgautofailover.event', '');
 SELECT pg_catalog.pg_extension_config_dump('pgautofailover.event_eventid_seq', '');
@@ -233,6 +255,17 @@ CREATE FUNCTION pgautofailover.stop_maintenance(node_id bigint)
 RETURNS boolean LANGUAGE c STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'stop_maintenance_wrapper';
 
+-- Has the Postgres of a node restarted, a standby's or that of the only node of a group, and gives the name of this restart:
+-- "restarted" of the node's reportdetail has it when it is done.
+CREATE FUNCTION pgautofailover.restart_node(node_id bigint)
+RETURNS text LANGUAGE c STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'restart_node_wrapper';
+
+-- Does not want that any more: a node that has not begun does not restart.
+CREATE FUNCTION pgautofailover.cancel_restart(node_id bigint)
+RETURNS boolean LANGUAGE c STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'cancel_restart_wrapper';
+
 -- Says which of two branches of the log is right: the one with this timeline. False when nothing had to change.
 CREATE FUNCTION pgautofailover.accept_timeline(formation_id text, group_id integer, timeline integer)
 RETURNS boolean LANGUAGE c STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -275,6 +308,12 @@ AS 'MODULE_PATHNAME', 'pause_failover_wrapper';
 CREATE FUNCTION pgautofailover.resume_failover(formation_id text)
 RETURNS boolean LANGUAGE c STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'resume_failover_wrapper';
+
+-- Gives all nodes of a formation these settings of Postgres: an object with names and values, and null for a setting that
+-- they shall have no longer. False when nothing had to change.
+CREATE FUNCTION pgautofailover.set_postgres_settings(formation_id text, settings jsonb)
+RETURNS boolean LANGUAGE c STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'set_postgres_settings_wrapper';
 
 -- Has the primary of a group hand over at that time, or within the time allowed after it. There is one schedule a group.
 CREATE FUNCTION pgautofailover.schedule_switchover(
@@ -651,6 +690,55 @@ BEGIN
         FROM pgautofailover.scheduled_switchover AS s
        WHERE s.formationid = $1 AND ($2 IS NULL OR s.groupid = $2)
     ORDER BY s.groupid;
+
+    RETURN QUERY
+      SELECT format('node %s "%s" has to be restarted for %s: see pg_autoctl perform restart', n.nodeid, n.nodename,
+                    (SELECT string_agg(name, ', ' ORDER BY name)
+                       FROM jsonb_array_elements_text(n.reportdetail #> '{settings,pending_restart}') AS name))
+        FROM pgautofailover.node AS n
+       WHERE n.formationid = $1 AND ($2 IS NULL OR n.groupid = $2)
+         AND n.reportdetail #> '{settings,pending_restart}' IS NOT NULL
+    ORDER BY n.nodeid;
+
+    RETURN QUERY
+      SELECT format('node %s "%s" does not have the setting %s of the formation: %s', n.nodeid, n.nodename, s.key, s.value)
+        FROM pgautofailover.node AS n,
+     LATERAL jsonb_each_text(n.reportdetail #> '{settings,not_applied}') AS s
+       WHERE n.formationid = $1 AND ($2 IS NULL OR n.groupid = $2)
+    ORDER BY n.nodeid, s.key;
+END
+$$;
+
+-- The settings of Postgres that all nodes of a formation have, and the nodes that do not follow one: because it needs a
+-- restart, or by name with the reason.
+CREATE FUNCTION pgautofailover.postgres_settings(
+    formation_id text DEFAULT 'default',
+    OUT name            text,
+    OUT value           text,
+    OUT set_by          text,
+    OUT set_time        timestamptz,
+    OUT pending_restart text[],
+    OUT not_applied     jsonb
+)
+RETURNS SETOF record LANGUAGE plpgsql STABLE STRICT
+AS $$
+BEGIN
+    PERFORM pgautofailover.require_formation($1);
+
+    RETURN QUERY
+      SELECT s.name, s.value, s.setby, s.settime,
+             ARRAY(SELECT n.nodename
+                     FROM pgautofailover.node AS n
+                    WHERE n.formationid = s.formationid
+                      AND n.reportdetail #> '{settings,pending_restart}' ? s.name
+                 ORDER BY n.nodeid),
+             coalesce((SELECT jsonb_object_agg(n.nodename, n.reportdetail #>> ARRAY['settings', 'not_applied', s.name])
+                         FROM pgautofailover.node AS n
+                        WHERE n.formationid = s.formationid
+                          AND n.reportdetail #> '{settings,not_applied}' ? s.name), '{}')
+        FROM pgautofailover.postgres_setting AS s
+       WHERE s.formationid = $1
+    ORDER BY s.name;
 END
 $$;
 

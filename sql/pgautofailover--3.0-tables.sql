@@ -101,6 +101,9 @@ CREATE TABLE pgautofailover.node (
     isrefusing          boolean     NOT NULL DEFAULT false,
     -- which registration this row is of: a monitor that was restored may give the number of a node to another one
     registration        uuid        NOT NULL DEFAULT pg_catalog.gen_random_uuid(),
+    -- the newest restart of its Postgres that a person has asked for, and the assignment under which
+    restartid           uuid,
+    restartepoch        bigint,
 
     PRIMARY KEY (nodeid),
     UNIQUE (formationid, nodename),

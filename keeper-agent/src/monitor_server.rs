@@ -93,6 +93,11 @@ pub async fn run(instance: &Instance, mut config: MonitorConfig) -> Result<Exit,
     let mut interrupt = listen(SignalKind::interrupt())?;
     let mut quit = listen(SignalKind::quit())?;
     let mut hangup = listen(SignalKind::hangup())?;
+    // What was changed before that was told to nobody.
+    if let Ok(Config::Monitor(newest)) = Config::load(&config.postgres.pgdata) {
+        config = *newest;
+        instance.reconfigure(config.instance());
+    }
     instance.check_binaries().await?;
     // A server that still recovers cannot be asked whether it has taken the files over; it reads them anyway.
     if let Err(error) = apply(instance, &config).await {

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{Epoch, GroupId, NodeId, ReportNumber};
+use crate::id::{Epoch, GroupId, NodeId, ReportNumber, RestartId};
 use crate::lsn::{Lsn, Timeline, TimelineHistory};
 use crate::message::{CommitRule, Report, ReportDetail, Upstream};
+use crate::postgres_settings::PostgresSettings;
 use crate::state::ReplicationState;
 
 /// What the last probes of a node said.
@@ -121,6 +122,10 @@ pub struct Node {
     pub candidate_priority: i32,
     /// A commit may wait for this node.
     pub replication_quorum: bool,
+    /// A restart of its Postgres that a person has asked for, and the assignment under which: it counts under no other.
+    pub restart: Option<(RestartId, Epoch)>,
+    /// The restart that it has carried out last.
+    pub restarted: Option<RestartId>,
 }
 
 /// The timeouts and thresholds a decision depends on; settings of the monitor.
@@ -185,6 +190,9 @@ pub struct Group {
     pub has_secondary: bool,
     /// A person has paused automatic failover: nobody takes over until a person says so.
     pub is_failover_paused: bool,
+    /// Settings of Postgres that all nodes of the formation shall have.
+    #[serde(default, skip_serializing_if = "PostgresSettings::is_empty")]
+    pub postgres_settings: PostgresSettings,
     /// How many acknowledgements a commit never goes without.
     pub number_sync_standbys: u32,
     /// How many standbys are in the smallest quorum of the formation's other groups; read when a node registers, and
@@ -216,6 +224,7 @@ impl Group {
             dbname: "postgres".to_owned(),
             has_secondary: true,
             is_failover_paused: false,
+            postgres_settings: PostgresSettings::new(),
             number_sync_standbys: 0,
             fewest_standbys_elsewhere: None,
             commit_rules: Vec::new(),
@@ -265,6 +274,8 @@ impl Node {
             is_refusing: false,
             candidate_priority: 50,
             replication_quorum: true,
+            restart: None,
+            restarted: None,
         }
     }
 
@@ -305,6 +316,7 @@ impl Node {
         self.fence_after = detail.fence_after_ms.map(Duration::from_millis);
         self.is_older = false;
         self.shutdown_lsn = detail.shutdown_lsn;
+        self.restarted.clone_from(&detail.restarted);
     }
 }
 

@@ -29,6 +29,11 @@ impl fmt::Display for MonitorId {
 #[serde(transparent)]
 pub struct RegistrationId(pub String);
 
+/// Which restart of a node's Postgres one is: the monitor makes a new one for each that is asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RestartId(pub String);
+
 /// How the names of the nodes' slots begin; all others are the user's.
 const SLOT_PREFIX: &str = "pgautofailover_standby_";
 

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{Epoch, GroupId, MonitorId, NodeId, RegistrationId, ReportNumber};
+use crate::id::{Epoch, GroupId, MonitorId, NodeId, RegistrationId, ReportNumber, RestartId};
 use crate::lsn::{Lsn, Timeline, TimelineHistory};
+use crate::postgres_settings::{PostgresSettings, SettingsStatus};
 use crate::state::ReplicationState;
 
 /// What a keeper reports: the state it has reached, and what it sees.
@@ -78,6 +79,12 @@ pub struct ReportDetail {
     /// Which registration it is of, once the node knows: it is not taken for that of another node with the same id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub registration: Option<RegistrationId>,
+    /// The restart of Postgres that the node has carried out last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restarted: Option<RestartId>,
+    /// What the node has made of the settings of its formation.
+    #[serde(skip_serializing_if = "SettingsStatus::is_settled")]
+    pub settings: SettingsStatus,
 }
 
 /// What a standby knows of the node it receives WAL from.
@@ -156,6 +163,12 @@ pub struct Answer {
     /// As whom the node is known there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registration: Option<RegistrationId>,
+    /// The node shall restart its Postgres once, as long as its assignment stays what it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restart: Option<RestartId>,
+    /// Settings that its Postgres shall have, as all nodes of the formation.
+    #[serde(default, skip_serializing_if = "PostgresSettings::is_empty")]
+    pub postgres_settings: PostgresSettings,
 }
 
 /// How far a node is.

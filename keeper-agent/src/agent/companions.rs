@@ -2,12 +2,13 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use pgaf_core::keeper::{HookCall, HookKind, Role};
 use pgaf_core::{GroupId, NodeId, Timeline};
 
 use crate::config::NodeConfig;
-use crate::hooks::{Call, Hooks, NodeFacts};
+use crate::hooks::{Call, HookCounters, Hooks, NodeFacts};
 use crate::pooler::Poolers;
 use crate::postgres::PostgresError;
 
@@ -32,6 +33,11 @@ impl Companions {
         if let Some(command) = config.hooks.get(&call.kind) {
             self.hooks.call(command.clone(), Call::of_node(call, &NodeFacts::of(&config)));
         }
+    }
+
+    /// How often hooks were called.
+    pub(super) fn hook_counters(&self) -> Arc<HookCounters> {
+        self.hooks.counters()
     }
 
     /// Asks the hook whether this node may take over.

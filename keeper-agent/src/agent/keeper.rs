@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::rc::Rc;
 
+use pgaf_core::SettingsStatus;
 use pgaf_core::keeper::{Command, Ending, Engine, Event, LookId, Observation, SaveId, StepId};
 use tracing::{info, warn};
 
@@ -21,6 +22,7 @@ use super::signals::Signals;
 use super::slot::Slot;
 use super::state_writer::StateWriter;
 use super::whereabouts::{self, Look};
+use crate::client::Host;
 use crate::config::{NodeConfig, state};
 use crate::exit::Exit;
 use crate::monitor::MonitorError;
@@ -57,6 +59,7 @@ struct UnderWay {
     reading: Slot<Option<Reading>>,
     settings: Slot<Result<(), PostgresError>>,
     pooler_check: Slot<()>,
+    tuning: Slot<Result<SettingsStatus, PostgresError>>,
     /// Another name for this machine.
     whereabouts: Slot<String>,
 }
@@ -64,6 +67,12 @@ struct UnderWay {
 impl Keeper {
     /// With the monitors, for the Postgres of one of them; else its configuration has the monitor.
     pub(super) async fn new(config: NodeConfig, monitors: Option<Handle>) -> Result<Self, AgentError> {
+        let signals = Signals::install()?;
+        // What was changed before signals were listened to was told to nobody.
+        let config = match config.reload() {
+            Ok(newest) => newest,
+            Err(_) => config,
+        };
         let mut state = state::load(&config.paths.state)?.ok_or(AgentError::NotRegistered)?;
         state.keeper_start = state.keeper_start.saturating_add(1);
         if let Err(error) = state::store(&config.paths.state, &state) {
@@ -100,7 +109,7 @@ impl Keeper {
                     reads_formation,
                 )),
             },
-            signals: Signals::install()?,
+            signals,
             state_writer: StateWriter::new(config.paths.state.clone()),
             publisher: Publisher::new(&config, &state),
             engine: Engine::new(reading::settings(&config), state, BootTime::now().moment()),
@@ -116,6 +125,7 @@ impl Keeper {
                 reading: Slot::empty(),
                 settings: Slot::empty(),
                 pooler_check: Slot::empty(),
+                tuning: Slot::empty(),
                 whereabouts: Slot::empty(),
             },
             events,
@@ -138,7 +148,7 @@ impl Keeper {
                     }
                 }
             }
-            self.publisher.publish(&self.engine, &self.instance);
+            self.publisher.publish(&self.engine, &self.instance, self.companions.hook_counters());
             self.await_event().await;
             self.hold.wait();
         }
@@ -166,6 +176,10 @@ impl Keeper {
             reading = under_way.reading.done() => self.take_reading(reading),
             result = under_way.settings.done() => {
                 self.events.push_back(Event::SettingsApplied(outcome(result)));
+            }
+            result = under_way.tuning.done() => {
+                let outcome = result.map_err(|error| error.to_string());
+                self.events.push_back(Event::PostgresSettingsApplied(outcome));
             }
             (step, result) = under_way.maintenance.done() => {
                 self.events.push_back(Event::PeersMaintained { step, outcome: outcome(result) });
@@ -232,6 +246,10 @@ impl Keeper {
                 let executor = self.executor.clone();
                 under_way.settings.start(async move { executor.apply_settings().await });
             }
+            Command::ApplyPostgresSettings(settings) => {
+                let instance = Rc::clone(&self.instance);
+                under_way.tuning.start(async move { instance.apply_formation_settings(settings).await });
+            }
             Command::Arm(deadline) => self.instance.arm(deadline.map(BootTime::from)),
             Command::WakeAt(moment) => self.wakes_at = Some(BootTime::from(moment)),
             Command::TellReady => supervisor::ready(),
@@ -249,7 +267,8 @@ impl Keeper {
     /// Takes the end of an exchange with the monitor.
     fn take_exchange(&mut self, mut exchange: Exchange) {
         self.authority.settle(&mut exchange);
-        let Exchange { number: report, sent, result, nodes, .. } = exchange;
+        let Exchange { number: report, sent, result, nodes, monitors, .. } = exchange;
+        self.take_monitors(monitors);
         self.publisher.counters().note_report(result.is_ok().then(|| sent.elapsed()));
         self.events.push_back(match result {
             Ok(answer) => {
@@ -264,14 +283,26 @@ impl Keeper {
         });
     }
 
+    /// Has it written down where the monitors are, when they are several and others than before.
+    fn take_monitors(&mut self, servers: Vec<Host>) {
+        let Some(monitor) = self.config.monitor.as_ref().filter(|_| !servers.is_empty()) else { return };
+        if monitor.hosts != servers {
+            let names: Vec<String> = servers.iter().map(ToString::to_string).collect();
+            info!("the monitors are now: {}", names.join(", "));
+            self.under_way.reading.start(reading::store_monitors(self.config.clone(), servers));
+        }
+    }
+
     /// Takes a changed configuration.
     fn take_reading(&mut self, reading: Option<Reading>) {
-        let Some(Reading { config, manual }) = reading else {
+        let Some(Reading { config, manual, is_same_monitor }) = reading else {
             return self.look_where_we_are(Look::Later);
         };
-        let has_other_monitor = config.monitor != self.config.monitor;
+        let has_other_monitor = config.monitor != self.config.monitor && !is_same_monitor;
         if has_other_monitor {
             self.authority.retarget(config.monitor.clone());
+        } else {
+            self.authority.aim(config.monitor.clone());
         }
         self.config = config;
         self.look_where_we_are(Look::Later);

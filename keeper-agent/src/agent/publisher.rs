@@ -5,6 +5,7 @@ use std::sync::Arc;
 use pgaf_core::keeper::{Engine, Event, KeeperState, LookId, Moment, Notice, Server};
 
 use crate::config::NodeConfig;
+use crate::hooks::HookCounters;
 use crate::http::{Counters, Http, Identity, NodeSite, NodeSnapshot, Seen, Settings};
 use crate::postgres::{BootTime, Instance, Pulse};
 
@@ -71,7 +72,7 @@ impl Publisher {
     }
 
     /// This is what is known now.
-    pub(super) fn publish(&mut self, engine: &Engine, instance: &Instance) {
+    pub(super) fn publish(&mut self, engine: &Engine, instance: &Instance, hooks: Arc<HookCounters>) {
         if self.http.is_none() {
             return;
         }
@@ -90,6 +91,7 @@ impl Publisher {
             doing: engine.doing(),
             positions: engine.positions().to_vec(),
             measured: instance.measured(),
+            hooks,
             is_postmaster_alive: Arc::new(move || pulse.as_ref().is_some_and(Pulse::beats)),
         });
     }

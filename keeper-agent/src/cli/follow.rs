@@ -42,6 +42,13 @@ pub(super) enum Display {
     Nothing,
 }
 
+impl Display {
+    /// Where JSON is asked for, the state that comes in the end is all that is printed.
+    pub(super) const fn unless_json(is_json: bool) -> Self {
+        if is_json { Self::Nothing } else { Self::Table }
+    }
+}
+
 /// A node that is on its way, in words.
 pub(super) fn on_its_way(node: &NodeState) -> String {
     format!("node {} \"{}\" is {} and should become {}", node.node, node.name, node.reported, node.goal)

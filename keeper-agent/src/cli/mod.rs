@@ -18,11 +18,13 @@ mod drop;
 mod fsm;
 mod maintenance;
 mod monitor;
+mod monitors;
 mod perform;
 mod process;
 mod properties;
 mod reference;
 mod relocate;
+mod rolling;
 mod show;
 mod ssl;
 mod switches;
@@ -35,10 +37,12 @@ mod checks;
 mod contents;
 mod error;
 mod follow;
+mod hand_over;
 mod http;
 mod listen_addresses;
 mod local_time;
 mod log;
+mod postgres_settings;
 mod print;
 mod setup;
 mod table;
@@ -119,6 +123,7 @@ async fn dispatch(command: &Command) -> CliResult<Exit> {
         Command::Disable(command) => switches::disable(command).await,
         Command::Get(command) => properties::get(command).await,
         Command::Set(command) => properties::set(command).await,
+        Command::Unset(command) => properties::unset(command).await,
         Command::Pause(options) => arrange::pause(options).await,
         Command::Resume(options) => arrange::resume(options).await,
         Command::Perform(command) => perform::run(command).await,

@@ -216,6 +216,19 @@ pub(super) fn boolean(text: &str) -> Result<bool, String> {
         .ok_or_else(|| "expected true, yes, on or 1, or false, no, off or 0".to_owned())
 }
 
+/// A name and a value.
+///
+/// # Errors
+/// There is no equals sign, or nothing before it.
+pub(super) fn assignment(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.trim().is_empty() => {
+            Ok((name.trim().to_ascii_lowercase(), value.trim().to_owned()))
+        }
+        _ => Err("expected a setting and its value, like work_mem=64MB".to_owned()),
+    }
+}
+
 /// A time for which something holds: a number with s, min, h or d.
 ///
 /// # Errors

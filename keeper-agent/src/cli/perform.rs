@@ -1,24 +1,19 @@
 //! `perform …`: has the monitor change roles, and follows until the group is whole again.
 
-use std::time::{Duration, Instant};
-
-use pgaf_core::{GroupId, Health, NodeId, ReplicationState};
+use pgaf_core::GroupId;
 
 use super::arrange;
 use super::commands::{Perform, PerformFailover};
 use super::error::{CliError, CliResult};
-use super::follow::{Display, Follower, Progress, on_its_way};
+use super::follow::{Display, Follower};
+use super::hand_over::{Asked, EVENT_COUNT, await_whole, last_event};
+use super::monitors;
 use super::options::{Formation, Json, MonitorOrPgdata, Wait};
 use super::print;
+use super::rolling;
 use super::target::{Target, node_id};
 use crate::exit::Exit;
-use crate::monitor::{MonitorConnection, NodeState};
-
-/// A server that cannot be reached for so long is not just being restarted.
-const LOST_AFTER: Duration = Duration::from_secs(5);
-
-/// More events are not caused by one command.
-const EVENT_COUNT: i32 = 100;
+use crate::monitor::MonitorConnection;
 
 /// Runs one of them.
 pub(super) async fn run(command: &Perform) -> CliResult {
@@ -26,6 +21,10 @@ pub(super) async fn run(command: &Perform) -> CliResult {
         Perform::Failover(options) | Perform::Switchover(options) => failover(options).await,
         Perform::Promotion { monitor, formation, name, wait, json } => {
             promotion(monitor, formation, name.as_deref(), *wait, *json).await
+        }
+        Perform::Restart(options) => rolling::run(options).await,
+        Perform::MonitorSwitchover { pgdata, name, wait } => {
+            monitors::switch_over(pgdata, name.as_deref(), *wait).await
         }
     }
 }
@@ -50,14 +49,12 @@ async fn failover(options: &PerformFailover) -> CliResult {
         monitor.perform_failover(&formation, group).await?;
     }
     await_whole(follower, options.wait.duration(target.node())).await?;
-    check_not_refused(&monitor, &formation, group, asked.event).await?;
-    asked.check_not_given_up(&monitor).await?;
+    asked.check_done(&monitor).await?;
     show_group(&monitor, &formation, group, options.json).await
 }
 
-/// Where JSON is asked for, the state that the group has come to is all that is printed.
-const fn display(json: Json) -> Display {
-    if json.json { Display::Nothing } else { Display::Table }
+fn display(json: Json) -> Display {
+    Display::unless_json(json.json)
 }
 
 async fn show_group(monitor: &MonitorConnection, formation: &str, group: GroupId, json: Json) -> CliResult {
@@ -65,118 +62,6 @@ async fn show_group(monitor: &MonitorConnection, formation: &str, group: GroupId
         return Ok(());
     }
     print::line(&monitor.current_state_json(formation, Some(group)).await?)
-}
-
-/// Follows until the group has one node that accepts writes, and everybody who can be reached takes part again.
-async fn await_whole(follower: Follower<'_>, limit: Duration) -> CliResult {
-    tracing::info!(
-        "Waiting {} secs for a notification with state \"primary\" in formation \"{}\" and group {}",
-        limit.as_secs(),
-        follower.formation,
-        follower.group
-    );
-    let absent: Vec<NodeId> =
-        follower.before.iter().filter(|node| is_absent(node)).map(|node| node.node).collect();
-    let mut lost_since = None;
-    let progress = move |nodes: &[NodeState]| match awaited(nodes, &absent) {
-        Some(awaited) => {
-            lost_since = None;
-            Progress::Waiting(awaited)
-        }
-        None if has_lost(nodes, &absent)
-            && lost_since.get_or_insert_with(Instant::now).elapsed() < LOST_AFTER =>
-        {
-            Progress::MayBeDone
-        }
-        None => Progress::Done,
-    };
-    follower.follow(limit, progress).await?.map_err(|awaited| {
-        CliError::new(
-            Exit::Internal,
-            format!(
-                "the group is not whole after {} s: {}; \"pg_autoctl show state\" shows how it goes on",
-                limit.as_secs(),
-                awaited.join("; ")
-            ),
-        )
-    })
-}
-
-/// How a group was before it was asked for another primary.
-struct Asked {
-    formation: String,
-    group: GroupId,
-    /// Who was the primary.
-    primary: Option<NodeId>,
-    /// The newest event.
-    event: i64,
-}
-
-impl Asked {
-    async fn now(monitor: &MonitorConnection, follower: &Follower<'_>) -> CliResult<Self> {
-        let (formation, group) = (follower.formation.to_owned(), follower.group);
-        let event = last_event(monitor, &formation, group).await?;
-        let primary = follower.before.iter().find(|node| node.goal.is_writer()).map(|node| node.node);
-        Ok(Self { formation, group, primary, event })
-    }
-
-    /// The group is whole again: with another primary, or with the same one, and a reason.
-    async fn check_not_given_up(&self, monitor: &MonitorConnection) -> CliResult {
-        let nodes = monitor.current_state(&self.formation, Some(self.group)).await?;
-        let Some(primary) =
-            nodes.iter().find(|node| node.goal.is_writer() && Some(node.node) == self.primary)
-        else {
-            return Ok(());
-        };
-        let events = monitor.last_events(&self.formation, Some(self.group), EVENT_COUNT).await?;
-        let descriptions =
-            events.iter().filter(|event| event.event > self.event).map(|event| &*event.description);
-        let Some(reason) = descriptions.filter_map(reason_of_giving_up).next_back() else { return Ok(()) };
-        Err(CliError::new(
-            Exit::Internal,
-            format!(
-                "node {} \"{}\" is still the primary, the change of roles was given up: {reason}",
-                primary.node, primary.name
-            ),
-        ))
-    }
-}
-
-/// The rules by which a standby that was to take over does not, and the primary goes on.
-const GIVING_UP: [&str; 4] =
-    ["candidate_lacks_commits", "candidate_is_lost", "hand_over_is_given_up", "old_primary_takes_back"];
-
-/// Why, in the words of the event's rule.
-fn reason_of_giving_up(description: &str) -> Option<&str> {
-    let (described, rule) = description.strip_suffix(']')?.rsplit_once(" [")?;
-    let reason = described.split_once(" because ").map(|(_, reason)| reason);
-    reason.filter(|_| GIVING_UP.contains(&rule))
-}
-
-async fn last_event(monitor: &MonitorConnection, formation: &str, group: GroupId) -> CliResult<i64> {
-    let events = monitor.last_events(formation, Some(group), 1).await?;
-    Ok(events.last().map_or(0, |event| event.event))
-}
-
-/// A group is also whole when the standby's hook has refused that it takes over.
-async fn check_not_refused(
-    monitor: &MonitorConnection,
-    formation: &str,
-    group: GroupId,
-    last_event: i64,
-) -> CliResult {
-    let events = monitor.last_events(formation, Some(group), EVENT_COUNT).await?;
-    let is_refusal = |description: &str| description.ends_with("[hand_over_is_refused]");
-    match events.iter().find(|event| event.event > last_event && is_refusal(&event.description)) {
-        None => Ok(()),
-        Some(event) => Err(CliError::new(
-            Exit::Monitor,
-            format!(
-                "the primary goes on: hook before_promote of node {} refused; the log of its pg_autoctl has the reason",
-                event.node
-            ),
-        )),
-    }
 }
 
 /// Goes on without nodes that may have acknowledged commits, and says which these are.
@@ -218,118 +103,16 @@ async fn promotion(
     let asked = Asked::now(&monitor, &follower).await?;
     if monitor.perform_promotion(&formation, &name).await? {
         await_whole(follower, wait.duration(target.node())).await?;
-        check_not_refused(&monitor, &formation, group, asked.event).await?;
-        asked.check_not_given_up(&monitor).await?;
+        asked.check_done(&monitor).await?;
     } else {
         tracing::info!("node \"{name}\" is the primary already");
     }
     show_group(&monitor, &formation, group, json).await
 }
 
-/// It is joining, leaving, or getting its data: that goes on for as long as it takes.
-fn is_absent(node: &NodeState) -> bool {
-    use ReplicationState::{CatchingUp, Dropped, Init, WaitStandby};
-    matches!(node.goal, Init | WaitStandby | CatchingUp | Dropped)
-}
-
-/// It is where the monitor wants it to be, and takes part.
-fn is_there(node: &NodeState) -> bool {
-    use ReplicationState::{Maintenance, Secondary};
-    node.reported == node.goal && (node.goal.is_writer() || matches!(node.goal, Secondary | Maintenance))
-}
-
-/// Whether a node is on its way whose server cannot be reached: it may be lost, or its server is being started.
-fn has_lost(nodes: &[NodeState], absent: &[NodeId]) -> bool {
-    let is_joining = |node: &NodeState| absent.contains(&node.node) && is_absent(node);
-    nodes.iter().any(|node| !is_there(node) && !is_joining(node))
-}
-
-/// What is still missing, or `None` when the group is whole: one node accepts writes and all others that were there and can
-/// be reached are secondary, or out for maintenance.
-fn awaited(nodes: &[NodeState], absent: &[NodeId]) -> Option<Vec<String>> {
-    let is_writer = |node: &&NodeState| node.reported == node.goal && node.goal.is_writer();
-    let mut missing: Vec<String> = nodes
-        .iter()
-        .filter(|node| {
-            let is_missed = node.health != Health::Bad && !(absent.contains(&node.node) && is_absent(node));
-            !is_there(node) && (is_missed || node.goal.is_writer())
-        })
-        .map(on_its_way)
-        .collect();
-    match nodes.iter().filter(is_writer).count() {
-        1 => {}
-        0 => missing.push("no node accepts writes yet".to_owned()),
-        _ => missing.push("a former primary still has to step back".to_owned()),
-    }
-    (!missing.is_empty()).then_some(missing)
-}
-
 #[cfg(test)]
 mod tests {
-    use ReplicationState as State;
-    use pgaf_core::{Lsn, Timeline};
-
     use super::*;
-
-    fn group(nodes: &[(State, State, Health)]) -> Vec<NodeState> {
-        let node = |(id, (reported, goal, health)): (i64, &(State, State, Health))| NodeState {
-            node: NodeId(id),
-            group: GroupId(2),
-            name: format!("n{id}"),
-            host: "h".to_owned(),
-            port: 5432,
-            reported: *reported,
-            goal: *goal,
-            timeline: Timeline::FIRST,
-            lsn: Lsn::ZERO,
-            health: *health,
-            candidate_priority: 50,
-            replication_quorum: true,
-        };
-        (1..).zip(nodes).map(node).collect()
-    }
-
-    #[test]
-    fn a_group_is_whole_when_nothing_more_can_come() {
-        let whole = |nodes: &[(State, State, Health)]| awaited(&group(nodes), &[]).is_none();
-        let primary = (State::Primary, State::Primary, Health::Good);
-        let alone = (State::WaitPrimary, State::WaitPrimary, Health::Good);
-        let standby = (State::Secondary, State::Secondary, Health::Good);
-        assert!(whole(&[standby, primary]));
-        assert!(whole(&[alone, (State::Demoted, State::CatchingUp, Health::Bad)]));
-        assert!(whole(&[alone, (State::Maintenance, State::Maintenance, Health::Good)]));
-        assert!(!whole(&[alone, (State::Demoted, State::CatchingUp, Health::Good)]));
-        assert!(!whole(&[primary, (State::Secondary, State::PreparePromotion, Health::Good)]));
-        assert!(!whole(&[standby, standby]));
-        assert!(!whole(&[standby, (State::Primary, State::Primary, Health::Good), alone]));
-    }
-
-    #[test]
-    fn a_server_that_is_started_again_may_be_unreachable_for_a_moment() {
-        let primary = (State::WaitPrimary, State::WaitPrimary, Health::Good);
-        let starting = group(&[primary, (State::Demoted, State::CatchingUp, Health::Bad)]);
-        assert!(awaited(&starting, &[]).is_none() && has_lost(&starting, &[]));
-        assert!(!has_lost(&starting, &[NodeId(2)]), "it was joining before");
-        assert!(!has_lost(&group(&[primary, (State::Maintenance, State::Maintenance, Health::Bad)]), &[]));
-    }
-
-    #[test]
-    fn groups_of_three_are_whole_without_the_lost_and_the_joining() {
-        let primary = (State::Primary, State::Primary, Health::Good);
-        let standby = (State::Secondary, State::Secondary, Health::Good);
-        let joining = (State::WaitStandby, State::CatchingUp, Health::Good);
-        let lost = (State::Primary, State::DemoteTimeout, Health::Bad);
-        let whole = |nodes: &[(State, State, Health)], absent: &[i64]| {
-            let absent: Vec<NodeId> = absent.iter().copied().map(NodeId).collect();
-            awaited(&group(nodes), &absent).is_none()
-        };
-        assert!(whole(&[standby, primary, standby], &[]));
-        assert!(whole(&[lost, primary, standby], &[]));
-        assert!(whole(&[standby, primary, joining], &[3]));
-        assert!(!whole(&[standby, primary, joining], &[]), "it was a secondary before");
-        let elected = (State::ReportLsn, State::PreparePromotion, Health::Good);
-        assert!(!whole(&[lost, standby, elected], &[3]));
-    }
 
     #[test]
     fn the_reason_of_a_loss_is_found_in_the_event() {
@@ -338,29 +121,5 @@ mod tests {
         let reason = "bob allowed to lose commits that only node 1 \"n1\" (h:5432) may have";
         assert_eq!(reason_of_loss(event), Some(reason));
         assert_eq!(reason_of_loss("New state is reported"), None);
-    }
-
-    #[test]
-    fn the_reason_of_giving_up_is_found_in_the_event() {
-        let event = |rule: &str| {
-            format!("Setting goal state of node 2 \"n2\" (h:1) to catchingup because it was lost [{rule}]")
-        };
-        for rule in GIVING_UP {
-            assert_eq!(reason_of_giving_up(&event(rule)), Some("it was lost"));
-        }
-        assert_eq!(reason_of_giving_up(&event("old_primary_rejoins")), None);
-        assert_eq!(reason_of_giving_up("New state of node 2 is catchingup"), None);
-    }
-
-    #[test]
-    fn what_is_awaited_is_said() {
-        let nodes = group(&[
-            (State::Draining, State::Demoted, Health::Good),
-            (State::WaitPrimary, State::WaitPrimary, Health::Good),
-        ]);
-        assert_eq!(
-            awaited(&nodes, &[]),
-            Some(vec!["node 1 \"n1\" is draining and should become demoted".to_owned()])
-        );
     }
 }

@@ -4,9 +4,14 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::checks;
-use super::commands::{FormationChoice, Get, GetFormation, GetNode, NodeChoice, Set, SetFormation, SetNode};
+use super::commands::{
+    FormationChoice, Get, GetFormation, GetNode, NodeChoice, Set, SetFormation, SetNode, Unset,
+    UnsetFormation,
+};
 use super::error::{CliError, CliResult};
+use super::listen_addresses::checked_listen_addresses;
 use super::options::Json;
+use super::postgres_settings;
 use super::print;
 use super::process;
 use super::relocate;
@@ -35,8 +40,16 @@ pub(super) async fn get(command: &Get) -> CliResult {
         Get::Formation(GetFormation::Settings(choice)) => {
             show::settings(&choice.monitor, &choice.formation, choice.json).await
         }
+        Get::Formation(GetFormation::PostgresSettings(choice)) => postgres_settings::show(choice).await,
         Get::Formation(GetFormation::NumberSyncStandbys(choice)) => number_sync_standbys(choice).await,
     }
+}
+
+/// `unset …`
+pub(super) async fn unset(command: &Unset) -> CliResult {
+    let Unset::Formation(UnsetFormation::PostgresSettings { formation, names }) = command;
+    let settings = names.iter().map(|name| (name.to_ascii_lowercase(), None)).collect();
+    postgres_settings::change(formation, settings).await
 }
 
 /// `set …`
@@ -72,6 +85,10 @@ pub(super) async fn set(command: &Set) -> CliResult {
             } else {
                 print::line(&format!("{} ({}:{})", node.name, node.hostname, node.postgres.port))
             }
+        }
+        Set::Formation(SetFormation::PostgresSettings { formation, settings }) => {
+            let settings = settings.iter().map(|(name, value)| (name.clone(), Some(value.clone()))).collect();
+            postgres_settings::change(formation, settings).await
         }
         Set::Formation(SetFormation::NumberSyncStandbys { formation, value }) => {
             let target = Target::of(&formation.monitor)?;
@@ -180,6 +197,7 @@ pub(super) async fn move_node(
     }
     if let Some(hostname) = hostname {
         node.hostname = checks::given_hostname(hostname)?;
+        checked_listen_addresses(&node.postgres.listen_addresses, hostname)?;
         node.hostname_follows_network = false;
     }
     if node.monitor.is_some() {

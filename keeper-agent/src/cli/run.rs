@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use tokio::signal::unix::{SignalKind, signal};
+
 use super::checks;
 use super::commands::Run;
 use super::error::{CliError, CliResult};
@@ -62,8 +64,11 @@ async fn take_over(node: &NodeConfig, state: &KeeperState) -> CliResult {
     Ok(())
 }
 
-/// Claims the node for this process.
+/// Claims the node for this process. From then on others tell it of a changed configuration: that must not end it before it
+/// listens, and it reads the configuration again once it does.
 pub(super) fn claim(paths: &Paths, pgdata: &Path) -> CliResult<PidFile> {
+    let hangup = signal(SignalKind::hangup());
+    drop(hangup.map_err(|error| CliError::new(Exit::Internal, format!("cannot receive signals: {error}")))?);
     pid_file::create(paths, pgdata).map_err(CliError::from)
 }
 

@@ -325,6 +325,7 @@ mod tests {
             history: None,
             notice: None,
             copied_percent: None,
+            server_start: None,
             is_disk_hung: false,
         };
         NodeSnapshot {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use pgaf_core::keeper::{Moment, Observation, Receiver, Running, Server};
 use pgaf_core::{Assignment, Lsn, Position, ReplicationState};
 
+use crate::hooks::HookCounters;
 use crate::postgres::Measured;
 
 /// A keeper that has not gone round its loop for this long is stuck: it looks twice a second.
@@ -66,6 +67,8 @@ pub struct NodeSnapshot {
     pub positions: Vec<Position>,
     /// What Postgres says for people alone.
     pub measured: Measured,
+    /// How often each hook was called, and what became of it.
+    pub hooks: Arc<HookCounters>,
     /// The postmaster lives; can be asked at any time.
     pub is_postmaster_alive: Arc<dyn Fn() -> bool + Send + Sync>,
 }
@@ -86,6 +89,7 @@ impl NodeSnapshot {
             doing: None,
             positions: Vec::new(),
             measured: Measured::default(),
+            hooks: Arc::default(),
             is_postmaster_alive: Arc::new(|| false),
         }
     }

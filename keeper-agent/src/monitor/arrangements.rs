@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pgaf_core::GroupId;
+use pgaf_core::{GroupId, NodeId};
 
 use super::connection::{MonitorConnection, column};
 use super::error::MonitorError;
@@ -69,6 +69,38 @@ impl MonitorConnection {
             &[&formation, &group.0],
         )
         .await
+    }
+
+    /// Has a node restart its Postgres; gives the name of this restart.
+    ///
+    /// # Errors
+    /// As for any call; a refusal when the group is not whole.
+    pub async fn restart_node(&self, node: NodeId) -> Result<String, MonitorError> {
+        self.query_value("asking for a restart", "SELECT pgautofailover.restart_node($1::bigint)", &[&node.0])
+            .await
+    }
+
+    /// Does not want that any more; false when nothing was asked for.
+    ///
+    /// # Errors
+    /// As for any call.
+    pub async fn cancel_restart(&self, node: NodeId) -> Result<bool, MonitorError> {
+        self.query_value(
+            "cancelling the restart",
+            "SELECT pgautofailover.cancel_restart($1::bigint)",
+            &[&node.0],
+        )
+        .await
+    }
+
+    /// The restart that a node has carried out last.
+    ///
+    /// # Errors
+    /// As for any call.
+    pub async fn last_restart(&self, node: NodeId) -> Result<Option<String>, MonitorError> {
+        let query = "SELECT reportdetail ->> 'restarted' AS restarted FROM pgautofailover.node WHERE nodeid = $1::bigint";
+        let rows = self.query("the last restart", query, &[&node.0]).await?;
+        Ok(rows.first().map(|row| column::<Option<String>>(row, "restarted")).transpose()?.flatten())
     }
 
     /// What is arranged for a formation, or for one of its groups, in words.

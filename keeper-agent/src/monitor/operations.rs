@@ -1,5 +1,7 @@
 //! What operators ask the monitor to do.
 
+use std::collections::BTreeMap;
+
 use pgaf_core::{FormationKind, GroupId, NodeId};
 
 use super::connection::{MonitorConnection, column};
@@ -21,6 +23,23 @@ pub struct FormationOptions {
 }
 
 impl MonitorConnection {
+    /// Gives all nodes of a formation these settings of Postgres; `None` takes one back. False when nothing had to change.
+    ///
+    /// # Errors
+    /// As for any call; a refusal when a setting or its value cannot be.
+    pub async fn set_postgres_settings(
+        &self,
+        formation: &str,
+        settings: &BTreeMap<String, Option<String>>,
+    ) -> Result<bool, MonitorError> {
+        self.query_value(
+            "setting up Postgres",
+            "SELECT pgautofailover.set_postgres_settings($1::text, $2::jsonb)",
+            &[&formation, &tokio_postgres::types::Json(settings)],
+        )
+        .await
+    }
+
     /// Makes the primary hand over to a standby of its group.
     ///
     /// # Errors

@@ -72,6 +72,19 @@ pub struct Setting {
     pub value: String,
 }
 
+/// A setting of Postgres that all nodes of a formation have.
+#[derive(Clone, Debug)]
+pub struct FormationSetting {
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    pub value: String,
+    /// Nodes that have to be restarted for it.
+    pub pending_restart: Vec<String>,
+    /// Nodes that do not follow it, each with the reason.
+    pub not_applied: Vec<String>,
+}
+
 /// How clients connect to a formation.
 #[derive(Clone, Debug)]
 pub struct FormationUri {
@@ -229,6 +242,35 @@ impl MonitorConnection {
         .await
     }
 
+    /// The settings of Postgres that all nodes of a formation have.
+    ///
+    /// # Errors
+    /// As for any call.
+    pub async fn postgres_settings(&self, formation: &str) -> Result<Vec<FormationSetting>, MonitorError> {
+        let query = "SELECT name, value, pending_restart, \
+             ARRAY(SELECT format('%s: %s', n.key, n.value) FROM jsonb_each_text(not_applied) AS n) AS not_applied \
+             FROM pgautofailover.postgres_settings($1::text)";
+        let rows = self.query("the settings of Postgres", query, &[&formation]).await?;
+        let setting = |row: &Row| {
+            Ok(FormationSetting {
+                name: column(row, "name")?,
+                value: column(row, "value")?,
+                pending_restart: column(row, "pending_restart")?,
+                not_applied: column(row, "not_applied")?,
+            })
+        };
+        rows.iter().map(setting).collect()
+    }
+
+    /// As `postgres_settings`, as JSON.
+    ///
+    /// # Errors
+    /// As for any call.
+    pub async fn postgres_settings_json(&self, formation: &str) -> Result<String, MonitorError> {
+        let query = array_of("to_jsonb(r)", "pgautofailover.postgres_settings($1::text)", "rows.n");
+        self.query_value("the settings of Postgres", &query, &[&formation]).await
+    }
+
     /// The value of synchronous_standby_names of a group's primary.
     ///
     /// # Errors
@@ -290,7 +332,15 @@ fn json_array(source: &str, order: &str) -> String {
 fn state_array(source: &str) -> String {
     const OBJECT: &str = "to_jsonb(r) || jsonb_strip_nulls(jsonb_build_object(\
          'progress', (SELECT reportdetail ->> 'progress' FROM pgautofailover.node WHERE nodeid = r.node_id), \
-         'waits_for', pgautofailover.waits_for($1, r.group_id)))";
+         'waits_for', pgautofailover.waits_for($1, r.group_id), \
+         'pending_restart', (SELECT reportdetail #> '{settings,pending_restart}' FROM pgautofailover.node WHERE nodeid = r.node_id), \
+         'settings_not_applied', (SELECT reportdetail #> '{settings,not_applied}' FROM pgautofailover.node WHERE nodeid = r.node_id), \
+         'failover_paused', (SELECT true FROM pgautofailover.failover_pause AS p \
+              WHERE p.formationid = $1 AND coalesce(p.endtime > clock_timestamp(), true)), \
+         'failover_paused_until', (SELECT p.endtime::text FROM pgautofailover.failover_pause AS p \
+              WHERE p.formationid = $1 AND p.endtime > clock_timestamp()), \
+         'scheduled_switchover', (SELECT s.switchovertime::text FROM pgautofailover.scheduled_switchover AS s \
+              WHERE s.formationid = $1 AND s.groupid = r.group_id)))";
     array_of(OBJECT, source, "rows.n")
 }
 

@@ -7,6 +7,7 @@ mod bad_input;
 mod bed;
 mod branches;
 mod configuration;
+mod examples;
 mod habits;
 mod output;
 mod server;

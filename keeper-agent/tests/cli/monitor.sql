@@ -14,6 +14,8 @@ INSERT INTO pgautofailover.node (nodeid, nodename, nodehost, goalstate, reported
      VALUES (1, 'n1', '192.0.2.2', 'primary', 'primary', '0/30419F0'),
             (2, 'n2', '192.0.2.3', 'secondary', 'secondary', '0/304EC80');
 
+CREATE TABLE pgautofailover.monitor_server (nodeid bigint, host text, port integer);
+
 CREATE FUNCTION pgautofailover.current_state(
     formation_id text,
     OUT formation_kind text, OUT nodename text, OUT nodehost text, OUT nodeport integer, OUT group_id integer,
@@ -77,6 +79,28 @@ CREATE TABLE pgautofailover.failover_pause (
     formationid text, pausetime timestamptz, endtime timestamptz, pausedby text);
 CREATE FUNCTION pgautofailover.arrangements(formation_id text, group_id integer)
 RETURNS SETOF text LANGUAGE sql AS $$ SELECT NULL::text WHERE false $$;
+
+-- One setting for all nodes.
+CREATE TABLE pgautofailover.scheduled_switchover (
+    formationid text, groupid integer, switchovertime timestamptz, expirytime timestamptz, scheduledby text);
+CREATE FUNCTION pgautofailover.set_postgres_settings(formation_id text, settings jsonb)
+RETURNS boolean LANGUAGE sql AS $$ SELECT true $$;
+CREATE FUNCTION pgautofailover.postgres_settings(
+    formation_id text, OUT name text, OUT value text, OUT set_by text, OUT set_time timestamptz,
+    OUT pending_restart text[], OUT not_applied jsonb)
+RETURNS SETOF record LANGUAGE sql AS $$
+    SELECT 'work_mem', '64MB', 'postgres', '2026-11-23 13:34:11+00'::timestamptz, ARRAY['n2'], '{}'::jsonb
+$$;
+
+-- No node is restarted.
+CREATE FUNCTION pgautofailover.restart_node(node_id bigint)
+RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'group 0 of formation "default" is not whole' USING ERRCODE = '55000';
+END
+$$;
+CREATE FUNCTION pgautofailover.cancel_restart(node_id bigint)
+RETURNS boolean LANGUAGE sql AS $$ SELECT false $$;
 
 -- Nodes have their own passwords.
 CREATE FUNCTION pgautofailover.replication_password(formation_id text, is_wanted boolean)

@@ -32,8 +32,8 @@ pub(crate) struct Bed {
     pub(crate) nodes: Vec<Node>,
     /// Of role autoctl_node, on a monitor that wants one and encryption.
     pub(crate) password: Option<&'static str>,
-    tools: Tools,
-    directory: PathBuf,
+    pub(crate) tools: Tools,
+    pub(crate) directory: PathBuf,
     watch: RefCell<Option<Sql>>,
     writers: AtomicUsize,
 }
@@ -66,19 +66,16 @@ impl Bed {
     /// Makes and starts the monitor.
     pub(crate) fn start_monitor(&mut self, options: &[&str]) -> Result<()> {
         let port = self.monitor.port.to_string();
-        let args = [
-            "create",
-            "monitor",
-            "--pgport",
-            &port,
-            "--hostname",
-            "127.0.0.1",
-            "--auth",
-            "trust",
-            "--no-ssl",
-            "--run",
-        ];
-        self.monitor.start(&[&args, options].concat())?;
+        let mut args = vec!["create", "monitor", "--pgport", &port, "--run"];
+        if !options.iter().any(|option| option.contains("ssl")) {
+            args.push("--no-ssl");
+        }
+        for (option, value) in [("--hostname", "127.0.0.1"), ("--auth", "trust")] {
+            if !options.contains(&option) {
+                args.extend([option, value]);
+            }
+        }
+        self.monitor.start(&[args.as_slice(), options].concat())?;
         wait_for("the monitor to have its extension", WITHIN, || {
             if let Some(status) = self.monitor.keeper_ended()? {
                 return Ok(Some(Err(anyhow!("`create monitor` ended: {status}"))));
@@ -90,6 +87,14 @@ impl Bed {
             )?;
             Ok(Some(Ok(())))
         })?
+    }
+
+    /// Takes away the monitor that it began with, for a case that starts one of another kind.
+    pub(crate) fn without_monitor(&mut self) -> Result<()> {
+        self.monitor.stop()?;
+        self.watch.replace(None);
+        self.monitor = Node::new(&self.tools, &self.directory, "own-monitor")?;
+        Ok(())
     }
 
     /// Directories for a node that a case sets up by itself.
@@ -113,20 +118,13 @@ impl Bed {
     /// The arguments of `pg_autoctl` that create a node which was prepared, without `--run`.
     pub(crate) fn create_args(&self, name: &str, options: &[&str]) -> Vec<String> {
         let (port, monitor) = (self.node(name).port.to_string(), self.monitor_uri());
-        let mut args = vec![
-            "create",
-            "postgres",
-            "--name",
-            name,
-            "--pgport",
-            &port,
-            "--hostname",
-            "127.0.0.1",
-            "--monitor",
-            &monitor,
-        ];
-        if !options.contains(&"--auth") {
-            args.extend(["--auth", "trust"]);
+        let mut args = vec!["create", "postgres", "--name", name, "--pgport", &port];
+        for (option, value) in
+            [("--hostname", "127.0.0.1"), ("--monitor", monitor.as_str()), ("--auth", "trust")]
+        {
+            if !options.contains(&option) {
+                args.extend([option, value]);
+            }
         }
         if !options.iter().any(|option| option.contains("ssl")) {
             args.push("--no-ssl");

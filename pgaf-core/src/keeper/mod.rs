@@ -37,7 +37,7 @@ pub use numbering::Numbering;
 pub use observed::Observed;
 pub use pooling::Poolers;
 pub use routing::{Hold, Route, Routing};
-pub use saved::KeeperState;
+pub use saved::{KeeperState, PendingRestart};
 pub use server::{Cluster, DataDirectory, Following, Receiver, Running, Server, StreamingStandby};
 pub use step::{Plan, Step, StopMode};
 

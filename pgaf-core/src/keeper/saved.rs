@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{Epoch, GroupId, MonitorId, NodeId, RegistrationId};
+use crate::id::{Epoch, GroupId, MonitorId, NodeId, RegistrationId, RestartId};
 use crate::message::Assignment;
+use crate::postgres_settings::PostgresSettings;
 use crate::state::ReplicationState;
 
 /// The content of the state file. Whoever runs the node writes it.
@@ -42,6 +43,25 @@ pub struct KeeperState {
     /// What answers in place of the monitor does not know this node: a person has to decide.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_unknown_to_monitor: bool,
+    /// A restart of Postgres that the monitor has asked for and that is not done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restart: Option<PendingRestart>,
+    /// The one that was done last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restarted: Option<RestartId>,
+    /// Settings of Postgres for all nodes of the formation, once the monitor has had any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub postgres_settings: Option<PostgresSettings>,
+}
+
+/// A restart that is to be done once, however often the keeper is started meanwhile.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct PendingRestart {
+    /// Which one.
+    pub id: RestartId,
+    /// When the server was started that ran when it was asked for, in microseconds: one with another time is the one that
+    /// was started instead.
+    pub server_start: i64,
 }
 
 /// No keeper reports less: settings that would lead to less are refused.
@@ -66,6 +86,9 @@ impl KeeperState {
             granted_fence_time_ms: None,
             registration: None,
             is_unknown_to_monitor: false,
+            restart: None,
+            restarted: None,
+            postgres_settings: None,
         }
     }
 
@@ -81,6 +104,8 @@ impl KeeperState {
         self.granted_fence_time_ms = None;
         self.registration = None;
         self.is_unknown_to_monitor = false;
+        self.restart = None;
+        self.restarted = None;
         self.reported_epoch = Epoch(0);
         if let Some(assignment) = &mut self.assignment {
             assignment.epoch = Epoch(0);

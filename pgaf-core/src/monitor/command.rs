@@ -25,6 +25,8 @@ pub(super) fn carry_out(draft: &mut Draft, event: &Event) -> Result<(), Refusal>
         Event::SetCandidatePriority(node, priority) => draft.set_priority(node, priority),
         Event::SetReplicationQuorum(node, is_member) => draft.set_quorum(node, is_member),
         Event::SetNumberSyncStandbys(number) => draft.set_number_sync_standbys(number),
+        Event::Restart { node, ref restart } => draft.restart(node, restart),
+        Event::CancelRestart(node) => draft.cancel_restart(node),
         Event::NodeMoved(node) => {
             let goal = draft.known(node)?.goal;
             draft.assign(node, goal, "node_moved", "its name, host or port has changed");

@@ -1,7 +1,7 @@
 //! What happens to a group, and what is decided about it.
 
 use crate::group::Group;
-use crate::id::{Epoch, NodeId};
+use crate::id::{Epoch, NodeId, RestartId};
 use crate::lsn::Timeline;
 use crate::state::ReplicationState;
 
@@ -47,6 +47,15 @@ pub enum Event {
     SetReplicationQuorum(NodeId, bool),
     /// An operator sets how many acknowledgements a commit never goes without.
     SetNumberSyncStandbys(u32),
+    /// An operator has the Postgres of a node restarted: a standby's, or that of a node that is alone.
+    Restart {
+        /// Which node.
+        node: NodeId,
+        /// Which restart.
+        restart: RestartId,
+    },
+    /// An operator does not want that any more.
+    CancelRestart(NodeId),
     /// A node's name, host or port changed: everybody must hear of it.
     NodeMoved(NodeId),
 }

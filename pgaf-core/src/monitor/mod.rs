@@ -22,6 +22,7 @@ pub mod older_keeper;
 mod phrase;
 pub mod picture;
 mod refusal;
+mod restart;
 mod view;
 mod waiting;
 

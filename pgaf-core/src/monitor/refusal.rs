@@ -67,6 +67,22 @@ pub enum Refusal {
         /// What it shall be.
         goal: ReplicationState,
     },
+    /// Somebody is missing, or on the way to be something else.
+    #[error("group {group} of formation \"{formation}\" is not whole: {what}")]
+    NotWhole {
+        /// Which formation.
+        formation: String,
+        /// Which group.
+        group: GroupId,
+        /// Who, and why.
+        what: String,
+    },
+    /// A person has paused automatic failover.
+    #[error("automatic failover of formation \"{0}\" is paused")]
+    Paused(String),
+    /// The primary of a group with standbys is not restarted in place.
+    #[error("node {0} is the primary of a group with standbys")]
+    IsPrimary(NodeId),
     /// The setting does not fit the group.
     #[error("{0}")]
     InvalidSetting(String),
@@ -113,6 +129,9 @@ impl Refusal {
             | Self::SecondariesDisabled(_)
             | Self::NoCandidate { .. }
             | Self::NotPromotable { .. }
+            | Self::NotWhole { .. }
+            | Self::Paused(_)
+            | Self::IsPrimary(_)
             | Self::WrongState { .. } => RefusalKind::WrongState,
             Self::RoleChangeUnderWay { .. } => RefusalKind::Busy,
             Self::InvalidSetting(_) => RefusalKind::InvalidValue,
@@ -141,6 +160,11 @@ impl Refusal {
                  candidate priority above 0, see: pg_autoctl show state"
             }
             Self::WrongState { .. } => "See what the node is doing with: pg_autoctl show events",
+            Self::NotWhole { .. } => {
+                "Wait until every node is primary or secondary, see: pg_autoctl show state"
+            }
+            Self::Paused(_) => "Resume it first with: pg_autoctl resume",
+            Self::IsPrimary(_) => "Have it hand over first, with: pg_autoctl perform switchover",
             Self::InvalidSetting(_) => "See what is set now with: pg_autoctl show settings",
             Self::SecondariesDisabled(_) => "Allow them with: pg_autoctl enable secondary",
             Self::UnknownTimeline { .. } => "See who is on which with: pg_autoctl show timeline",

@@ -8,7 +8,7 @@ use pgaf_core::keeper::{
 };
 use pgaf_core::{
     Answer, Assignment, CommitRule, Epoch, FormationNode, GroupId, Lineage, Lsn, MonitorId, NodeId, Peer,
-    RegistrationId, ReplicationState, ReportNumber, Timeline, Upstream,
+    PostgresSettings, RegistrationId, ReplicationState, ReportNumber, RestartId, Timeline, Upstream,
 };
 
 /// The words of a line: flags, and names with a value after them.
@@ -73,7 +73,15 @@ pub(crate) fn answer(assignment: Assignment, words: &Words<'_>) -> Result<Answer
         is_handing_over: words.has("handing_over"),
         monitor: words.value("monitor").map(|name| MonitorId(name.to_owned())),
         registration: words.value("registration").map(|name| RegistrationId(name.to_owned())),
+        postgres_settings: settings(words),
+        restart: words.value("restart").map(|name| RestartId(name.to_owned())),
     })
+}
+
+/// `settings NAME=VALUE`
+fn settings(words: &Words<'_>) -> PostgresSettings {
+    let setting = words.value("settings").and_then(|word| word.split_once('='));
+    setting.map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter().collect()
 }
 
 pub(crate) fn report_number(text: &str) -> Result<ReportNumber, String> {
@@ -134,6 +142,7 @@ pub(crate) fn observation(what: &str, words: &Words<'_>) -> Result<Observation, 
         history: None,
         notice: None,
         copied_percent: words.number("copied")?.map(|percent| percent as u8),
+        server_start: words.number("started")?.map(|start| start as i64),
         is_disk_hung: words.has("disk_hung"),
     })
 }

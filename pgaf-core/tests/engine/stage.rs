@@ -9,6 +9,7 @@
 //!   save_fails WORD, settings_applied, exit clean|crash
 //!   seen stopped|starting|hung|primary|gated|standby [names] [streams] [contact SECONDS] [look N] …
 //!   answer GOAL [sync] [epoch E] [sent SECONDS] [report S.N] [overtaken S.N] [handing_over] [coordinator HOST]
+//!   tuned ok|pending=NAME|refused=NAME|WORD
 //!   step ok|WORD [id N], maintained ok|WORD, reconciled complete|incomplete, poolers_tended
 //!   reconfigured [unmonitored] [other], assigned GOAL
 //!   COMMAND                                              indented: what it wants done, all of it and in this order, but
@@ -24,7 +25,7 @@ use pgaf_core::keeper::{
     Command, Ending, Engine, Event, KeeperState, LookId, ManualAssignment, Moment, PostgresExit, SaveId,
     Settings, Signal, StepId,
 };
-use pgaf_core::{Assignment, GroupId, NodeId, NodeKind, Report, ReportNumber};
+use pgaf_core::{Assignment, GroupId, NodeId, NodeKind, Report, ReportNumber, SettingsStatus};
 
 use super::situation::{Words, answer, assignment, formation, moment, observation, report_number};
 
@@ -211,6 +212,7 @@ impl Stage {
             "saved" => Event::Saved(words.number("save")?.map_or(self.save, SaveId)),
             "save_fails" => Event::SaveFailed { save: self.save, reason: first.to_owned() },
             "settings_applied" => Event::SettingsApplied(Ok(())),
+            "tuned" => Event::PostgresSettingsApplied(tuned(first)),
             "exit" if first == "clean" => Event::PostgresExited(PostgresExit::Clean),
             "exit" => Event::PostgresExited(PostgresExit::Crashed),
             "step" => Event::StepEnded { step, outcome },
@@ -255,6 +257,21 @@ impl Stage {
     }
 }
 
+/// Everything in force, one that waits for a restart, one that is refused, or a failure.
+fn tuned(word: &str) -> Result<SettingsStatus, String> {
+    match word.split_once('=') {
+        None if word == "ok" => Ok(SettingsStatus::default()),
+        Some(("pending", name)) => {
+            Ok(SettingsStatus { pending_restart: vec![name.to_owned()], ..SettingsStatus::default() })
+        }
+        Some(("refused", name)) => {
+            let not_applied = [(name.to_owned(), "not known here".to_owned())].into();
+            Ok(SettingsStatus { not_applied, ..SettingsStatus::default() })
+        }
+        _ => Err(word.to_owned()),
+    }
+}
+
 fn signal(word: &str) -> Result<Signal, String> {
     match word {
         "stop" => Ok(Signal::Stop),
@@ -288,6 +305,11 @@ fn text(command: &Command) -> String {
             format!("save {goal}, reached {}", state.reported)
         }
         Command::ReadConfiguration => "read configuration".to_owned(),
+        Command::ApplyPostgresSettings(settings) => {
+            let settings: Vec<String> =
+                settings.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            format!("tune {}", settings.join(" ")).trim_end().to_owned()
+        }
         Command::ApplySettings => "apply settings".to_owned(),
         Command::Arm(Some(moment)) => format!("arm {}", seconds(moment)),
         Command::Arm(None) => "disarm".to_owned(),
@@ -308,6 +330,7 @@ fn report_text(report: &Report) -> String {
         (report.detail.is_gated, " gated"),
         (report.detail.is_hung, " hung"),
         (report.detail.refuses_promotion, " refuses"),
+        (!report.detail.settings.is_settled(), " unsettled"),
     ] {
         if is_so {
             text.push_str(word);

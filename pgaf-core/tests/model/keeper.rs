@@ -133,6 +133,7 @@ impl Keeper {
             history: (server.data == Data::Whole).then(|| server.history()),
             notice: None,
             copied_percent: None,
+            server_start: None,
             is_disk_hung: false,
         }
     }

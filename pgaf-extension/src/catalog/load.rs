@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use pgaf_core::{
     Epoch, FormationKind, Group, GroupId, Health, Lsn, MonitorId, Node, NodeId, RegistrationId,
-    ReplicationState, ReportDetail, Timeline, TimelineHistory, Upstream,
+    ReplicationState, ReportDetail, RestartId, Timeline, TimelineHistory, Upstream,
 };
 use pgrx::datum::{FromDatum, IntoDatum, TimestampWithTimeZone};
 use pgrx::spi::{SpiClient, SpiHeapTupleData};
@@ -31,7 +31,9 @@ statements! {
                (SELECT identity::text FROM pgautofailover.monitor ORDER BY createtime, identity LIMIT 1),
                CASE WHEN n.nodeid = $3 THEN n.registration::text END,
                p.formationid IS NOT NULL AND coalesce(p.endtime > pg_catalog.clock_timestamp(), true),
-               n.hangupclock, n.isrefusing
+               n.hangupclock, n.isrefusing, n.restartid::text, n.restartepoch,
+               (SELECT pg_catalog.jsonb_object_agg(t.name, t.value)::text
+                  FROM pgautofailover.postgres_setting AS t WHERE t.formationid = $1)
           FROM pgautofailover.formation AS f
      LEFT JOIN pgautofailover.group_status AS s ON s.formationid = $1 AND s.groupid = $2
      LEFT JOIN pgautofailover.failover_pause AS p ON p.formationid = $1
@@ -77,6 +79,7 @@ pub(crate) fn group_of(
         dbname: first.get(23)?,
         has_secondary: first.get(24)?,
         is_failover_paused: first.get(32)?,
+        postgres_settings: first.get_json(37)?.unwrap_or_default(),
         number_sync_standbys: first.get::<i32>(25)?.unsigned_abs(),
         fewest_standbys_elsewhere: None,
         commit_rules: first.get_json(26)?.unwrap_or_default(),
@@ -138,6 +141,10 @@ fn node(row: &Row<'_>, clocks: Clocks) -> Result<Node, Error> {
         health: Health::from_i32(row.get(19)?),
         session_ended_for: hung_up_at.map(|at| clocks.now.saturating_sub(at)),
         is_refusing: row.get(34)?,
+        restart: match (row.get_nullable(35)?, row.get_nullable(36)?) {
+            (Some(id), Some(epoch)) => Some((RestartId(id), Epoch(epoch))),
+            _ => None,
+        },
         candidate_priority: row.get(20)?,
         replication_quorum: row.get(21)?,
         ..Node::new(NodeId(row.get(1)?))
@@ -168,6 +175,7 @@ pub(crate) fn undetailed(node: &mut Node) {
     node.fence_after = None;
     node.is_older = true;
     node.shutdown_lsn = None;
+    node.restarted = None;
 }
 
 /// When the node reported to this run of the monitor, if it has.

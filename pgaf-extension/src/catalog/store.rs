@@ -14,6 +14,8 @@ statements! {
         UPDATE pgautofailover.node
            SET candidatepriority = $2, replicationquorum = $3, iscomplete = $4, toldtowrite = $5
          WHERE nodeid = $1";
+    RESTART(INT8OID, TEXTOID, INT8OID) = "
+        UPDATE pgautofailover.node SET restartid = $2::pg_catalog.uuid, restartepoch = $3 WHERE nodeid = $1";
     GOAL(INT8OID, TEXTOID, INT8OID) = "
         UPDATE pgautofailover.node
            SET goalstate = $2::pgautofailover.replication_state, goalepoch = $3,
@@ -90,6 +92,10 @@ fn properties(client: &mut SpiClient<'_>, before: &Group, node: &Node) -> Result
             node.was_told_to_write.into(),
         ];
         PROPERTIES.with(|statement| statement.run(client, &row))?;
+    }
+    if before.node(node.id).is_some_and(|old| old.restart != node.restart) {
+        let (id, epoch) = node.restart.as_ref().map(|(id, epoch)| (id.0.as_str(), epoch.0)).unzip();
+        RESTART.with(|plan| plan.run(client, &[node.id.0.into(), id.into(), epoch.into()]))?;
     }
     Ok(())
 }

@@ -18,7 +18,7 @@ pub(super) use debugging::{
 pub(super) use node::{Config, Disable, Drop, DropNode, Enable, Run, Status, Stop};
 pub(super) use properties::{
     Accept, AcceptTimeline, FormationChoice, Get, GetFormation, GetNode, NodeChoice, Pause, Perform,
-    PerformFailover, Resume, Set, SetFormation, SetNode,
+    PerformFailover, PerformRestart, Resume, Set, SetFormation, SetNode, Unset, UnsetFormation,
 };
 pub(super) use show::{Show, ShowEvents, ShowFile, ShowState, ShowUri, Watch};
 
@@ -90,6 +90,9 @@ pub(in crate::cli) enum Command {
     /// Change a property of a node or a formation
     #[command(subcommand)]
     Set(Set),
+    /// Take back a property of a formation
+    #[command(subcommand)]
+    Unset(Unset),
     /// Request a failover, a switchover or a promotion
     #[command(subcommand)]
     Perform(Perform),

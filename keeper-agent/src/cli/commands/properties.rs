@@ -56,6 +56,29 @@ pub(in crate::cli) enum GetFormation {
     Settings(FormationChoice),
     /// Number of standbys that must acknowledge each commit
     NumberSyncStandbys(FormationChoice),
+    /// Settings of Postgres that all nodes have
+    PostgresSettings(FormationChoice),
+}
+
+/// `unset …`
+#[derive(Subcommand, Debug)]
+pub(in crate::cli) enum Unset {
+    /// Of a formation
+    #[command(subcommand)]
+    Formation(UnsetFormation),
+}
+
+/// `unset formation …`
+#[derive(Subcommand, Debug)]
+pub(in crate::cli) enum UnsetFormation {
+    /// Take back settings of Postgres: each node has its own value again
+    PostgresSettings {
+        #[command(flatten)]
+        formation: FormationChoice,
+        /// Which ones
+        #[arg(value_name = "NAME", required = true)]
+        names: Vec<String>,
+    },
 }
 
 /// `set …`
@@ -117,6 +140,14 @@ pub(in crate::cli) enum SetFormation {
         #[arg(value_parser = clap::value_parser!(i32).range(0..))]
         value: i32,
     },
+    /// Settings of Postgres for all nodes, like work_mem=64MB
+    PostgresSettings {
+        #[command(flatten)]
+        formation: FormationChoice,
+        /// Which ones
+        #[arg(value_name = "NAME=VALUE", required = true, value_parser = crate::cli::options::assignment)]
+        settings: Vec<(String, String)>,
+    },
 }
 
 /// `perform …`
@@ -140,6 +171,33 @@ pub(in crate::cli) enum Perform {
         #[command(flatten)]
         json: Json,
     },
+    /// Restart the Postgres of all nodes, one after the other: the standbys first, the primary last, by a switchover
+    Restart(PerformRestart),
+    /// Have the Postgres of another one of several monitors decide
+    #[command(hide = true)]
+    MonitorSwitchover {
+        #[command(flatten)]
+        pgdata: Pgdata,
+        /// Name of that monitor; the monitors choose unless given
+        #[arg(long, value_name = "NAME")]
+        name: Option<String>,
+        #[command(flatten)]
+        wait: Wait,
+    },
+}
+
+/// `perform restart`
+#[derive(Args, Clone, Debug)]
+pub(in crate::cli) struct PerformRestart {
+    #[command(flatten)]
+    pub(in crate::cli) monitor: MonitorOrPgdata,
+    /// Which groups: all of the formation unless one is given
+    #[command(flatten)]
+    pub(in crate::cli) group: FormationGroup,
+    #[command(flatten)]
+    pub(in crate::cli) wait: Wait,
+    #[command(flatten)]
+    pub(in crate::cli) json: Json,
 }
 
 /// `pause`

@@ -26,6 +26,7 @@ use crate::{monitor_database, monitor_server};
 pub(super) async fn run(new: &NewMonitor) -> CliResult<Exit> {
     let options = &new.server;
     checks::not_root("create a monitor")?;
+    checks::user_has_name()?;
     let pgdata = options.pgdata.required()?;
     let paths = Paths::of(&pgdata)?;
     let present = paths.config.exists().then(|| Config::load(&pgdata)).transpose()?;
@@ -36,7 +37,13 @@ pub(super) async fn run(new: &NewMonitor) -> CliResult<Exit> {
         )));
     }
     let claim = claim(&paths, &pgdata)?;
-    if let (Some(_), None) = (&new.peers, &present) {
+    let is_of_several = new.peers.is_some() || new.join.is_some();
+    if !is_of_several && (new.name.is_some() || new.witness) {
+        return Err(CliError::bad_arguments(
+            "--name and --witness are for one of several monitors: give --peers or --join",
+        ));
+    }
+    if is_of_several && present.is_none() {
         return several::run(new, paths, claim).await;
     }
     let is_one_of_several = matches!(&present, Some(Config::Monitor(config)) if config.monitors.is_some());

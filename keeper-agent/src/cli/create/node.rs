@@ -38,6 +38,7 @@ const CITUS_NEEDS_AUTH: &str = "give --auth: Citus connects the nodes of a forma
 /// Runs it.
 pub(super) async fn run(options: &NewNode) -> CliResult<Exit> {
     checks::not_root("create a node")?;
+    checks::user_has_name()?;
     let pgdata = options.server.pgdata.required()?;
     let paths = Paths::of(&pgdata)?;
     let present = paths.config.exists().then(|| Config::load(&pgdata)).transpose()?;

@@ -1,17 +1,48 @@
 //! A data node in figures.
 
 use pgaf_core::CommitRule;
-use pgaf_core::keeper::Moment;
+use pgaf_core::keeper::{HookKind, Moment};
 
 use super::super::counters::{Exposition, Labels, flag, float};
 use super::super::health;
 use super::super::snapshot::NodeSnapshot;
+use crate::hooks::HookCount;
 
 pub(super) fn add(exposition: &mut Exposition, node: &NodeSnapshot, now: Moment) {
     states(exposition, node, now);
     positions(exposition, node, now);
     commits(exposition, node);
     ages(exposition, node, now);
+    hooks(exposition, node);
+}
+
+fn hooks(exposition: &mut Exposition, node: &NodeSnapshot) {
+    let counts = node.hooks.read();
+    let samples = |count: fn(&HookCount) -> u64| {
+        let sample =
+            |(kind, of): &(HookKind, HookCount)| (vec![("hook", kind.to_string())], float(count(of)));
+        counts.iter().filter(|(kind, _)| *kind != HookKind::Event).map(sample).collect()
+    };
+    exposition.counters(
+        "pgautofailover_keeper_hook_calls",
+        "Calls of a hook, by the hook",
+        samples(|of| of.calls),
+    );
+    exposition.counters(
+        "pgautofailover_keeper_hook_failures",
+        "Calls that could not be started or ended with an error; of before_promote also refusals",
+        samples(|of| of.failures),
+    );
+    exposition.counters(
+        "pgautofailover_keeper_hook_timeouts",
+        "Calls that were ended because they took too long",
+        samples(|of| of.timeouts),
+    );
+    exposition.counters(
+        "pgautofailover_keeper_hook_discarded",
+        "Calls that gave way to newer ones, because earlier ones took too long",
+        samples(|of| of.dropped),
+    );
 }
 
 fn states(exposition: &mut Exposition, node: &NodeSnapshot, now: Moment) {

@@ -7,6 +7,7 @@ mod lines;
 pub(super) mod fresh;
 pub(super) mod hba;
 mod ident;
+pub(super) mod route;
 pub(super) mod settings;
 pub(super) mod written;
 
@@ -17,6 +18,7 @@ pub(super) mod overruled;
 
 mod alter_system;
 mod certificate;
+mod formation;
 mod roles;
 
 pub(super) mod reload;

@@ -5,7 +5,6 @@
 use std::path::{Path, PathBuf};
 
 use pgaf_core::NodeId;
-use pgaf_core::message::Peer;
 
 use crate::config::AuthMethod;
 use crate::postgres::server::{InstanceConfig, PostgresError, ServerKind, files, version};
@@ -14,6 +13,7 @@ use super::conninfo;
 use super::failover_settings::{FAILOVER_SETTINGS, LEAST_SENDERS};
 use super::fresh::{self, FRESH_FILE};
 use super::lines::{HEADER, Lines, unquote};
+use super::route::Route;
 use super::written::{self, Written};
 
 /// The included file with the settings of every server.
@@ -23,6 +23,9 @@ pub const SETTINGS_FILE: &str = "postgresql-auto-failover.conf";
 pub const STANDBY_FILE: &str = "postgresql-auto-failover-standby.conf";
 /// The included file with those settings of pg_auto_failover 2.x that are not ours.
 pub(crate) const FILE_OF_2X: &str = "postgresql-auto-failover-2.conf";
+
+/// The included file with the settings of the formation.
+pub(crate) const FORMATION_FILE: &str = "postgresql-auto-failover-formation.conf";
 
 /// Our own setting, by which a session sees that the server runs gated.
 pub(crate) const GATE_SETTING: &str = "pg_autoctl.gated";
@@ -89,7 +92,9 @@ fn write(config: &InstanceConfig, changing: &Changing) -> Result<(), PostgresErr
     fresh::write(config, &content)?;
     let has_others = pgdata.join(FILE_OF_2X).exists();
     let first: &[&str] = if has_others { &[SETTINGS_FILE, FILE_OF_2X] } else { &[SETTINGS_FILE] };
-    if let Some(content) = with_includes(&content, first) {
+    let has_formation = pgdata.join(FORMATION_FILE).exists();
+    let last: &[&str] = if has_formation { &[FORMATION_FILE, STANDBY_FILE] } else { &[STANDBY_FILE] };
+    if let Some(content) = with_includes(&content, first, last) {
         files::replace(&main, content.as_bytes(), 0o600)?;
     }
     Ok(())
@@ -107,7 +112,7 @@ pub(crate) fn update(
 }
 
 /// Writes what a standby receives from; `None` for nobody. It waits for nobody itself: whoever is promoted is told anew.
-pub(crate) fn write_standby(config: &InstanceConfig, upstream: Option<&Peer>) -> Result<(), PostgresError> {
+pub(crate) fn write_standby(config: &InstanceConfig, upstream: Option<&Route>) -> Result<(), PostgresError> {
     let conninfo = match upstream {
         None => String::new(),
         Some(upstream) => conninfo::primary(config, upstream, version::of_data(&config.pgdata)?),
@@ -115,6 +120,16 @@ pub(crate) fn write_standby(config: &InstanceConfig, upstream: Option<&Peer>) ->
     let slot = slot_name(config, upstream.is_some());
     let lines = vec![("primary_conninfo", conninfo), ("primary_slot_name", slot)];
     write_last(config, lines, &Changing::default())
+}
+
+/// Gives a standby another `primary_conninfo` for the node that it follows; false when it follows by another one by now.
+pub(crate) fn reroute(config: &InstanceConfig, from: &str, to: &Route) -> Result<bool, PostgresError> {
+    let last = files::read_if_there(&config.in_pgdata(STANDBY_FILE))?.unwrap_or_default();
+    let is_the_same = value(&last, "primary_conninfo").as_deref() == Some(from);
+    if is_the_same {
+        write_standby(config, Some(to))?;
+    }
+    Ok(is_the_same)
 }
 
 /// The value of `primary_slot_name` of a standby that follows somebody, or nobody.
@@ -157,28 +172,32 @@ fn value(content: &str, name: &str) -> Option<String> {
 
 /// Our files.
 pub(crate) fn own_files(pgdata: &Path) -> Vec<PathBuf> {
-    [SETTINGS_FILE, FILE_OF_2X, FRESH_FILE, STANDBY_FILE].map(|name| pgdata.join(name)).into()
+    [SETTINGS_FILE, FILE_OF_2X, FRESH_FILE, FORMATION_FILE, STANDBY_FILE].map(|name| pgdata.join(name)).into()
 }
 
-/// The content with our include lines, these on top and one at the end; `None` when they are there.
-fn with_includes(content: &str, on_top: &[&str]) -> Option<String> {
+/// The content with our include lines, these on top and these at the end; `None` when they are there.
+fn with_includes(content: &str, on_top: &[&str], last: &[&str]) -> Option<String> {
     let is_include = |line: &str, file: &str| {
         written::parse(line).is_some_and(|(name, value)| name.starts_with("include") && value == file)
     };
     let line_of = |file: &str| {
-        // A copy of another node's data does not have it.
-        let directive = if file == FILE_OF_2X { "include_if_exists" } else { "include" };
+        // A copy of another node's data may not have it.
+        let is_optional = file == FILE_OF_2X || file == FORMATION_FILE;
+        let directive = if is_optional { "include_if_exists" } else { "include" };
         format!("{directive} '{file}' # added by pg_autoctl\n")
     };
     let says_something = |line: &&str| written::parse(line).is_some();
     let is_missing = |file: &&&str| !content.lines().any(|line| is_include(line, file));
     let missing: String = on_top.iter().filter(is_missing).map(|file| line_of(file)).collect();
-    let has_last = content.lines().rfind(says_something).is_some_and(|line| is_include(line, STANDBY_FILE));
+    let mut from_the_end = content.lines().rev().filter(says_something);
+    let has_last =
+        last.iter().rev().all(|file| from_the_end.next().is_some_and(|line| is_include(line, file)));
     if missing.is_empty() && has_last {
         return None;
     }
-    let kept = content.lines().filter(|line| !is_include(line, STANDBY_FILE)).map(|line| format!("{line}\n"));
-    Some(missing + &kept.collect::<String>() + &line_of(STANDBY_FILE))
+    let kept = content.lines().filter(|line| !last.iter().any(|file| is_include(line, file)));
+    let kept: String = kept.map(|line| format!("{line}\n")).collect();
+    Some(missing + &kept + &last.iter().map(|file| line_of(file)).collect::<String>())
 }
 
 /// What pg_auto_failover 2.x has set in the file of the same name and we do not set: memory that it has reckoned, for
@@ -332,7 +351,7 @@ mod tests {
 
     #[test]
     fn one_include_comes_first_and_one_last() {
-        let with_includes = |content: &str| with_includes(content, &[SETTINGS_FILE]);
+        let with_includes = |content: &str| with_includes(content, &[SETTINGS_FILE], &[STANDBY_FILE]);
         let first = with_includes("port = 1\n").expect("missing");
         assert_eq!(
             first,

@@ -128,6 +128,7 @@ impl Observer {
             quorum_contact: self.contacts.quorum_contact().map(BootTime::moment),
             copied_percent: instance.progress(),
             is_disk_hung: is_hung,
+            server_start: answer.as_ref().map(|answer| answer.server_start),
             sync_state: answer.map(|answer| answer.sync_state()).unwrap_or_default(),
         }
     }

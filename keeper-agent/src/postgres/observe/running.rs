@@ -20,6 +20,7 @@ pub(crate) static QUESTION: LazyLock<String> = LazyLock::new(|| {
 SELECT json_build_object(
   'is_in_recovery', r,
   'clock', extract(epoch FROM clock_timestamp()),
+  'server_start', (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::int8,
   'is_in_template', current_database() = 'template1',
   'is_gated', coalesce(current_setting('pg_autoctl.gated', true), '') = 'on',
   'lsn', CASE WHEN r THEN greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())
@@ -70,6 +71,8 @@ pub(crate) struct Answer {
     pub(crate) is_in_recovery: bool,
     /// The server's wall clock, in seconds.
     pub(crate) clock: f64,
+    /// When the postmaster was started, by the server's wall clock, in microseconds.
+    pub(crate) server_start: i64,
     pub(crate) is_in_template: bool,
     pub(crate) is_gated: bool,
     lsn: Option<Lsn>,
@@ -261,7 +264,7 @@ mod tests {
 
     fn answer(standbys: &str) -> Answer {
         let text = format!(
-            r#"{{"is_in_recovery":false,"clock":1.0,"is_in_template":false,"is_gated":false,"lsn":"0/3000060","replayed":"0/3000060",
+            r#"{{"is_in_recovery":false,"clock":1.0,"server_start":7,"is_in_template":false,"is_gated":false,"lsn":"0/3000060","replayed":"0/3000060",
                 "timeline":2,"synchronous_standby_names":"ANY 1 (x)","primary_conninfo":"",
                 "synchronous_commit":"on","opt_outs":[],"primary_slot_name":"","is_replay_paused":false,
                 "settings":{{"max_connections":100,"max_worker_processes":8,"max_wal_senders":12,

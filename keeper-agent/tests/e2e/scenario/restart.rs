@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 
-use super::{SOON, TAKEOVER, WHOLE, monitor_only, scenarios, two_nodes};
+use super::{SOON, TAKEOVER, WHOLE, monitor_only, scenarios, three_nodes, two_nodes};
 use crate::harness::{Cluster, wait_for};
 
 scenarios! {
@@ -15,7 +15,11 @@ scenarios! {
         the_new_primary_killed_right_after_its_promotion,
         all_nodes_lost_at_once_and_back_standby_first,
         all_nodes_lost_at_once_and_back_primary_first;
+    three_nodes:
+        a_rolling_restart_puts_settings_in_force_and_loses_nothing,
+        a_rolling_restart_ends_at_the_first_node_that_does_not_come_back;
     monitor_only:
+        a_node_that_is_alone_is_restarted_in_place,
         the_keeper_of_a_new_standby_killed_during_its_base_backup;
 }
 
@@ -121,5 +125,91 @@ fn the_keeper_of_a_new_standby_killed_during_its_base_backup(cluster: &mut Clust
     cluster.wait_states(&[("n1", "primary"), ("n2", "secondary")], WHOLE)?;
     let count = cluster.host("n2")?.psql("postgres", "select count(*) from filler")?;
     ensure!(count == "30000", "{count} rows arrived at the standby");
+    Ok(())
+}
+
+fn allow_connections(cluster: &Cluster, name: &str, number: u32) -> Result<()> {
+    cluster.host(name)?.psql("postgres", &format!("alter system set max_connections = {number}")).map(drop)
+}
+
+fn allowed_connections(cluster: &Cluster, name: &str) -> Result<String> {
+    cluster.host(name)?.psql("postgres", "show max_connections")
+}
+
+/// Times a writer may stand still for: a switchover, and the moment in which a standby of its quorum is away.
+const PAUSE_OF_A_ROLLING_RESTART: Duration = Duration::from_secs(5);
+
+fn a_rolling_restart_puts_settings_in_force_and_loses_nothing(cluster: &mut Cluster) -> Result<()> {
+    let names = ["n1", "n2", "n3"];
+    let old = cluster.primary()?;
+    let writer = cluster.writer()?;
+    let postmasters: Vec<i32> =
+        names.iter().map(|name| cluster.host(name)?.postmaster_pid()).collect::<Result<_>>()?;
+    for name in names {
+        allow_connections(cluster, name, 163)?;
+        ensure!(allowed_connections(cluster, name)? == "100", "in force before a restart");
+    }
+    let since = Instant::now();
+    cluster.ask(&["perform", "restart", "--formation", "default"])?;
+    for (name, postmaster) in names.iter().zip(&postmasters) {
+        ensure!(cluster.host(name)?.postmaster_pid()? != *postmaster, "{name} was not restarted");
+        let number = allowed_connections(cluster, name)?;
+        ensure!(number == "163", "max_connections of {name} is {number}");
+    }
+    ensure!(cluster.primary()? != old, "the former primary is the primary still");
+    let pause = writer.pause_since(since, SOON)?;
+    println!("rolling restart of three nodes took {:?}: writers paused {pause:?} at most", since.elapsed());
+    ensure!(pause < PAUSE_OF_A_ROLLING_RESTART, "{pause:?} without a commit in a rolling restart");
+    cluster.verify(&[writer.stop()])
+}
+
+/// The setting keeps the first standby from starting: the primary and the other standby go on as they are.
+fn a_rolling_restart_ends_at_the_first_node_that_does_not_come_back(cluster: &mut Cluster) -> Result<()> {
+    let writer = cluster.writer()?;
+    let primary = cluster.primary()?;
+    let postmaster = cluster.host(&primary)?.postmaster_pid()?;
+    let standbys = cluster.secondaries()?;
+    for name in &standbys {
+        cluster
+            .host(name)?
+            .psql("postgres", "alter system set shared_preload_libraries = 'no_such_library'")?;
+    }
+    cluster.ask_in_vain(&["perform", "restart", "--wait", "10"], &["has not come back", &standbys[0]])?;
+    ensure!(cluster.host(&primary)?.postmaster_pid()? == postmaster, "the primary was restarted");
+    ensure!(cluster.primary()? == primary, "the primary has changed");
+    // A group that is not whole is not touched.
+    cluster.ask_in_vain(&["perform", "restart", "--wait", "10"], &["not whole"])?;
+    let file = cluster.host(&standbys[0])?.pgdata().join("postgresql.auto.conf");
+    let text = std::fs::read_to_string(&file)?;
+    let kept: String = text
+        .lines()
+        .filter(|line| !line.starts_with("shared_preload_libraries"))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    std::fs::write(&file, kept)?;
+    cluster.wait_whole(WHOLE)?;
+    cluster.ask(&["pause"])?;
+    cluster.ask_in_vain(&["perform", "restart"], &["paused"])?;
+    cluster.verify(&[writer.stop()])
+}
+
+fn a_node_that_is_alone_is_restarted_in_place(cluster: &mut Cluster) -> Result<()> {
+    cluster.add_node("n1", &[])?;
+    cluster.wait_states(&[("n1", "single")], WHOLE)?;
+    let postmaster = cluster.host("n1")?.postmaster_pid()?;
+    allow_connections(cluster, "n1", 163)?;
+    cluster.ask(&["perform", "restart"])?;
+    let restarted = cluster.host("n1")?.postmaster_pid()?;
+    ensure!(restarted != postmaster, "not restarted");
+    ensure!(allowed_connections(cluster, "n1")? == "163", "not in force");
+    // The keeper that starts anew knows that it is done.
+    cluster.host_mut("n1")?.kill_keeper()?;
+    cluster.host_mut("n1")?.run()?;
+    wait_for("the new keeper of n1 to report", SOON, || {
+        let age = "select count(*) from pgautofailover.node where reporttime > now() - interval '1 second' \
+                   and (reportdetail -> 'number' ->> 'start')::int > 1";
+        Ok((cluster.on_monitor(|monitor| monitor.text(age))? == "1").then_some(()))
+    })?;
+    ensure!(cluster.host("n1")?.postmaster_pid()? == restarted, "restarted twice");
     Ok(())
 }

@@ -50,6 +50,7 @@ impl Engine {
         self.maintenance.age(by);
         self.formation.age(by);
         self.pooler_check.age(by);
+        self.tuning.age(by);
     }
 
     /// The same with nothing under way, a look and a report due, and everything forgotten that a look and an answer bring
@@ -62,6 +63,7 @@ impl Engine {
         self.maintenance.rest(now);
         self.formation.rest(now);
         self.pooler_check.rest(now);
+        self.tuning.rest(now);
         self.saving.rest();
         self.fence_time = FenceTime::new(self.state.granted_fence_time());
         self.is_ready = true;

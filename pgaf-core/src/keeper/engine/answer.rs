@@ -41,6 +41,8 @@ impl Engine {
         self.authority.answered(sent);
         self.note_fence_time_answered();
         self.note_answer_for_shutdown(&answer);
+        self.note_restart_wanted(answer.restart);
+        self.note_postgres_settings(answer.postgres_settings);
         self.reporting.positions = answer.positions;
         if let Some(nodes) = formation {
             self.note_formation(nodes, sent);

@@ -8,6 +8,7 @@ use crate::keeper::moment::Moment;
 use crate::keeper::saved::KeeperState;
 use crate::keeper::step::Step;
 use crate::message::{Peer, Position, Report};
+use crate::postgres_settings::PostgresSettings;
 
 /// One thing to do. Whoever carries it out decides nothing, and waits for nothing before the next: what comes of it is an
 /// event.
@@ -76,6 +77,8 @@ pub enum Command {
     ReadConfiguration,
     /// Write the settings of Postgres, and have it take them over.
     ApplySettings,
+    /// Write the settings that the formation has for Postgres, and have it take them over.
+    ApplyPostgresSettings(PostgresSettings),
     /// The dead man's switch: kill Postgres at this moment unless told otherwise before; `None` disarms it.
     Arm(Option<Moment>),
     /// Say [`super::Event::Woken`] at this moment, and not at an earlier one that was asked for before.

@@ -8,6 +8,7 @@ use crate::keeper::moment::Moment;
 use crate::keeper::observed::Observed;
 use crate::lsn::{Lsn, TimelineHistory};
 use crate::message::{Answer, Upstream};
+use crate::postgres_settings::SettingsStatus;
 
 /// Which look at Postgres one is: a later one has a higher number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -113,6 +114,8 @@ pub enum Event {
     },
     /// Postgres was told about changed settings.
     SettingsApplied(Outcome),
+    /// The settings of the formation were written, and the server was asked for what has become of them.
+    PostgresSettingsApplied(Result<SettingsStatus, String>),
     /// What a person has assigned, as it is written down; it counts while the monitor is disabled.
     Assigned(ManualAssignment),
 }
@@ -137,6 +140,8 @@ pub struct Observation {
     pub notice: Option<String>,
     /// How much of a base backup has been copied, while one is made.
     pub copied_percent: Option<u8>,
+    /// When the server was started that answers, in microseconds, as it says.
+    pub server_start: Option<i64>,
     /// The data directory has not answered in time: what is told of it is the last that was known.
     pub is_disk_hung: bool,
 }

@@ -165,6 +165,7 @@ impl Engine {
             self.order(Command::TellReady);
         }
         self.withdraw_claim(&observation);
+        self.note_restarted(&observation);
         self.looking.newest = Some(observation);
         self.note_role();
         self.looking.is_under_way = false;

@@ -29,9 +29,11 @@ mod planning;
 mod poolers;
 mod reconfiguration;
 mod reporting;
+mod restart;
 mod saving;
 mod settings;
 mod shutdown;
+mod tuning;
 mod work;
 
 pub use command::{Command, Ending};
@@ -56,6 +58,7 @@ use poolers::PoolerCheck;
 use reporting::Reporting;
 use saving::Saving;
 use shutdown::Shutdown;
+use tuning::Tuning;
 use work::Work;
 
 /// A keeper.
@@ -74,6 +77,7 @@ pub struct Engine {
     maintenance: Maintenance,
     formation: Formation,
     pooler_check: PoolerCheck,
+    tuning: Tuning,
     role: Role,
     shutdown: Shutdown,
     is_ready: bool,
@@ -105,6 +109,7 @@ impl Engine {
             maintenance: Maintenance::new(now),
             formation: Formation::new(now),
             pooler_check: PoolerCheck::new(now),
+            tuning: Tuning::new(now),
             role: Role::default(),
             shutdown: Shutdown::None,
             is_ready: false,
@@ -135,6 +140,7 @@ impl Engine {
         self.maintain_peers_if_due();
         self.reconcile_if_due();
         self.check_poolers_if_due();
+        self.tune_if_due();
         self.save_if_due();
         self.arm();
         self.ask_to_be_woken();
@@ -178,6 +184,7 @@ impl Engine {
                 self.on_reconfigured(*settings, has_other_monitor);
             }
             Event::SettingsApplied(outcome) => self.on_settings_applied(outcome),
+            Event::PostgresSettingsApplied(outcome) => self.on_postgres_settings_applied(outcome),
             Event::Assigned(manual) => self.on_assigned(&manual),
         }
     }

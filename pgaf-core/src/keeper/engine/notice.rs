@@ -103,6 +103,15 @@ pub enum Notice {
     SettingsApplied,
     /// It does not.
     SettingsNotApplied(String),
+    /// This node does not follow a setting of its formation.
+    SettingNotApplied {
+        /// Which.
+        name: String,
+        /// Why.
+        reason: String,
+    },
+    /// Postgres was restarted, as a person has asked.
+    Restarted,
     /// The monitor was disabled.
     MonitorDisabled,
     /// A monitor was enabled.
@@ -122,6 +131,7 @@ impl Notice {
             | Self::UnknownToMonitor(_)
             | Self::Dropped
             | Self::SaveFailed { .. }
+            | Self::SettingNotApplied { .. }
             | Self::SettingsNotApplied(_) => Severity::Error,
             Self::StepFailed { .. }
             | Self::Fencing
@@ -195,6 +205,10 @@ impl fmt::Display for Notice {
             Self::SettingsNotApplied(reason) => {
                 write!(f, "Postgres has not applied the changed configuration: {reason}")
             }
+            Self::SettingNotApplied { name, reason } => {
+                write!(f, "could not apply \"{name}\", a setting of the formation: {reason}")
+            }
+            Self::Restarted => f.write_str("Postgres was restarted as asked for"),
             Self::MonitorDisabled => {
                 f.write_str("the monitor is disabled: this node keeps its state and reports to nobody")
             }

@@ -169,7 +169,10 @@ impl Engine {
             return;
         }
         match plan {
-            Plan::Reached => self.on_reached(),
+            Plan::Reached => {
+                self.on_reached();
+                self.restart_if_wanted();
+            }
             Plan::Wait(what) => {
                 self.await_something(what);
                 self.look_soon_for_a_while();

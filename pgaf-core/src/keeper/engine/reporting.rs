@@ -199,6 +199,8 @@ impl Engine {
                 asks_before_promotion: self.settings.has_before_promote,
                 refuses_promotion: self.memory.consent == Consent::Refused,
                 registration: self.state.registration.clone(),
+                restarted: self.state.restarted.clone(),
+                settings: self.tuning.status().clone(),
             },
         }
     }

@@ -48,6 +48,7 @@ impl Keeper {
             history: history(postgres, archive),
             notice: None,
             copied_percent: None,
+            server_start: None,
             is_disk_hung: false,
         }
     }

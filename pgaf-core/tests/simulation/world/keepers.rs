@@ -104,6 +104,7 @@ impl World {
             | Command::CheckPoolers
             | Command::ReadConfiguration
             | Command::ApplySettings
+            | Command::ApplyPostgresSettings(_)
             | Command::TellReady
             | Command::TellStopping => {}
         }
