@@ -133,7 +133,7 @@ impl MonitorError {
         match self {
             Self::Unreachable(ConnectError::Refused { sqlstate, .. }) => match sqlstate.code() {
                 "28P01" => Some(
-                    "give the URI with the password, which \"pg_autoctl show uri --formation monitor\" prints on the monitor",
+                    "give the right password: \"pg_autoctl show uri --formation monitor\" on the monitor prints the URI with it",
                 ),
                 "28000" => Some("the monitor's pg_hba.conf must let this machine and the role of the URI in"),
                 "3D000" => Some("give the database of the monitor in its URI, which is pg_auto_failover"),

@@ -31,7 +31,9 @@ pub(super) async fn run(options: &ShowUri) -> CliResult {
         Target::of(&MonitorOrPgdata { pgdata: options.pgdata.clone(), monitor: given_monitor(options) })?;
     let monitor_uri = monitor(&target).to_string();
     if monitor_only {
-        let monitor_uri = monitor(&target).to_uri();
+        // A file that the user of this command can read has the password.
+        let is_of_file = given_monitor(options).is_none();
+        let monitor_uri = if is_of_file { monitor(&target).to_uri() } else { monitor_uri };
         return show_one(&[(MONITOR, &monitor_uri)], options.json.json);
     }
     let ssl = ssl_options(&target);
@@ -93,8 +95,7 @@ fn no_nodes(formation: &str, cluster: &str) -> CliError {
     )
 }
 
-/// As nodes give it to --monitor. It has a password that the user of this command can read anyway; only who asks for this URI
-/// alone is shown it.
+/// As nodes give it to --monitor, with its password.
 fn monitor(target: &Target) -> ConnectionString {
     match &target.config {
         Some(Config::Monitor(config)) => config.uri(),
