@@ -42,3 +42,5 @@ SELECT message FROM refusal($$ SELECT pgautofailover.set_postgres_settings('defa
 SELECT message FROM refusal($$ SELECT pgautofailover.set_postgres_settings('nowhere', '{"work_mem": "1MB"}') $$);
 SELECT message FROM refusal($$ SELECT * FROM pgautofailover.postgres_settings('nowhere') $$);
 SELECT name, value FROM pgautofailover.postgres_settings();
+
+DROP FUNCTION told(bigint);

@@ -41,3 +41,5 @@ SELECT report(3, 'secondary');
 SELECT pgautofailover.restart_node(2) IS NOT NULL AS is_named;
 SELECT pgautofailover.start_maintenance(2);
 SELECT asked(2);
+
+DROP FUNCTION asked(bigint);
