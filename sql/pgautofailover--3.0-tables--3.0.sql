@@ -67,6 +67,25 @@ CREATE TABLE pgautofailover.removed_node (
     PRIMARY KEY (nodeid)
 );
 
+-- Where the servers of the monitors are, when there are several; empty when there is one. Their agents write it, and nodes
+-- keep it: so a monitor can be replaced by one on another host, and no node has to be told.
+CREATE TABLE pgautofailover.monitor_server (
+    nodeid bigint  NOT NULL,
+    host   text    NOT NULL,
+    port   integer NOT NULL,
+
+    PRIMARY KEY (nodeid)
+);
+
+-- The password of the replication role of a formation whose nodes were not told how to authenticate. Nobody reads this table
+-- but its owner; nodes are given the password by replication_password().
+CREATE TABLE pgautofailover.formation_password (
+    formationid text NOT NULL REFERENCES pgautofailover.formation (formationid) ON DELETE CASCADE,
+    password    text NOT NULL,
+
+    PRIMARY KEY (formationid)
+);
+
 -- A logical dump of the monitor keeps what it knows. The formation "default" is made with the extension, so a dump leaves it
 -- out.
 SELECT pg_catalog.pg_extension_config_dump('pgautofailover.formation', $$WHERE formationid <> 'default'$$);
@@ -79,6 +98,7 @@ SELECT pg_catalog.pg_extension_config_dump('pgautofailover.removed_node', '');
 SELECT pg_catalog.pg_extension_config_dump('pgautofailover.failover_pause', '');
 SELECT pg_catalog.pg_extension_config_dump('pgautofailover.scheduled_switchover', '');
 SELECT pg_catalog.pg_extension_config_dump('pgautofailover.postgres_setting', '');
+SELECT pg_catalog.pg_extension_config_dump('pgautofailover.formation_password', '');
 SELECT pg_catalog.pg_extension_config_dump('pgautofailover.event', '');
 SELECT pg_catalog.pg_extension_config_dump('pgautofailover.event_eventid_seq', '');
 
@@ -399,6 +419,45 @@ BEGIN
               USING ERRCODE = 'no_data_found',
                     HINT = 'SELECT nodeid, nodename FROM pgautofailover.node shows the nodes that are registered.';
     END IF;
+END
+$$;
+
+-- The password of the replication role in this formation; NULL when its nodes were given their own. The first node that asks
+-- for one (is_wanted) has it made. It is told over an encrypted connection, or within this machine.
+CREATE FUNCTION pgautofailover.replication_password(formation_id text, is_wanted boolean)
+RETURNS text LANGUAGE plpgsql STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    found_password text;
+BEGIN
+    PERFORM pgautofailover.require_formation(formation_id);
+    IF is_wanted THEN
+        -- One node at a time makes it.
+        PERFORM FROM pgautofailover.formation AS f WHERE f.formationid = formation_id FOR UPDATE;
+    END IF;
+    SELECT p.password INTO found_password FROM pgautofailover.formation_password AS p WHERE p.formationid = formation_id;
+    IF found_password IS NULL AND NOT is_wanted THEN
+        RETURN NULL;
+    END IF;
+    IF found_password IS NULL AND EXISTS (SELECT FROM pgautofailover.node AS n WHERE n.formationid = formation_id) THEN
+        RAISE EXCEPTION 'the nodes of formation "%" do not have their replication password from the monitor', formation_id
+              USING ERRCODE = 'object_not_in_prerequisite_state',
+                    HINT = 'Give --auth with the method of the other nodes.';
+    END IF;
+    IF coalesce(NOT inet_client_addr() <<= inet '127.0.0.0/8' AND inet_client_addr() <> inet '::1', false)
+       AND NOT EXISTS (SELECT FROM pg_stat_ssl AS s WHERE s.pid = pg_backend_pid() AND s.ssl) THEN
+        RAISE EXCEPTION 'the replication password of formation "%" is not sent over a connection without encryption',
+                        formation_id
+              USING ERRCODE = 'insufficient_privilege',
+                    HINT = 'Use TLS on the monitor and sslmode=require in its URI, or give --auth.';
+    END IF;
+    IF found_password IS NULL THEN
+        -- 244 random bits, of a strong source.
+        INSERT INTO pgautofailover.formation_password AS p (formationid, password)
+        VALUES (formation_id, replace(concat(gen_random_uuid(), gen_random_uuid()), '-', ''))
+        RETURNING p.password INTO found_password;
+    END IF;
+    RETURN found_password;
 END
 $$;
 
@@ -856,5 +915,6 @@ $$;
 
 GRANT USAGE ON SCHEMA pgautofailover TO autoctl_node;
 GRANT SELECT ON ALL TABLES IN SCHEMA pgautofailover TO autoctl_node;
+REVOKE SELECT ON pgautofailover.formation_password FROM autoctl_node;
 REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA pgautofailover FROM PUBLIC;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA pgautofailover TO autoctl_node;

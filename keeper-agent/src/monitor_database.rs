@@ -51,7 +51,15 @@ pub async fn complete(instance: &Instance, config: &MonitorConfig) -> Result<(),
     let session = instance.session(dbname).await?;
     make_extension(&session).await?;
     upgrade::bring_up_to_date(&session).await?;
-    Ok(instance.ensure_role(NODE_ROLE, Default::default(), None).await?)
+    Ok(keep_password(instance, config).await?)
+}
+
+/// Makes the role that keepers connect as, with the password that is configured; without one, that of the role stays.
+///
+/// # Errors
+/// The server's.
+pub async fn keep_password(instance: &Instance, config: &MonitorConfig) -> Result<(), PostgresError> {
+    instance.ensure_role(NODE_ROLE, Default::default(), config.node_password.as_ref()).await
 }
 
 async fn make_extension(session: &LocalSession) -> Result<(), DatabaseError> {

@@ -13,7 +13,7 @@ use crate::exit::Exit;
 use crate::hooks::Hooks;
 use crate::http::{Http, MonitorSite, Settings, feed};
 use crate::monitor::LIBRARY;
-use crate::monitor_database::NODE_ROLE;
+use crate::monitor_database::{self, NODE_ROLE};
 use crate::monitor_events::EventFeed;
 use crate::monitor_watch::Watch;
 use crate::postgres::{HbaAddress, HbaEntry, Instance, PostgresError};
@@ -114,6 +114,10 @@ pub async fn run(instance: &Instance, mut config: MonitorConfig) -> Result<Exit,
                 if let Err(error) = update_extension(instance, &config.postgres.dbname).await {
                     return Wake::Unusable(error);
                 }
+                // It may have been configured while this monitor did not run.
+                if let Err(error) = keep_password(instance, &config).await {
+                    tracing::warn!("{error}");
+                }
                 supervisor::ready();
                 let entries = hba_entries(&config);
                 let (dbname, hook) = (&config.postgres.dbname, config.hooks.get(&HookKind::Event));
@@ -208,6 +212,14 @@ impl Page {
     }
 }
 
+/// Gives the role that keepers connect as the password that is configured.
+async fn keep_password(instance: &Instance, config: &MonitorConfig) -> Result<(), PostgresError> {
+    if config.node_password.is_none() || !instance.is_postmaster_running().await {
+        return Ok(());
+    }
+    monitor_database::keep_password(instance, config).await
+}
+
 /// A server that was left running by 2.x has the library of 2.x, and has to start again.
 async fn replace_library(instance: &Instance) -> Result<(), PostgresError> {
     if !instance.is_postmaster_running().await {
@@ -294,7 +306,11 @@ async fn reload(instance: &Instance, pgdata: &std::path::Path) -> Option<Monitor
         }
     };
     instance.reconfigure(config.instance());
-    match apply(instance, &config).await {
+    let applied = async {
+        apply(instance, &config).await?;
+        keep_password(instance, &config).await
+    };
+    match applied.await {
         Ok(()) => tracing::info!("configuration reloaded"),
         Err(error) => tracing::error!("not reloaded: {error}"),
     }

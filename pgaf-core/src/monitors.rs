@@ -5,7 +5,7 @@
 //! everything that a decision depends on and that is not in the group, the ages and the health that whoever leads has
 //! measured.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -49,6 +49,18 @@ pub enum What {
     Switchover {
         /// Which one; the monitors choose when there is none.
         to: Option<NodeId>,
+    },
+    /// A new monitor wants a number, which nobody has had before.
+    Admit {
+        /// The highest number among the monitors, as far as the proposer knows.
+        highest: u64,
+    },
+    /// An operator removes a monitor; its number is not used again.
+    Remove {
+        /// Which one.
+        node: NodeId,
+        /// It will not come back: it need not agree.
+        force: bool,
     },
 }
 
@@ -94,6 +106,8 @@ pub struct NodeAges {
 pub enum Reply {
     /// To a report, and to a registration.
     Answer(Box<Answer>),
+    /// To a new monitor: its number.
+    Number(u64),
     /// Nothing has to be said.
     Done,
     /// The group does not have this node.
@@ -111,12 +125,22 @@ pub struct Monitors {
     pub events: Vec<String>,
     /// What standbys have said of whom they receive from, when they said it.
     upstreams: BTreeMap<NodeId, Upstream>,
+    /// The highest number that was given to a monitor that came later.
+    highest: u64,
+    /// The numbers of those that were removed.
+    removed: BTreeSet<NodeId>,
 }
 
 impl Monitors {
     /// Applies one entry; the same on every agent.
     pub fn apply(&mut self, entry: &Entry) -> Reply {
         let group = match &entry.what {
+            What::Admit { highest } => {
+                self.highest = self.highest.max(*highest).saturating_add(1);
+                return Reply::Number(self.highest);
+            }
+            What::Remove { node, .. } if self.group.is_none() => return self.note_removal(*node),
+            What::Register(Candidacy { node, .. }) if self.has_gone(*node) => return Reply::Unknown,
             What::Register(candidacy) => {
                 let empty = Group {
                     dbname: candidacy.dbname.clone(),
@@ -159,7 +183,15 @@ impl Monitors {
             What::Switchover { to: Some(to) } => {
                 self.decide(&group, &Event::PerformPromotion(*to), NodeId(0))
             }
+            What::Remove { node, force } => self.remove(&group, *node, *force),
+            What::Admit { .. } => Reply::Done,
         }
+    }
+
+    /// It was removed, and does not come back under this number.
+    pub fn has_gone(&self, node: NodeId) -> bool {
+        let is_in_group = self.group.as_ref().is_some_and(|group| group.node(node).is_some());
+        self.removed.contains(&node) && !is_in_group
     }
 
     /// Whether something would be decided if an entry said no more than these ages.
@@ -207,6 +239,25 @@ impl Monitors {
         self.decide(&group, &Event::Registered(node), node)
     }
 
+    /// One that has a server may have to agree first: it is removed when it is no longer in the group.
+    fn remove(&mut self, group: &Group, node: NodeId, force: bool) -> Reply {
+        if group.node(node).is_some() {
+            let reply = self.decide(group, &Event::Remove { node, force }, NodeId(0));
+            if matches!(reply, Reply::Refused(_)) {
+                return reply;
+            }
+        }
+        self.note_removal(node)
+    }
+
+    /// Its number is not used again, whether or not it has ever come.
+    fn note_removal(&mut self, node: NodeId) -> Reply {
+        self.removed.insert(node);
+        self.upstreams.remove(&node);
+        self.highest = self.highest.max(node.0.unsigned_abs());
+        Reply::Done
+    }
+
     fn decide(&mut self, group: &Group, event: &Event, asker: NodeId) -> Reply {
         let decision = match monitor::decide(group, event) {
             Ok(decision) => decision,
@@ -223,5 +274,50 @@ impl Monitors {
             None if asker == NodeId(0) => Reply::Done,
             None => Reply::Unknown,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn apply(monitors: &mut Monitors, what: What) -> Reply {
+        monitors.apply(&Entry { what, ages: Ages::default() })
+    }
+
+    fn register(node: i64) -> What {
+        What::Register(Candidacy {
+            node: NodeId(node),
+            name: format!("m{node}"),
+            host: format!("host{node}"),
+            port: 5432,
+            dbname: "pg_auto_failover".to_owned(),
+        })
+    }
+
+    #[test]
+    fn a_number_is_given_once() {
+        let mut monitors = Monitors::default();
+        assert_eq!(apply(&mut monitors, What::Admit { highest: 3 }), Reply::Number(4));
+        assert_eq!(apply(&mut monitors, What::Admit { highest: 3 }), Reply::Number(5));
+        assert_eq!(apply(&mut monitors, What::Admit { highest: 9 }), Reply::Number(10));
+        // One that never came has had its number.
+        assert_eq!(apply(&mut monitors, What::Remove { node: NodeId(11), force: true }), Reply::Done);
+        assert_eq!(apply(&mut monitors, What::Admit { highest: 2 }), Reply::Number(12));
+    }
+
+    #[test]
+    fn who_was_removed_does_not_come_back() {
+        let mut monitors = Monitors::default();
+        assert!(matches!(apply(&mut monitors, register(1)), Reply::Answer(_)));
+        assert!(matches!(apply(&mut monitors, register(2)), Reply::Answer(_)));
+        // It reports no more, and need not agree.
+        assert_eq!(apply(&mut monitors, What::Remove { node: NodeId(2), force: true }), Reply::Done);
+        assert!(monitors.has_gone(NodeId(2)));
+        assert_eq!(apply(&mut monitors, register(2)), Reply::Unknown);
+        assert!(matches!(apply(&mut monitors, register(4)), Reply::Answer(_)));
+        // One without a server is in no group.
+        assert_eq!(apply(&mut monitors, What::Remove { node: NodeId(3), force: false }), Reply::Done);
+        assert!(monitors.has_gone(NodeId(3)));
     }
 }

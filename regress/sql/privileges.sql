@@ -40,3 +40,24 @@ SELECT * FROM pgautofailover.node;
 SELECT * FROM pgautofailover.timeline;
 RESET ROLE;
 DROP ROLE stranger;
+
+-- The replication password of a formation: for a node that asks, when no other node has one of its own.
+SET ROLE autoctl_node;
+SELECT * FROM pgautofailover.formation_password;
+UPDATE pgautofailover.formation_password SET password = 'mine';
+SELECT pgautofailover.replication_password('default', false);
+SELECT pgautofailover.replication_password('default', true);
+SELECT pgautofailover.replication_password('nowhere', true);
+SELECT count(*) FROM pgautofailover.create_formation('fresh', 'pgsql', 'postgres', true, 0);
+SELECT pgautofailover.replication_password('fresh', false);
+CREATE TEMPORARY TABLE given AS SELECT pgautofailover.replication_password('fresh', true) AS password;
+SELECT length(password) FROM given;
+SELECT pgautofailover.replication_password('fresh', true) = password,
+       pgautofailover.replication_password('fresh', false) = password FROM given;
+DROP TABLE given;
+SELECT pgautofailover.drop_formation('fresh');
+RESET ROLE;
+SELECT count(*) FROM pgautofailover.formation_password;
+SET ROLE pg_read_all_data;
+SELECT pgautofailover.replication_password('default', true);
+RESET ROLE;

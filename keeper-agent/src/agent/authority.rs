@@ -40,6 +40,13 @@ impl Authority {
         }
     }
 
+    /// The monitor is the same, and is found elsewhere when it has to be found again.
+    pub(super) fn aim(&mut self, target: Option<ConnectionString>) {
+        if let Self::Monitor(link) = self {
+            link.aim(target);
+        }
+    }
+
     /// Waits until there is a reason to report.
     pub(super) async fn notified(&mut self) {
         match self {

@@ -32,7 +32,9 @@ impl Council {
             let result = match handle.submit(What::Report { node, report: Box::new(report) }).await {
                 Ok(Reply::Answer(answer)) => Ok(*answer),
                 Ok(Reply::Unknown) => Err(MonitorError::NodeDropped(node)),
-                Ok(Reply::Done) => Err(MonitorError::Protocol("no answer to a report".to_owned())),
+                Ok(Reply::Done | Reply::Number(_)) => {
+                    Err(MonitorError::Protocol("no answer to a report".to_owned()))
+                }
                 Ok(Reply::Refused(reason)) => Err(MonitorError::Protocol(reason)),
                 Err(reason) => Err(MonitorError::Lost(reason)),
             };

@@ -22,6 +22,7 @@ use super::signals::Signals;
 use super::slot::Slot;
 use super::state_writer::StateWriter;
 use super::whereabouts::{self, Look};
+use crate::client::Host;
 use crate::config::{NodeConfig, state};
 use crate::exit::Exit;
 use crate::monitor::MonitorError;
@@ -266,7 +267,8 @@ impl Keeper {
     /// Takes the end of an exchange with the monitor.
     fn take_exchange(&mut self, mut exchange: Exchange) {
         self.authority.settle(&mut exchange);
-        let Exchange { number: report, sent, result, nodes, .. } = exchange;
+        let Exchange { number: report, sent, result, nodes, monitors, .. } = exchange;
+        self.take_monitors(monitors);
         self.publisher.counters().note_report(result.is_ok().then(|| sent.elapsed()));
         self.events.push_back(match result {
             Ok(answer) => {
@@ -281,14 +283,26 @@ impl Keeper {
         });
     }
 
+    /// Has it written down where the monitors are, when they are several and others than before.
+    fn take_monitors(&mut self, servers: Vec<Host>) {
+        let Some(monitor) = self.config.monitor.as_ref().filter(|_| !servers.is_empty()) else { return };
+        if monitor.hosts != servers {
+            let names: Vec<String> = servers.iter().map(ToString::to_string).collect();
+            info!("the monitors are now: {}", names.join(", "));
+            self.under_way.reading.start(reading::store_monitors(self.config.clone(), servers));
+        }
+    }
+
     /// Takes a changed configuration.
     fn take_reading(&mut self, reading: Option<Reading>) {
-        let Some(Reading { config, manual }) = reading else {
+        let Some(Reading { config, manual, is_same_monitor }) = reading else {
             return self.look_where_we_are(Look::Later);
         };
-        let has_other_monitor = config.monitor != self.config.monitor;
+        let has_other_monitor = config.monitor != self.config.monitor && !is_same_monitor;
         if has_other_monitor {
             self.authority.retarget(config.monitor.clone());
+        } else {
+            self.authority.aim(config.monitor.clone());
         }
         self.config = config;
         self.look_where_we_are(Look::Later);

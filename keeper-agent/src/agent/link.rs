@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use pgaf_core::{Answer, FormationNode, GroupId, NodeId, Report, ReportNumber, TimelineHistory};
 
-use crate::client::ConnectionString;
+use crate::client::{ConnectionString, Host};
 use crate::monitor::{MonitorConnection, MonitorError, Notification, Notifications};
 use crate::postgres::BootTime;
 
@@ -21,6 +21,8 @@ pub(super) struct Link {
     notifications: Option<Notifications>,
     /// The history that the monitor was told over this connection.
     told: Option<TimelineHistory>,
+    /// The monitors have become others.
+    has_new_monitors: bool,
 }
 
 /// What came of an exchange.
@@ -35,6 +37,8 @@ pub(super) struct Exchange {
     pub(super) result: Result<Answer, MonitorError>,
     /// The nodes of the formation, as they were right after that.
     pub(super) nodes: Option<Vec<FormationNode>>,
+    /// Where the servers of several monitors are, when that was read.
+    pub(super) monitors: Vec<Host>,
     /// A connection made for this exchange.
     opened: Option<(Rc<MonitorConnection>, Notifications)>,
 }
@@ -46,7 +50,7 @@ impl Exchange {
         number: ReportNumber,
         result: Result<Answer, MonitorError>,
     ) -> Self {
-        Self { sent, number, told: None, result, nodes: None, opened: None }
+        Self { sent, number, told: None, result, nodes: None, monitors: Vec::new(), opened: None }
     }
 }
 
@@ -66,6 +70,7 @@ impl Link {
             connection: None,
             notifications: None,
             told: None,
+            has_new_monitors: false,
         }
     }
 
@@ -77,6 +82,7 @@ impl Link {
         let number = report.detail.number.unwrap_or_default();
         let reads_formation = self.reads_formation;
         let connection = self.connection.clone().filter(|connection| !connection.is_closed());
+        let reads_monitors = connection.is_none() || self.has_new_monitors;
         if connection.is_some() && self.told == report.detail.history {
             report.detail.history = None;
         }
@@ -91,7 +97,7 @@ impl Link {
                     }
                     Err(error) => {
                         let result = Err(error);
-                        return Exchange { sent, number, told: None, result, nodes: None, opened: None };
+                        return Exchange::with_monitors(sent, number, result);
                     }
                 },
             };
@@ -102,7 +108,9 @@ impl Link {
             } else {
                 None
             };
-            Exchange { sent, number, told: report.detail.history, result, nodes, opened }
+            let monitors =
+                if reads_monitors && result.is_ok() { read_monitors(&connection).await } else { Vec::new() };
+            Exchange { sent, number, told: report.detail.history, result, nodes, monitors, opened }
         })
     }
 
@@ -112,6 +120,9 @@ impl Link {
         if is_broken {
             self.disconnect();
             return;
+        }
+        if !exchange.monitors.is_empty() {
+            self.has_new_monitors = false;
         }
         if let Some((connection, notifications)) = exchange.opened.take() {
             self.disconnect();
@@ -130,6 +141,11 @@ impl Link {
         self.disconnect();
     }
 
+    /// The monitor is the same, and is found elsewhere when it has to be found again.
+    pub(super) fn aim(&mut self, target: Option<ConnectionString>) {
+        self.target = target;
+    }
+
     fn disconnect(&mut self) {
         self.connection = None;
         self.notifications = None;
@@ -145,6 +161,10 @@ impl Link {
             match notifications.recv().await {
                 Some(Notification::Assigned { .. }) => return,
                 Some(Notification::State(change)) if change.formation == self.formation => return,
+                Some(Notification::Monitors) => {
+                    self.has_new_monitors = true;
+                    return;
+                }
                 Some(_) => {}
                 None => {
                     self.disconnect();
@@ -162,6 +182,7 @@ async fn open(
 ) -> Result<(MonitorConnection, Notifications), MonitorError> {
     let (connection, notifications) = MonitorConnection::connect(target).await?;
     connection.listen_node(node).await?;
+    connection.listen_monitors().await?;
     if reads_formation {
         connection.listen_state().await?;
     }
@@ -174,6 +195,16 @@ async fn read_formation(connection: &MonitorConnection, formation: &str) -> Opti
         Err(error) => {
             tracing::debug!("could not read the formation: {error}");
             None
+        }
+    }
+}
+
+async fn read_monitors(connection: &MonitorConnection) -> Vec<Host> {
+    match connection.monitor_servers().await {
+        Ok(servers) => servers,
+        Err(error) => {
+            tracing::debug!("where the monitors are cannot be read: {error}");
+            Vec::new()
         }
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use pgaf_core::keeper::{HookKind, ManualAssignment, Settings};
 use tracing::error;
 
+use crate::client::{ConnectionString, Host};
 use crate::config::{ConfigError, NodeConfig, manual};
 
 /// Files that are not read by then are not read.
@@ -15,6 +16,8 @@ pub(super) struct Reading {
     pub(super) config: NodeConfig,
     /// While the monitor is disabled.
     pub(super) manual: Option<ManualAssignment>,
+    /// The monitor is the one of before, wherever it is now.
+    pub(super) is_same_monitor: bool,
 }
 
 /// What the engine depends on.
@@ -44,6 +47,33 @@ pub(super) async fn store_hostname(config: NodeConfig, hostname: String) -> Opti
     .await
 }
 
+/// The same, with other servers of the monitors, which are written down. The rest of the connection string stays.
+pub(super) async fn store_monitors(config: NodeConfig, servers: Vec<Host>) -> Option<Reading> {
+    let before = config.monitor.clone();
+    let expected = before.clone();
+    let reading = read_with(config, move |config| {
+        // A person may have chosen another monitor meanwhile.
+        if config.monitor == expected
+            && let Some(monitor) = &mut config.monitor
+        {
+            monitor.hosts = servers;
+            monitor.needs_writer = true;
+            config.store()?;
+        }
+        Ok(())
+    })
+    .await?;
+    Some(Reading { is_same_monitor: is_same(before, reading.config.monitor.as_ref()), ..reading })
+}
+
+/// They differ in nothing but in where it is.
+fn is_same(before: Option<ConnectionString>, now: Option<&ConnectionString>) -> bool {
+    let (Some(mut before), Some(now)) = (before, now) else { return false };
+    before.hosts.clone_from(&now.hosts);
+    before.needs_writer = now.needs_writer;
+    before == *now
+}
+
 async fn read_with(
     config: NodeConfig,
     change: impl FnOnce(&mut NodeConfig) -> Result<(), ConfigError> + Send + 'static,
@@ -52,7 +82,7 @@ async fn read_with(
         let mut config = config.reload()?;
         change(&mut config)?;
         let manual = manual_assignment(&config);
-        Ok::<_, ConfigError>(Reading { config, manual })
+        Ok::<_, ConfigError>(Reading { config, manual, is_same_monitor: false })
     });
     match tokio::time::timeout(DEADLINE, reading).await {
         Ok(Ok(Ok(reading))) => Some(reading),

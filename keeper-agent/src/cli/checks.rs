@@ -13,6 +13,7 @@ use crate::client::{self, ConnectionString};
 use crate::config::init_file::PgdataContent;
 use crate::exit::Exit;
 use crate::own_address;
+use crate::user;
 
 /// Postgres refuses to run as root, and so do we.
 pub(super) fn not_root(action: &str) -> CliResult {
@@ -25,6 +26,20 @@ pub(super) fn not_root(action: &str) -> CliResult {
         ));
     }
     Ok(())
+}
+
+/// Programs of Postgres ask for the name of the user they run as, and initdb ends without one.
+pub(super) fn user_has_name() -> CliResult {
+    if user::name().is_some() {
+        return Ok(());
+    }
+    Err(CliError::new(
+        Exit::BadArgs,
+        format!(
+            "the user with the id {} has no name, which Postgres needs: add the user to /etc/passwd, or name the user with libnss_wrapper (LD_PRELOAD, NSS_WRAPPER_PASSWD and NSS_WRAPPER_GROUP)",
+            Uid::effective()
+        ),
+    ))
 }
 
 /// What is in PGDATA, which must be ours to use.

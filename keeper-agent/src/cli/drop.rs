@@ -10,6 +10,7 @@ use pgaf_core::{Lsn, NodeId, ReplicationState, Report, ReportDetail, Timeline};
 use super::checks;
 use super::commands::{Drop, DropNode};
 use super::error::{CliError, CliResult};
+use super::monitors;
 use super::process;
 use super::target::{Target, node_id};
 use crate::config::state::{self, KeeperState};
@@ -27,7 +28,8 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(200);
 /// Runs one of them.
 pub(super) async fn run(command: &Drop) -> CliResult {
     match command {
-        Drop::Monitor { pgdata, destroy } => monitor(&pgdata.required()?, *destroy).await,
+        Drop::Monitor { pgdata, name: Some(name), .. } => monitors::drop_named(pgdata, name).await,
+        Drop::Monitor { pgdata, name: None, destroy } => monitor(&pgdata.required()?, *destroy).await,
         Drop::Node(options) => node(options).await,
         Drop::Formation { monitor, formation } => {
             let target = Target::of(monitor)?;
@@ -45,6 +47,11 @@ async fn monitor(pgdata: &Path, destroy: bool) -> CliResult {
             pgdata.display()
         )));
     };
+    if config.monitors.is_some()
+        && let Err(error) = monitors::drop_own(&config).await
+    {
+        tracing::warn!("the other monitors still count on this one: {error}");
+    }
     if let Some(pid) = process::running(&config.paths)? {
         process::signal(pid, Signal::SIGTERM)?;
         process::wait_until_stopped(&config.paths, STOP_LIMIT).await?;

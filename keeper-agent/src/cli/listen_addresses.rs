@@ -4,6 +4,7 @@ use std::net::{IpAddr, ToSocketAddrs};
 
 use super::error::{CliError, CliResult};
 use crate::exit::Exit;
+use crate::own_address;
 
 /// The addresses, if other nodes reach this host at one of them.
 pub(super) fn checked_listen_addresses(given: &str, hostname: &str) -> CliResult<String> {
@@ -18,21 +19,26 @@ pub(super) fn checked_listen_addresses(given: &str, hostname: &str) -> CliResult
     ))
 }
 
-/// Not only the machine itself reaches a server there, or the host is only meant for that.
+/// Whoever connects to that host reaches a server there.
 pub(super) fn is_reachable(listen_addresses: &str, hostname: &str) -> bool {
     let addresses = |name: &str| -> Vec<IpAddr> {
         let found = (name, 0).to_socket_addrs().into_iter().flatten();
         found.map(|address| address.ip()).collect()
     };
-    let mut items = listen_addresses.split(',').map(|item| item.trim().trim_matches('"'));
+    let items = listen_addresses.split(',').map(|item| item.trim().trim_matches('"'));
     let host = addresses(hostname);
-    if !host.is_empty() && host.iter().all(IpAddr::is_loopback) {
-        return items.any(|item| !item.is_empty());
-    }
+    // Another machine may pass connections on to an address of this one; to an address that is here, nobody does.
+    let is_here = |address: &IpAddr| address.is_loopback() || own_address::network_of(*address).is_some();
+    let is_all_here = !host.is_empty() && host.iter().all(is_here);
     items.filter(|item| !item.is_empty()).any(|item| {
         let found = addresses(item);
+        let reaches = |address: &IpAddr| match is_all_here {
+            _ if address.is_unspecified() => true,
+            true => host.contains(address),
+            false => !address.is_loopback(),
+        };
         // What does not resolve is for Postgres to complain about.
-        item == "*" || found.is_empty() || found.iter().any(|address| !address.is_loopback())
+        item == "*" || found.is_empty() || found.iter().any(reaches)
     })
 }
 
@@ -51,6 +57,10 @@ mod tests {
             ("localhost", "127.0.0.1", true),
             ("localhost,192.0.2.1", "192.0.2.1", true),
             ("0.0.0.0", "192.0.2.1", true),
+            ("0.0.0.0", "127.0.0.1", true),
+            ("127.0.0.2", "127.0.0.1", false),
+            ("192.0.2.1", "127.0.0.1", false),
+            ("127.0.0.2, 127.0.0.1", "127.0.0.1", true),
         ] {
             assert_eq!(is_reachable(listen_addresses, hostname), expected, "'{listen_addresses}' {hostname}");
         }

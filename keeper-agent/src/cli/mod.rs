@@ -18,6 +18,7 @@ mod drop;
 mod fsm;
 mod maintenance;
 mod monitor;
+mod monitors;
 mod perform;
 mod process;
 mod properties;
@@ -31,6 +32,7 @@ mod version;
 mod watch;
 
 mod access;
+mod arguments;
 mod checks;
 mod contents;
 mod error;
@@ -77,7 +79,8 @@ pub fn main() -> ExitCode {
 fn parse() -> Result<Cli, Exit> {
     let is_debugging = std::env::var_os("PG_AUTOCTL_DEBUG").is_some();
     let command = Cli::command().mut_subcommand("do", |command| command.hide(!is_debugging));
-    let parsed = command.try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
+    let parsed =
+        command.try_get_matches_from(arguments::given()).and_then(|matches| Cli::from_arg_matches(&matches));
     parsed.map_err(|error| {
         if error.kind() == ErrorKind::DisplayVersion {
             let is_json = std::env::args_os().any(|argument| argument == "--json" || argument == "-J");

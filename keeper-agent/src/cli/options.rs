@@ -161,7 +161,8 @@ pub(super) struct NewServer {
     /// Addresses to listen on; all, or those of the cluster that is in PGDATA already
     #[arg(short = 'l', long, value_name = "ADDRESSES")]
     pub(super) listen: Option<String>,
-    /// How connections that are allowed in pg_hba.conf authenticate: trust, md5, scram-sha-256, cert or skip
+    /// How connections that are allowed in pg_hba.conf authenticate: trust, md5, scram-sha-256, cert or skip. Without it, scram-sha-256
+    /// with passwords that the monitor makes
     #[arg(short = 'A', long, env = "PG_AUTOCTL_AUTH_METHOD", value_name = "METHOD")]
     pub(super) auth: Option<AuthMethod>,
     /// Do not edit pg_hba.conf

@@ -7,6 +7,7 @@ use super::commands::{Perform, PerformFailover};
 use super::error::{CliError, CliResult};
 use super::follow::{Display, Follower};
 use super::hand_over::{Asked, EVENT_COUNT, await_whole, last_event};
+use super::monitors;
 use super::options::{Formation, Json, MonitorOrPgdata, Wait};
 use super::print;
 use super::rolling;
@@ -22,6 +23,9 @@ pub(super) async fn run(command: &Perform) -> CliResult {
             promotion(monitor, formation, name.as_deref(), *wait, *json).await
         }
         Perform::Restart(options) => rolling::run(options).await,
+        Perform::MonitorSwitchover { pgdata, name, wait } => {
+            monitors::switch_over(pgdata, name.as_deref(), *wait).await
+        }
     }
 }
 

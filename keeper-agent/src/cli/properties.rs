@@ -9,6 +9,7 @@ use super::commands::{
     UnsetFormation,
 };
 use super::error::{CliError, CliResult};
+use super::listen_addresses::checked_listen_addresses;
 use super::options::Json;
 use super::postgres_settings;
 use super::print;
@@ -196,6 +197,7 @@ pub(super) async fn move_node(
     }
     if let Some(hostname) = hostname {
         node.hostname = checks::given_hostname(hostname)?;
+        checked_listen_addresses(&node.postgres.listen_addresses, hostname)?;
         node.hostname_follows_network = false;
     }
     if node.monitor.is_some() {

@@ -12,6 +12,15 @@ use crate::exit::Exit;
 use crate::monitor_server;
 use crate::postgres::{Instance, InstanceConfig, PostgresError};
 
+/// For a server that is created: without a choice it gets a self-signed certificate.
+pub(super) fn of_new_server(options: &Ssl) -> CliResult<SslConfig> {
+    let files = [&options.ssl_ca_file, &options.ssl_crl_file, &options.server_cert, &options.server_key];
+    if options.no_ssl || files.iter().any(|file| file.is_some()) {
+        return from_options(options);
+    }
+    from_options(&Ssl { ssl_self_signed: true, ..options.clone() })
+}
+
 /// The configuration that the options ask for. The paths of a self-signed certificate are not known yet.
 pub(super) fn from_options(options: &Ssl) -> CliResult<SslConfig> {
     let chosen_by_environment = std::env::var_os("PG_AUTOCTL_SSL_SELF_SIGNED").is_some();
@@ -130,6 +139,16 @@ fn instance_of(config: &Config) -> InstanceConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_new_server_gets_a_certificate_unless_told_otherwise() {
+        let made = of_new_server(&Ssl::default()).expect("valid");
+        assert_eq!((made.is_self_signed, made.mode), (true, SslMode::Require));
+        let plain = of_new_server(&Ssl { no_ssl: true, ..Ssl::default() }).expect("valid");
+        assert!(!plain.is_active && !plain.is_self_signed);
+        let half = Ssl { ssl_ca_file: Some("/ca.crt".into()), ..Ssl::default() };
+        of_new_server(&half).expect_err("an authority, and no certificate");
+    }
 
     #[test]
     fn a_choice_is_needed_and_must_make_sense() {

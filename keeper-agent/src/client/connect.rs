@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use postgres_openssl::MakeTlsConnector;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio_postgres::config::{SslMode as WireSslMode, TargetSessionAttrs};
+use tokio_postgres::config::{ChannelBinding, SslMode as WireSslMode, SslNegotiation, TargetSessionAttrs};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{AsyncMessage, Client, Config, Connection, Notification, Socket};
@@ -349,6 +349,9 @@ async fn open(
         config.hostaddr(address);
     }
     config.ssl_mode(mode);
+    if target.ssl.begins_with_tls && mode == WireSslMode::Require {
+        config.ssl_negotiation(SslNegotiation::Direct);
+    }
     let connector = tls::connector(&target.ssl).map_err(OpenError::Tls)?;
     let (client, connection) = config.connect(connector.make).await.map_err(|error| {
         connector.verdict.reason().map_or(OpenError::Postgres(error), OpenError::Untrusted)
@@ -380,6 +383,9 @@ fn configuration(target: &ConnectionString, host: &Host, peer: Peer) -> Config {
     // What the connection string asks for comes last, and counts.
     if peer == Peer::Postgres {
         config.options(session_options::any_role() + target.options.as_deref().unwrap_or_default());
+    }
+    if target.binds_channel {
+        config.channel_binding(ChannelBinding::Require);
     }
     if target.needs_writer {
         config.target_session_attrs(TargetSessionAttrs::ReadWrite);

@@ -57,6 +57,9 @@ pub struct ConnectionString {
     pub connect_timeout: Option<Duration>,
     /// Only a server that accepts writes will do (`target_session_attrs`).
     pub needs_writer: bool,
+    /// The server has to prove in the exchange of the password that it is at the other end of TLS
+    /// (`channel_binding=require`).
+    pub binds_channel: bool,
     /// The file with passwords; `PGPASSFILE` or `~/.pgpass` when absent.
     pub passfile: Option<PathBuf>,
     /// The servers are tried in any order (`load_balance_hosts=random`).
@@ -143,6 +146,12 @@ impl ConnectionString {
         }
         if self.ssl.keeps_certificate {
             parameter("sslcertmode", "disable");
+        }
+        if self.ssl.begins_with_tls {
+            parameter("sslnegotiation", "direct");
+        }
+        if self.binds_channel {
+            parameter("channel_binding", "require");
         }
         if self.ssl.keeps_name {
             parameter("sslsni", "0");

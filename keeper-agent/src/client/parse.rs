@@ -15,7 +15,14 @@ const DEFAULT_PORT: u16 = 5432;
 
 /// Parameters of libpq that change nothing here, as we always set our own time-outs and keepalives, or never use what
 /// they are about.
-const WITHOUT_EFFECT: [&str; 4] = ["client_encoding", "gssdelegation", "gsslib", "krbsrvname"];
+const WITHOUT_EFFECT: [&str; 6] = [
+    "client_encoding",
+    "gssdelegation",
+    "gsslib",
+    "krbsrvname",
+    "min_protocol_version",
+    "max_protocol_version",
+];
 
 /// As those, and a whole number.
 const NUMBERS_WITHOUT_EFFECT: [&str; 6] = [
@@ -28,7 +35,7 @@ const NUMBERS_WITHOUT_EFFECT: [&str; 6] = [
 ];
 
 /// Parameters of libpq that would change what a connection is, and that cannot be followed.
-const UNSUPPORTED: [(&str, &str); 8] = [
+const UNSUPPORTED: [(&str, &str); 12] = [
     (
         "require_auth",
         "pg_autoctl cannot see which method the server asks for: use sslmode=verify-full instead",
@@ -36,10 +43,14 @@ const UNSUPPORTED: [(&str, &str); 8] = [
     ("replication", "pg_autoctl runs queries on this connection"),
     ("sslpassword", "give a key without a passphrase in sslkey"),
     ("sslcrldir", "give a file in sslcrl"),
-    ("sslnegotiation", "connections begin with a request for TLS here"),
+    ("sslkeylogfile", "pg_autoctl does not write down the keys of its connections"),
+    ("scram_client_key", "give the password"),
+    ("scram_server_key", "give the password"),
     ("requirepeer", "connections over a socket are not verified here"),
     ("oauth_issuer", "pg_autoctl does not log in with OAuth"),
     ("oauth_client_id", "pg_autoctl does not log in with OAuth"),
+    ("oauth_client_secret", "pg_autoctl does not log in with OAuth"),
+    ("oauth_scope", "pg_autoctl does not log in with OAuth"),
 ];
 
 /// It ends every text that is sent to a server.
@@ -71,7 +82,7 @@ impl FromStr for ConnectionString {
             .find_map(|scheme| text.strip_prefix(scheme))
             .map_or_else(|| Self::parse_pairs(text), Self::parse_uri);
         // What may have a password in it is not repeated.
-        let is_harmless = !text.contains('@') && !text.contains("password");
+        let is_harmless = !["@", "password", "secret", "scram_"].iter().any(|word| text.contains(word));
         parsed.map_err(|InvalidConnectionString(why)| {
             InvalidConnectionString(if is_harmless { format!("{why}: \"{text}\"") } else { why })
         })
@@ -100,15 +111,23 @@ impl ConnectionString {
                 }
                 Err(_) => return invalid("connect_timeout is a number of seconds"),
             },
-            "channel_binding" | "gssencmode" => match value {
+            "channel_binding" => match value {
+                "require" => self.binds_channel = true,
+                "prefer" | "disable" => self.binds_channel = false,
+                _ => return invalid("channel_binding is disable, prefer or require"),
+            },
+            "gssencmode" => match value {
                 "require" => {
-                    return invalid(format!(
-                        "{key}=require cannot be promised here: use sslmode=verify-full, which proves who the server is"
-                    ));
+                    return invalid(
+                        "gssencmode=require cannot be followed, as pg_autoctl does not encrypt with GSSAPI: use sslmode=verify-full",
+                    );
                 }
                 "prefer" | "disable" => {}
-                _ => return invalid(format!("{key} is disable, prefer or require")),
+                _ => return invalid("gssencmode is disable, prefer or require"),
             },
+            "min_protocol_version" if !matches!(value, "" | "3.0") => {
+                return invalid("min_protocol_version is 3.0 here, which is what pg_autoctl speaks");
+            }
             "target_session_attrs" => match value {
                 "read-write" | "primary" => self.needs_writer = true,
                 "any" => self.needs_writer = false,
@@ -173,6 +192,17 @@ impl ConnectionString {
                     ssl.mode = SslMode::Require;
                 }
             }),
+            "sslnegotiation" => match value {
+                "" | "postgres" => {
+                    ssl.begins_with_tls = false;
+                    Ok(())
+                }
+                "direct" => {
+                    ssl.begins_with_tls = true;
+                    Ok(())
+                }
+                _ => invalid("sslnegotiation is postgres or direct"),
+            },
             "sslcertmode" => match value {
                 "" | "allow" => {
                     ssl.keeps_certificate = false;
@@ -249,7 +279,12 @@ impl ConnectionString {
         if ssl.min_protocol.zip(ssl.max_protocol).is_some_and(|(min, max)| min > max) {
             return invalid("ssl_min_protocol_version is above ssl_max_protocol_version");
         }
-        if ssl.root_cert.as_deref() == Some(Path::new(SYSTEM_AUTHORITIES)) {
+        let is_weak = ssl.begins_with_tls && ssl.mode < SslMode::Require;
+        let is_of_system = ssl.root_cert.as_deref() == Some(Path::new(SYSTEM_AUTHORITIES));
+        if is_weak && (!is_of_system || servers.has_mode) {
+            return invalid("sslnegotiation=direct needs sslmode=require, verify-ca or verify-full");
+        }
+        if is_of_system {
             if !servers.has_mode {
                 self.ssl.mode = SslMode::VerifyFull;
             } else if ssl.mode != SslMode::VerifyFull {
@@ -280,7 +315,12 @@ impl ConnectionString {
 
     /// What the service says counts where the string says nothing.
     fn add_service(&mut self, servers: &mut Servers) -> Result<(), InvalidConnectionString> {
-        let Some(name) = servers.service.take() else { return Ok(()) };
+        // The environment's is for a string that does not say where to connect to.
+        let of_environment = || {
+            let is_wanted = servers.hosts.is_empty() && servers.addresses.is_empty();
+            std::env::var("PGSERVICE").ok().filter(|name| is_wanted && !name.is_empty())
+        };
+        let Some(name) = servers.service.clone().or_else(of_environment) else { return Ok(()) };
         let found = service::parameters(&name, servers.service_file.as_deref());
         let is_given = |servers: &Servers, key: &str| match key {
             "host" => !servers.hosts.is_empty(),
@@ -447,17 +487,93 @@ mod tests {
         }
     }
 
+    /// All parameters of libpq 14 to 18, with a value that libpq takes.
+    const OF_LIBPQ: [(&str, &str, bool); 54] = [
+        ("application_name", "a", true),
+        ("channel_binding", "require", true),
+        ("channel_binding", "prefer", true),
+        ("client_encoding", "auto", true),
+        ("connect_timeout", "3", true),
+        ("dbname", "d", true),
+        ("fallback_application_name", "a", true),
+        ("gssdelegation", "0", true),
+        ("gssencmode", "disable", true),
+        ("gssencmode", "require", false),
+        ("gsslib", "gssapi", true),
+        ("host", "b", true),
+        ("hostaddr", "192.0.2.1", true),
+        ("keepalives", "1", true),
+        ("keepalives_count", "3", true),
+        ("keepalives_idle", "3", true),
+        ("keepalives_interval", "1", true),
+        ("krbsrvname", "postgres", true),
+        ("load_balance_hosts", "random", true),
+        ("max_protocol_version", "latest", true),
+        ("min_protocol_version", "3.0", true),
+        ("min_protocol_version", "3.2", false),
+        ("oauth_client_id", "me", false),
+        ("oauth_client_secret", "hidden", false),
+        ("oauth_issuer", "https://issuer.example", false),
+        ("oauth_scope", "all", false),
+        ("options", "-c\\ a=b", true),
+        ("passfile", "/p", true),
+        ("password", "p", true),
+        ("port", "5433", true),
+        ("replication", "true", false),
+        ("require_auth", "scram-sha-256", false),
+        ("requirepeer", "postgres", false),
+        ("requiressl", "1", true),
+        ("scram_client_key", "hidden", false),
+        ("scram_server_key", "hidden", false),
+        ("ssl_max_protocol_version", "TLSv1.3", true),
+        ("ssl_min_protocol_version", "TLSv1.2", true),
+        ("sslcert", "/c", true),
+        ("sslcertmode", "disable", true),
+        ("sslcertmode", "require", false),
+        ("sslcompression", "0", true),
+        ("sslcrl", "/c", true),
+        ("sslcrldir", "/d", false),
+        ("sslkey", "/k", true),
+        ("sslkeylogfile", "/l", false),
+        ("sslmode", "verify-full", true),
+        ("sslnegotiation", "postgres", true),
+        ("sslpassword", "hidden", false),
+        ("sslrootcert", "/r", true),
+        ("sslsni", "1", true),
+        ("target_session_attrs", "prefer-standby", false),
+        ("tcp_user_timeout", "1000", true),
+        ("user", "u", true),
+    ];
+
     #[test]
-    fn what_cannot_be_promised_is_refused() {
-        for key in ["channel_binding", "gssencmode"] {
-            let parse = |value: &str| format!("host=a {key}={value}").parse::<ConnectionString>();
-            for value in ["prefer", "disable"] {
-                assert!(parse(value).is_ok(), "{key}={value}");
+    fn each_parameter_of_libpq_is_taken_or_refused_by_name() {
+        for (key, value, is_taken) in OF_LIBPQ {
+            let parsed = format!("host=a {key}={value}").parse::<ConnectionString>();
+            match (parsed, is_taken) {
+                (Ok(target), true) => assert_eq!(parse(&target.to_uri()), target, "{key}"),
+                (Err(refusal), false) => {
+                    let refusal = refusal.to_string();
+                    assert!(refusal.contains(key) && refusal.len() > key.len() + 30, "{refusal}");
+                    assert!(!refusal.contains("hidden"), "{refusal}");
+                }
+                (parsed, _) => panic!("{key}={value}: {parsed:?}"),
             }
-            let refusal = parse("require").expect_err("refused").to_string();
-            assert!(refusal.contains(key) && refusal.contains("verify-full"), "{refusal}");
-            assert!(parse("maybe").is_err());
         }
+    }
+
+    #[test]
+    fn tls_at_once_needs_a_mode_that_insists_on_it() {
+        for (text, is_valid) in [
+            ("host=a sslnegotiation=direct", false),
+            ("host=a sslnegotiation=direct sslmode=prefer", false),
+            ("host=a sslnegotiation=direct sslmode=require", true),
+            ("host=a sslnegotiation=direct sslrootcert=system", true),
+            ("host=a sslnegotiation=maybe", false),
+        ] {
+            assert_eq!(text.parse::<ConnectionString>().is_ok(), is_valid, "{text}");
+        }
+        let uri = "postgres://a:5432?sslmode=require&sslnegotiation=direct&channel_binding=require";
+        assert_eq!(parse(uri).to_uri(), uri);
     }
 
     #[test]

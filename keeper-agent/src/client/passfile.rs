@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::secret::Secret;
+use crate::user;
 
 /// What a password is looked for.
 pub(super) struct Login<'a> {
@@ -22,7 +23,7 @@ pub(super) fn password(file: Option<&Path>, login: &Login<'_>) -> Option<Secret>
         return Some(Secret::new(password));
     }
     let named = file.map(Path::to_owned).or_else(|| variable("PGPASSFILE").map(PathBuf::from));
-    let path = named.or_else(|| variable("HOME").map(|home| PathBuf::from(home).join(".pgpass")))?;
+    let path = named.or_else(|| user::home().map(|home| home.join(".pgpass")))?;
     match read(&path) {
         Ok(content) => find(&content, login).map(Secret::new),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,

@@ -5,6 +5,8 @@ use std::fmt;
 /// What is printed in the place of a password.
 pub const MASK: &str = "****";
 
+const RANDOM_BYTES: usize = 24;
+
 /// A password. Printing one prints a mask.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
@@ -13,6 +15,16 @@ impl Secret {
     /// Takes a password in.
     pub fn new(password: impl Into<String>) -> Self {
         Self(password.into())
+    }
+
+    /// A new one that nobody can guess, of letters and digits.
+    ///
+    /// # Errors
+    /// There is no randomness.
+    pub fn random() -> Result<Self, openssl::error::ErrorStack> {
+        let mut bytes = [0; RANDOM_BYTES];
+        openssl::rand::rand_bytes(&mut bytes)?;
+        Ok(Self(bytes.iter().map(|byte| format!("{byte:02x}")).collect()))
     }
 
     /// The password itself, for the one place that needs it.

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::user;
+
 /// The parameters of a service: from the given file, the user's, or the system's.
 ///
 /// # Errors
@@ -9,7 +11,7 @@ use std::path::{Path, PathBuf};
 pub(super) fn parameters(name: &str, file: Option<&Path>) -> Result<Vec<(String, String)>, String> {
     let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let named = file.map(Path::to_owned).or_else(|| variable("PGSERVICEFILE"));
-    let of_user = named.or_else(|| variable("HOME").map(|home| home.join(".pg_service.conf")));
+    let of_user = named.or_else(|| user::home().map(|home| home.join(".pg_service.conf")));
     let of_system = variable("PGSYSCONFDIR").unwrap_or_else(|| PathBuf::from("/etc/postgresql-common"));
     for path in of_user.into_iter().chain([of_system.join("pg_service.conf")]) {
         let content = match std::fs::read_to_string(&path) {

@@ -87,6 +87,8 @@ pub struct SslOptions {
     pub max_protocol: Option<TlsProtocol>,
     /// Our certificate is not sent, should there be one (`sslcertmode=disable`).
     pub keeps_certificate: bool,
+    /// The connection begins with TLS, without a request for it (`sslnegotiation=direct`).
+    pub begins_with_tls: bool,
     /// The server is not told by which name it is known (`sslsni=0`).
     pub keeps_name: bool,
 }

@@ -15,9 +15,10 @@ use openssl::ssl::{
 use openssl::x509::store::{X509Lookup, X509Store, X509StoreBuilder};
 use openssl::x509::verify::X509VerifyFlags;
 use openssl::x509::{GeneralNameRef, X509, X509Ref, X509StoreContextRef, X509VerifyResult};
-use postgres_openssl::MakeTlsConnector;
+use postgres_openssl::{MakeTlsConnector, set_postgresql_alpn};
 
 use super::ssl::{SYSTEM_AUTHORITIES, SslMode, SslOptions, TlsProtocol};
+use crate::user;
 
 /// A TLS option that cannot be followed.
 #[derive(Debug, thiserror::Error)]
@@ -99,6 +100,9 @@ pub(super) fn connector(options: &SslOptions) -> Result<Connector, TlsError> {
     }
     if !options.keeps_certificate {
         set_client_certificate(&mut builder, options)?;
+    }
+    if options.begins_with_tls {
+        set_postgresql_alpn(&mut builder)?;
     }
     let tells_name = !options.keeps_name;
     let is_verified = !matches!(authority, Authority::Any);
@@ -233,8 +237,7 @@ fn set_client_certificate(builder: &mut SslConnectorBuilder, options: &SslOption
 
 /// A file that libpq looks for when none is given.
 fn default_file(name: &str) -> Option<PathBuf> {
-    let home = std::env::var_os("HOME").filter(|home| !home.is_empty())?;
-    let path = Path::new(&home).join(".postgresql").join(name);
+    let path = user::home()?.join(".postgresql").join(name);
     path.is_file().then_some(path)
 }
 

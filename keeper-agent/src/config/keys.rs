@@ -9,10 +9,10 @@ use pgaf_core::keeper::HookKind;
 
 use super::http::HttpConfig;
 use super::limits::{self, Unworkable};
-use super::members::parse_members;
+use super::members::{parse_address, parse_numbered};
 use super::node::{MonitorConfig, NodeConfig, PostgresConfig, SslConfig};
 use super::values::{HbaLevel, HttpAuth, Role, parse_duration, print_duration};
-use crate::client::{ConnectionString, MASK, Secret};
+use crate::client::{ConnectionString, Host, MASK, Secret};
 
 /// In the place of the monitor's URI, when the node has no monitor.
 const DISABLED: &str = "PG_AUTOCTL_DISABLED";
@@ -572,6 +572,17 @@ impl HasKeys for MonitorConfig {
                 |text| c.hostname_follows_network = flag(text)?,
             ),
             key!(SECTION, "nodename", OLD_HOSTNAME, |c| not_written(c), |text| c.hostname = required(text)?,),
+            Key {
+                section: SECTION,
+                name: "node_password",
+                access: Settable,
+                stored: |c| c.node_password.as_ref().map(|password| password.expose().to_owned()),
+                shown: |c| c.node_password.as_ref().map(|_| MASK.to_owned()),
+                read: |c, text| {
+                    c.node_password = optional(text).map(Secret::new);
+                    Ok(())
+                },
+            },
         ];
         keys.extend(postgres_keys());
         keys.extend(ssl_keys());
@@ -584,7 +595,13 @@ impl HasKeys for MonitorConfig {
 
 fn members_of(config: &MonitorConfig) -> Option<String> {
     let members = config.monitors.iter().flat_map(|monitors| &monitors.members);
-    let words: Vec<String> = members.map(|(_, member)| member.to_string()).collect();
+    let words: Vec<String> = members.map(|(number, member)| format!("{number}:{member}")).collect();
+    (!words.is_empty()).then(|| words.join(","))
+}
+
+fn servers_of(config: &MonitorConfig) -> Option<String> {
+    let servers = config.monitors.iter().flat_map(|monitors| &monitors.servers);
+    let words: Vec<String> = servers.map(ToString::to_string).collect();
     (!words.is_empty()).then(|| words.join(","))
 }
 
@@ -602,9 +619,37 @@ fn monitors_keys() -> Vec<Key<MonitorConfig>> {
             stored: members_of,
             shown: members_of,
             read: |c, text| {
-                c.monitors.get_or_insert_default().members = parse_members(text)?;
+                c.monitors.get_or_insert_default().members = parse_numbered(text)?;
                 Ok(())
             },
         },
+        Key {
+            section: SECTION,
+            name: "servers",
+            access: Fixed,
+            stored: servers_of,
+            shown: servers_of,
+            read: |c, text| {
+                let server =
+                    |text: &str| parse_address(text).map(|(name, port)| Host { name, port, address: None });
+                let servers = text.split(',').map(server).collect::<Result<_, String>>()?;
+                c.monitors.get_or_insert_default().servers = servers;
+                Ok(())
+            },
+        },
+        key!(
+            SECTION,
+            "joined",
+            Fixed,
+            |c| follows(c.monitors.as_ref().is_some_and(|monitors| monitors.has_joined)),
+            |text| c.monitors.get_or_insert_default().has_joined = flag(text)?,
+        ),
+        key!(
+            SECTION,
+            "witness",
+            Fixed,
+            |c| follows(c.monitors.as_ref().is_some_and(|monitors| monitors.is_witness)),
+            |text| c.monitors.get_or_insert_default().is_witness = flag(text)?,
+        ),
     ]
 }

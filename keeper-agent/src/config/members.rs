@@ -21,6 +21,11 @@ pub struct Member {
 }
 
 impl Member {
+    /// One whose agent listens where agents do unless something else is said.
+    pub const fn at_default_port(name: String, host: String) -> Self {
+        Self { name, host, port: DEFAULT_PORT }
+    }
+
     /// Its host and port.
     pub fn address(&self) -> String {
         let Self { host, port, .. } = self;
@@ -55,6 +60,41 @@ pub fn parse_members(text: &str) -> Result<Vec<(u64, Member)>, String> {
         return Err("two monitors have the same host and port".to_owned());
     }
     Ok((1..).zip(members).collect())
+}
+
+/// The same as it is kept, where each monitor may have its number: `1:m1=host1:5430,4:m4=host4:5430`.
+///
+/// # Errors
+/// What is no monitor, or is there twice.
+pub(super) fn parse_numbered(text: &str) -> Result<Vec<(u64, Member)>, String> {
+    let numbered = |part: &str| {
+        let (number, member) = part.trim().split_once(':')?;
+        Some((number.parse::<u64>().ok()?, member.to_owned()))
+    };
+    let Some(parts) = text.split(',').map(numbered).collect::<Option<Vec<_>>>() else {
+        return parse_members(text);
+    };
+    let plain: Vec<&str> = parts.iter().map(|(_, member)| member.as_str()).collect();
+    parse_members(&plain.join(","))?;
+    let mut members: Vec<(u64, Member)> = parts
+        .iter()
+        .map(|(number, member)| Ok((*number, parse_member(member)?)))
+        .collect::<Result<_, String>>()?;
+    members.sort_unstable_by_key(|(number, _)| *number);
+    if members.windows(2).any(|pair| matches!(pair, [(one, _), (other, _)] if one == other)) {
+        return Err("two monitors have the same number".to_owned());
+    }
+    Ok(members)
+}
+
+/// Reads where the agent of a monitor listens: `host`, `host:port` or `[address]:port`.
+///
+/// # Errors
+/// What is no address.
+pub fn parse_address(text: &str) -> Result<(String, u16), String> {
+    let member = parse_member(&format!("monitor={text}"))
+        .map_err(|_| format!("\"{text}\" is not where a monitor is: write host or host:port"))?;
+    Ok((member.host, member.port))
 }
 
 fn parse_member(text: &str) -> Result<Member, String> {
@@ -95,6 +135,20 @@ mod tests {
         let (number, member) = one.first().expect("three");
         assert_eq!((*number, member.to_string().as_str()), (1, "m1=a:5430"));
         assert_eq!(one.last().map(|(_, member)| member.to_string()).as_deref(), Some("m3=[2001:db8::1]:7"));
+    }
+
+    #[test]
+    fn numbers_are_kept() {
+        let members = parse_numbered("1:m1=a:5430,4:m4=[::1]:7,3:m3=c:5430").expect("valid");
+        let numbers: Vec<u64> = members.iter().map(|(number, _)| *number).collect();
+        assert_eq!(numbers, [1, 3, 4]);
+        assert_eq!(parse_numbered("m2=b,m1=a"), parse_members("m1=a,m2=b"));
+        for text in ["1:m1=a,1:m2=b", "1:m1=a,2:m1=b", "1:m1=a,m2=b:x", "1:"] {
+            assert!(parse_numbered(text).is_err(), "{text}");
+        }
+        assert_eq!(parse_address("m1.example.org"), Ok(("m1.example.org".to_owned(), DEFAULT_PORT)));
+        assert_eq!(parse_address("[::1]:9"), Ok(("::1".to_owned(), 9)));
+        assert!(parse_address("a b").is_err());
     }
 
     #[test]

@@ -24,7 +24,7 @@ mod values;
 pub use error::ConfigError;
 pub use hook_command::HookCommand;
 pub use http::{HttpConfig, InvalidListenAddress, ListenAddress};
-pub use members::{Member, parse_members};
+pub use members::{Member, parse_address, parse_members};
 pub use node::{
     CitusConfig, MonitorConfig, MonitorsConfig, NodeConfig, PoolerConfig, PostgresConfig, ReplicationConfig,
     SslConfig, TimeoutConfig,

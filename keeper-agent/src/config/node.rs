@@ -66,6 +66,8 @@ pub struct MonitorConfig {
     pub postgres: PostgresConfig,
     /// TLS of its server.
     pub ssl: SslConfig,
+    /// The password of the role that nodes connect as; `None` where people look after it by themselves.
+    pub node_password: Option<Secret>,
     /// What is served over HTTP.
     pub http: HttpConfig,
     /// Programs that are called.
@@ -83,12 +85,24 @@ pub struct MonitorsConfig {
     pub name: String,
     /// All of them, by their numbers.
     pub members: Vec<(u64, Member)>,
+    /// Where their servers are, once that is known.
+    pub servers: Vec<Host>,
+    /// It came later, to others who were several already.
+    pub has_joined: bool,
+    /// It votes, and has no server.
+    pub is_witness: bool,
 }
 
 impl MonitorsConfig {
     /// The number of this one, and where its agent listens.
     pub fn own(&self) -> Option<&(u64, Member)> {
         self.members.iter().find(|(_, member)| member.name == self.name)
+    }
+
+    /// Their names, for people.
+    pub fn names(&self) -> String {
+        let names: Vec<&str> = self.members.iter().map(|(_, member)| member.name.as_str()).collect();
+        names.join(", ")
     }
 }
 
@@ -273,6 +287,7 @@ impl MonitorConfig {
             hostname_follows_network: false,
             postgres,
             ssl: SslConfig::inactive(),
+            node_password: None,
             http: HttpConfig::default(),
             hooks: BTreeMap::new(),
             monitors: None,
@@ -280,16 +295,21 @@ impl MonitorConfig {
         }
     }
 
-    /// The connection string that nodes use for this monitor. Several monitors have their Postgres on the same port.
+    /// The connection string that nodes use for this monitor, with the password. Until it is known where the servers of
+    /// several monitors are, they are taken to be on the same port.
     pub fn uri(&self) -> ConnectionString {
         let mut uri = ConnectionString::new(&self.hostname, self.postgres.port);
         uri.user = Some("autoctl_node".to_owned());
+        uri.password.clone_from(&self.node_password);
         uri.dbname = Some(self.postgres.dbname.clone());
         uri.ssl = self.ssl.client_options();
         if let Some(monitors) = &self.monitors {
             let host =
                 |member: &Member| Host { name: member.host.clone(), port: self.postgres.port, address: None };
-            uri.hosts = monitors.members.iter().map(|(_, member)| host(member)).collect();
+            uri.hosts = monitors.servers.clone();
+            if uri.hosts.is_empty() {
+                uri.hosts = monitors.members.iter().map(|(_, member)| host(member)).collect();
+            }
             uri.needs_writer = true;
         }
         uri

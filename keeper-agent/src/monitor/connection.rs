@@ -9,8 +9,8 @@ use tokio_postgres::types::{Json, ToSql};
 use tokio_postgres::{Client, Row, Statement};
 
 use super::error::MonitorError;
-use super::notifications::{NODE_CHANNEL_PREFIX, Notifications};
-use crate::client::{ConnectionString, connect, within};
+use super::notifications::{MONITORS_CHANNEL, NODE_CHANNEL_PREFIX, Notifications};
+use crate::client::{ConnectionString, Host, connect, within};
 
 /// The version of the extension that this program works with.
 pub const EXTENSION_VERSION: &str = "3.0";
@@ -85,6 +85,30 @@ impl MonitorConnection {
     /// As for any call.
     pub async fn listen_log(&self) -> Result<(), MonitorError> {
         self.listen("log").await
+    }
+
+    /// Waits for the monitors, where there are several, to become others.
+    ///
+    /// # Errors
+    /// As for any call.
+    pub async fn listen_monitors(&self) -> Result<(), MonitorError> {
+        self.listen(MONITORS_CHANNEL).await
+    }
+
+    /// Where the servers of several monitors are; nothing for a monitor that is the only one.
+    ///
+    /// # Errors
+    /// As for any call.
+    pub async fn monitor_servers(&self) -> Result<Vec<Host>, MonitorError> {
+        const WHAT: &str = "the monitors";
+        const SQL: &str = "SELECT host, port FROM pgautofailover.monitor_server ORDER BY nodeid";
+        let rows = self.within(REPORT_DEADLINE, WHAT, self.client.query(SQL, &[])).await?;
+        let server = |row: &Row| {
+            let port = u16::try_from(column::<i32>(row, "port")?)
+                .map_err(|_| MonitorError::Protocol("a port that is none".to_owned()))?;
+            Ok(Host { name: column(row, "host")?, port, address: None })
+        };
+        rows.iter().map(server).collect()
     }
 
     async fn listen(&self, channel: &str) -> Result<(), MonitorError> {

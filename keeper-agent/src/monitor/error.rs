@@ -132,7 +132,9 @@ impl MonitorError {
     pub fn advice(&self) -> Option<&'static str> {
         match self {
             Self::Unreachable(ConnectError::Refused { sqlstate, .. }) => match sqlstate.code() {
-                "28P01" => Some("give the right password in the monitor's URI"),
+                "28P01" => Some(
+                    "give the right password: \"pg_autoctl show uri --formation monitor\" on the monitor prints the URI with it",
+                ),
                 "28000" => Some("the monitor's pg_hba.conf must let this machine and the role of the URI in"),
                 "3D000" => Some("give the database of the monitor in its URI, which is pg_auto_failover"),
                 _ => None,

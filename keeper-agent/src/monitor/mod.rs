@@ -19,7 +19,7 @@ pub use branches::{KnownTimeline, NodeBranch, Remarks};
 pub use connection::{EXTENSION_VERSION, LIBRARY, MonitorConnection};
 pub use error::MonitorError;
 pub(crate) use error::timed;
-pub use notifications::{Notification, Notifications, StateChange};
+pub use notifications::{MONITORS_CHANNEL, Notification, Notifications, StateChange};
 pub use operations::FormationOptions;
 pub use overview::{FormationSummary, Overview, WatchedNode};
 pub use registration::{RegisteredNode, Registration};

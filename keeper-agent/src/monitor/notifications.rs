@@ -9,6 +9,9 @@ use tokio::sync::mpsc::UnboundedReceiver;
 /// Before the node's id in the name of its own channel.
 pub(super) const NODE_CHANNEL_PREFIX: &str = "pgaf_node_";
 
+/// Says that the monitors, where there are several, have become others.
+pub const MONITORS_CHANNEL: &str = "pgaf_monitors";
+
 /// The stream of notifications of one connection.
 #[derive(Debug)]
 pub struct Notifications {
@@ -29,6 +32,8 @@ pub enum Notification {
     State(StateChange),
     /// A line for people.
     Log(String),
+    /// The monitors have become others.
+    Monitors,
 }
 
 /// A change of a node's state, as published on channel `state`.
@@ -94,6 +99,7 @@ fn parse(channel: &str, payload: &str) -> Option<Notification> {
     match channel {
         "state" => serde_json::from_str(payload).ok().map(Notification::State),
         "log" => Some(Notification::Log(payload.to_owned())),
+        MONITORS_CHANNEL => Some(Notification::Monitors),
         _ => Some(Notification::Assigned {
             node: NodeId(number(channel.strip_prefix(NODE_CHANNEL_PREFIX)?)?),
             epoch: Epoch(number(payload)?),

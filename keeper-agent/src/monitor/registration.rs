@@ -5,6 +5,7 @@ use tokio_postgres::Row;
 
 use super::connection::{MonitorConnection, column, parsed};
 use super::error::MonitorError;
+use crate::client::Secret;
 
 /// What a node says when it registers.
 #[derive(Clone, Debug)]
@@ -99,6 +100,22 @@ impl MonitorConnection {
             reported: registration.role,
             system_identifier: registration.system_identifier,
         })
+    }
+
+    /// The password of the replication role in a formation; `None` when its nodes have their own. The first node that wants
+    /// one has it made.
+    ///
+    /// # Errors
+    /// As for any call; the connection is not encrypted, or other nodes have their own.
+    pub async fn replication_password(
+        &self,
+        formation: &str,
+        is_wanted: bool,
+    ) -> Result<Option<Secret>, MonitorError> {
+        let query = "SELECT pgautofailover.replication_password($1::text, $2::boolean)";
+        let password: Option<String> =
+            self.query_value("asking for the replication password", query, &[&formation, &is_wanted]).await?;
+        Ok(password.map(Secret::new))
     }
 
     /// The node that is registered with this address.

@@ -51,7 +51,15 @@ impl Token {
                 path.display()
             );
         }
-        let text = fs::read_to_string(path).map_err(|error| failed(&error))?;
+        Self::present(path)
+    }
+
+    /// Reads the token in a file, which must be there.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or a token that is too short.
+    pub(crate) fn present(path: &Path) -> Result<Self, String> {
+        let text = fs::read_to_string(path).map_err(|error| format!("\"{}\": {error}", path.display()))?;
         Self::parse(text.trim())
     }
 

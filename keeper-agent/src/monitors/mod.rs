@@ -6,7 +6,7 @@
 //!
 //! The consensus is openraft's. From the bottom up: what it replicates (`types`), its log on disk (`store`), the
 //! certificates and frames of its transport (`identity`, `frame`, `wire`), its network (`network`), the memory of whoever
-//! leads (`leadership`, `prober`), and `peer`, the thread in which all of it runs.
+//! leads (`leadership`, `prober`), joining (`joining`), and `peer`, the thread in which all of it runs.
 
 mod types;
 
@@ -24,13 +24,18 @@ mod prober;
 
 mod leadership;
 
+mod majority;
+
+mod joining;
+
 mod peer;
 
 #[cfg(test)]
 mod tests;
 
 pub(crate) use identity::{Identity, Token};
-pub(crate) use network::status_of;
-pub(crate) use peer::{Handle, Peer, PeerError};
+pub(crate) use network::{admit, drop_member, propose, status_of};
+pub(crate) use peer::{Beginning, Handle, Peer, PeerError};
 pub(crate) use store::create as create_store;
 pub(crate) use types::Status;
+pub(crate) use wire::{Admission, Progress};

@@ -13,19 +13,24 @@ use openraft::raft::{
     VoteRequest, VoteResponse,
 };
 use openssl::ssl::SslContext;
+use pgaf_core::monitors::{Reply, What};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_openssl::SslStream;
 
 use super::identity::Identity;
 use super::types::{Status, Types};
-use super::wire::{self, Call, Response};
+use super::wire::{self, Admission, Call, Progress, Response};
 use crate::config::Member;
 
 /// Between two attempts to reach a monitor.
 const RETRY: Duration = Duration::from_millis(200);
 /// For an operator who asks.
 const STATUS_DEADLINE: Duration = Duration::from_secs(2);
+/// For a monitor that carries out what an operator wants.
+const ORDER_DEADLINE: Duration = Duration::from_secs(5);
+
+const FOREIGN: &str = "the answer is to another call";
 
 /// Makes clients.
 #[derive(Clone)]
@@ -50,9 +55,111 @@ pub(crate) async fn status_of(identity: &Identity, id: u64, member: &Member) -> 
     let client = Network::new(identity.context()?).client(id, member);
     match timeout(STATUS_DEADLINE, client.ask(&Call::Status)).await {
         Ok(Ok(Response::Status(status))) => Ok(*status),
-        Ok(Ok(_)) => Err("the answer is to another call".to_owned()),
+        Ok(Ok(_)) => Err(FOREIGN.to_owned()),
         Ok(Err(error)) => Err(error.to_string()),
         Err(_) => Err(format!("no answer within {} ms", STATUS_DEADLINE.as_millis())),
+    }
+}
+
+/// Has whoever leads the monitors do something, and gives its answer. The monitors are those that this one knows; one
+/// without a name is any of them.
+///
+/// # Errors
+/// None of them can be reached, or none leads.
+async fn ask_leader(identity: &Identity, known: &[(u64, Member)], call: &Call) -> Result<Response, String> {
+    let mut reasons = Vec::new();
+    for (id, member) in known {
+        let status = match status_of(identity, *id, member).await {
+            Ok(status) if status.has_majority => status,
+            Ok(_) => {
+                reasons.push(format!("{} does not hear a majority of the monitors", member.address()));
+                continue;
+            }
+            Err(reason) => {
+                reasons.push(format!("{}: {reason}", member.address()));
+                continue;
+            }
+        };
+        let leader = status.members.iter().find(|(id, _)| Some(*id) == status.leader);
+        let Some((id, leader)) = leader else {
+            reasons.push(format!("{} knows of no monitor that leads", member.address()));
+            continue;
+        };
+        let client = Network::new(identity.context()?).client(*id, leader);
+        match timeout(ORDER_DEADLINE, client.ask(call)).await {
+            Ok(Ok(response)) => return Ok(response),
+            Ok(Err(error)) => reasons.push(format!("{}: {error}", leader.address())),
+            Err(_) => {
+                reasons.push(format!(
+                    "{}: no answer within {} s",
+                    leader.address(),
+                    ORDER_DEADLINE.as_secs()
+                ));
+            }
+        }
+    }
+    Err(format!("no monitor could do it: {}", reasons.join("; ")))
+}
+
+/// Gets a number for a new monitor.
+///
+/// # Errors
+/// The others cannot be reached, or do not take another one.
+pub(crate) async fn admit(
+    identity: &Identity,
+    contact: Member,
+    name: &str,
+    address: String,
+) -> Result<Admission, String> {
+    let call = Call::Admit { name: name.to_owned(), address };
+    match ask_leader(identity, &[(0, contact)], &call).await? {
+        Response::Admit(result) => result,
+        _ => Err(FOREIGN.to_owned()),
+    }
+}
+
+/// Goes on with joining.
+///
+/// # Errors
+/// The others cannot be reached, or do not take it.
+pub(super) async fn join(
+    identity: &Identity,
+    known: &[(u64, Member)],
+    (id, member): (u64, Member),
+) -> Result<Progress, String> {
+    match ask_leader(identity, known, &Call::Join { id, member }).await? {
+        Response::Step(result) => result,
+        _ => Err(FOREIGN.to_owned()),
+    }
+}
+
+/// Goes on with dropping a monitor.
+///
+/// # Errors
+/// The monitors cannot be reached, or do not do it.
+pub(crate) async fn drop_member(
+    identity: &Identity,
+    known: &[(u64, Member)],
+    name: &str,
+) -> Result<Progress, String> {
+    match ask_leader(identity, known, &Call::Drop { name: name.to_owned() }).await? {
+        Response::Step(result) => result,
+        _ => Err(FOREIGN.to_owned()),
+    }
+}
+
+/// Has the monitors agree on something, for an operator.
+///
+/// # Errors
+/// The monitors cannot be reached, or do not do it.
+pub(crate) async fn propose(
+    identity: &Identity,
+    known: &[(u64, Member)],
+    what: What,
+) -> Result<Reply, String> {
+    match ask_leader(identity, known, &Call::Submit(what)).await? {
+        Response::Submit(result) => result,
+        _ => Err(FOREIGN.to_owned()),
     }
 }
 
@@ -109,7 +216,7 @@ impl Client {
                 }));
             }
         };
-        let senseless = || io::Error::new(io::ErrorKind::InvalidData, "the answer is to another call");
+        let senseless = || io::Error::new(io::ErrorKind::InvalidData, FOREIGN);
         match take(response) {
             Some(result) => result.map_err(|error| RPCError::RemoteError(RemoteError::new(self.id, error))),
             None => Err(RPCError::Network(NetworkError::new(&senseless()))),

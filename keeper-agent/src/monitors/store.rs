@@ -66,6 +66,18 @@ pub(crate) struct Applied {
     pub(crate) monitors: Monitors,
 }
 
+impl Applied {
+    /// All monitors, those that do not vote yet included.
+    pub(crate) fn members(&self) -> Vec<(u64, Member)> {
+        self.membership.nodes().map(|(id, member)| (*id, member.clone())).collect()
+    }
+
+    /// It has a vote.
+    pub(crate) fn is_voter(&self, id: u64) -> bool {
+        self.membership.voter_ids().any(|voter| voter == id)
+    }
+}
+
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct StoredSnapshot {
     meta: SnapshotMeta<u64, Member>,

@@ -7,16 +7,16 @@ use pgaf_core::monitors::{Candidacy, Reply, What};
 use pgaf_core::{Lsn, NodeId, ReplicationState, Report, ReportDetail, Timeline};
 use tokio::time::sleep;
 
-use super::wire::{self, Call, Response};
-use super::{Handle, Identity, Peer, Token, network, store};
+use super::wire::{self, Admission, Call, Progress, Response};
+use super::{Beginning, Handle, Identity, Peer, Token, network, store};
 use crate::config::Member;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Members on ports that were free a moment ago.
-fn members() -> Vec<(u64, Member)> {
+fn members(count: usize) -> Vec<(u64, Member)> {
     let sockets: Vec<TcpListener> =
-        (0..3).map(|_| TcpListener::bind("127.0.0.1:0").expect("a port")).collect();
+        (0..count).map(|_| TcpListener::bind("127.0.0.1:0").expect("a port")).collect();
     let ports = sockets.iter().map(|socket| socket.local_addr().expect("bound").port());
     (1..)
         .zip(ports.map(|port| Member { name: format!("m{port}"), host: "127.0.0.1".to_owned(), port }))
@@ -28,14 +28,24 @@ fn token() -> Token {
 }
 
 fn start(directory: &std::path::Path, members: &[(u64, Member)], index: usize) -> Handle {
+    run(directory, members, index, Beginning::Together)
+}
+
+fn run(directory: &std::path::Path, members: &[(u64, Member)], index: usize, beginning: Beginning) -> Handle {
     let (id, member) = members.get(index).expect("a member");
-    let identity = Identity::within(&directory.join(&member.name));
-    identity.create(&token(), &member.name).expect("a certificate");
     let path = directory.join(&member.name).join("store");
+    let identity = identity(directory, &member.name);
     store::create(&path).expect("a store");
-    Peer { id: *id, members: members.to_vec(), port: member.port, store: path, identity }
+    let (members, port) = (members.to_vec(), member.port);
+    Peer { id: *id, members, beginning, is_witness: false, port, store: path, identity }
         .start()
         .expect("started")
+}
+
+fn identity(directory: &std::path::Path, name: &str) -> Identity {
+    let identity = Identity::within(&directory.join(name));
+    identity.create(&token(), name).expect("a certificate");
+    identity
 }
 
 async fn agreed(handle: &Handle, what: &What) -> Reply {
@@ -69,7 +79,7 @@ fn goal(reply: Reply) -> ReplicationState {
 #[tokio::test]
 async fn three_agents_agree_on_one_group() {
     let directory = tempfile::tempdir().expect("a directory");
-    let members = members();
+    let members = members(3);
     let mut handles: Vec<Handle> = (0..2).map(|index| start(directory.path(), &members, index)).collect();
     assert_eq!(goal(agreed(&handles[1], &candidacy(2)).await), ReplicationState::Single);
     assert_eq!(goal(agreed(&handles[0], &candidacy(1)).await), ReplicationState::WaitStandby);
@@ -101,7 +111,7 @@ async fn three_agents_agree_on_one_group() {
 #[tokio::test]
 async fn who_has_another_token_or_none_is_nobody() {
     let directory = tempfile::tempdir().expect("a directory");
-    let members = members();
+    let members = members(3);
     let _handle = start(directory.path(), &members, 0);
     let (id, member) = members.first().expect("a member");
     let context = |name: &str, token: &str| {
@@ -128,4 +138,45 @@ async fn who_has_another_token_or_none_is_nobody() {
     let meant = Member { name: "m0".to_owned(), ..member.clone() };
     let wrong = wire::connect(&context(&members[1].1.name, ours), &meant).await;
     assert!(wrong.err().is_some_and(|error| error.to_string().contains("in the place of")));
+}
+
+#[tokio::test]
+async fn one_that_never_comes_is_replaced() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut all = members(4);
+    let (_, late) = all.pop().expect("four");
+    let handles: Vec<Handle> = (0..2).map(|index| start(directory.path(), &all, index)).collect();
+    agreed(&handles[0], &candidacy(1)).await;
+    let known = &all[..2];
+    let asker = identity(directory.path(), &late.name);
+    let lost = all[2].1.name.clone();
+    let begin = Instant::now();
+    let contact = Member { name: String::new(), ..all[0].1.clone() };
+    let full = network::admit(&asker, contact.clone(), &late.name, late.address()).await;
+    assert!(full.as_ref().is_err_and(|reason| reason.contains("already")), "{full:?}");
+    while network::drop_member(&asker, known, &lost).await != Ok(Progress::Done) {
+        assert!(begin.elapsed() < PATIENCE, "it is not dropped");
+        sleep(Duration::from_millis(50)).await;
+    }
+    let refused = network::drop_member(&asker, known, &all[1].1.name).await;
+    assert!(refused.is_err_and(|reason| reason.contains("create another one first")));
+    let Admission { id, mut members } =
+        network::admit(&asker, contact, &late.name, late.address()).await.expect("admitted");
+    assert_eq!((id, members.len()), (4, 2));
+    members.push((id, late));
+    let new = run(directory.path(), &members, 2, Beginning::Joined);
+    assert_eq!(goal(agreed(&new, &candidacy(4)).await), ReplicationState::WaitStandby);
+    let mut known = new.members();
+    let are_three = |members: &Vec<(u64, Member)>| members.iter().map(|(id, _)| *id).eq([1, 2, 4]);
+    let waited = tokio::time::timeout(PATIENCE, known.wait_for(are_three)).await;
+    assert!(waited.is_ok_and(|found| found.is_ok()), "the new one does not know the others");
+    let voters = async {
+        while network::status_of(&asker, 1, &all[0].1).await.is_ok_and(|status| status.voters != [1, 2, 4]) {
+            sleep(Duration::from_millis(50)).await;
+        }
+    };
+    assert!(tokio::time::timeout(PATIENCE, voters).await.is_ok(), "the new one has no vote");
+    // The number of the lost one is not used again.
+    let reply = agreed(&new, &candidacy(3)).await;
+    assert_eq!(reply, Reply::Unknown);
 }

@@ -35,8 +35,12 @@ pub(crate) struct Status {
     pub(crate) applied: u64,
     /// A majority has been heard lately.
     pub(crate) has_majority: bool,
+    /// It has no server.
+    pub(crate) is_witness: bool,
     /// All monitors.
     pub(crate) members: Vec<(u64, Member)>,
+    /// Those of them that vote.
+    pub(crate) voters: Vec<u64>,
     /// The group.
     pub(crate) monitors: Monitors,
 }

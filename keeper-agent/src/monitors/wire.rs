@@ -46,6 +46,25 @@ pub(super) enum Call {
     Submit(What),
     /// How it is.
     Status,
+    /// To whoever leads: a new monitor of that name wants a number.
+    Admit {
+        /// Its name.
+        name: String,
+        /// Where its agent will listen.
+        address: String,
+    },
+    /// To whoever leads: a monitor that has a number wants to follow, and to vote when it has followed.
+    Join {
+        /// Its number.
+        id: u64,
+        /// Where it is.
+        member: Member,
+    },
+    /// To whoever leads: a monitor shall go, who need not come back.
+    Drop {
+        /// Its name.
+        name: String,
+    },
 }
 
 /// What it is answered.
@@ -61,6 +80,28 @@ pub(super) enum Response {
     Submit(Result<Reply, String>),
     /// How it is.
     Status(Box<Status>),
+    /// The number of a new monitor, and all monitors, the new one included.
+    Admit(Result<Admission, String>),
+    /// How far it has come, or why it cannot.
+    Step(Result<Progress, String>),
+}
+
+/// What a new monitor begins with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Admission {
+    /// Its number.
+    pub(crate) id: u64,
+    /// The others.
+    pub(crate) members: Vec<(u64, Member)>,
+}
+
+/// How far a monitor has come that joins or goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Progress {
+    /// Ask again.
+    UnderWay,
+    /// It has come to its end.
+    Done,
 }
 
 /// Somebody who answers calls.
@@ -97,7 +138,9 @@ async fn handshake(
     let mut stream = SslStream::new(Ssl::new(context).map_err(failed)?, stream)?;
     Pin::new(&mut stream).connect().await.map_err(failed)?;
     let name = stream.ssl().peer_certificate().and_then(|certificate| identity::name_of(&certificate));
-    if name.as_deref() != Some(&member.name) {
+    // Whoever has a certificate of these monitors is one of them; which one, a new monitor cannot know yet.
+    let is_any = member.name.is_empty() && name.is_some();
+    if !is_any && name.as_deref() != Some(&member.name) {
         let found = name.unwrap_or_default();
         return Err(failed(format!("\"{found}\" answers in the place of \"{}\"", member.name)));
     }

@@ -29,7 +29,7 @@ fn a_command_line_that_makes_no_sense() {
         ("create postgres --no-ssl --pgdata x", "--monitor"),
         ("create postgres --no-ssl --pgdata x --monitor nonsense", "neither a URI"),
         ("create postgres --no-ssl --pgdata x --monitor postgres://u:secret@h:p/d", "1 to 65535"),
-        ("create monitor --pgdata x", "--ssl-self-signed"),
+        ("create monitor --pgdata x --ssl-ca-file no-ca.crt", "no-ca.crt"),
         ("create monitor --pgdata x --ssl-self-signed --ssl-mode verify-full", "cannot be verified"),
         ("create monitor --pgdata x --no-ssl --ssl-mode require", "contradict"),
         ("create monitor --pgdata x --server-cert no.crt --server-key no.key", "no.crt"),

@@ -52,13 +52,16 @@ fn passwords_go_in_and_never_come_out() {
         "config get replication.password",
         "config get pg_autoctl.monitor",
         "show file --config --contents",
-        "show uri --monitor",
+        "show uri --monitor postgres://autoctl_node:secret@127.0.0.1:1/d --formation monitor",
         "config set replication.maximum_backup_rate 10M",
     ] {
         let ended = bed.run(format!("{command} --pgdata pg"));
         assert!(!ended.stdout.contains("secret") && !ended.stderr.contains("secret"), "{command}");
         ended.succeeds();
     }
+    // Who may read the file, and asks for this alone, is shown it.
+    let uri = bed.run("show uri --monitor --pgdata pg").succeeds();
+    assert!(uri.starts_with("postgres://autoctl_node:secret@"), "{uri}");
 }
 
 #[test]

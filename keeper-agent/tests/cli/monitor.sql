@@ -14,6 +14,8 @@ INSERT INTO pgautofailover.node (nodeid, nodename, nodehost, goalstate, reported
      VALUES (1, 'n1', '192.0.2.2', 'primary', 'primary', '0/30419F0'),
             (2, 'n2', '192.0.2.3', 'secondary', 'secondary', '0/304EC80');
 
+CREATE TABLE pgautofailover.monitor_server (nodeid bigint, host text, port integer);
+
 CREATE FUNCTION pgautofailover.current_state(
     formation_id text,
     OUT formation_kind text, OUT nodename text, OUT nodehost text, OUT nodeport integer, OUT group_id integer,
@@ -99,6 +101,10 @@ END
 $$;
 CREATE FUNCTION pgautofailover.cancel_restart(node_id bigint)
 RETURNS boolean LANGUAGE sql AS $$ SELECT false $$;
+
+-- Nodes have their own passwords.
+CREATE FUNCTION pgautofailover.replication_password(formation_id text, is_wanted boolean)
+RETURNS text LANGUAGE sql AS $$ SELECT NULL::text $$;
 
 GRANT SELECT ON ALL TABLES IN SCHEMA pgautofailover TO autoctl_node;
 ALTER DATABASE pg_auto_failover SET timezone = 'UTC';

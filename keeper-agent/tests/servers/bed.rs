@@ -14,8 +14,8 @@ use crate::harness::process::kill_below;
 use crate::harness::watch::{NodeRow, describe};
 use crate::harness::workload::TABLE_DDL;
 use crate::harness::{
-    Application, Audience, Door, Ledger, Pace, Sql, Tools, Writer, is_kept, remove_directory, run_directory,
-    wait_for,
+    Application, Audience, Door, Ledger, Pace, Sql, Target, Tools, Writer, is_kept, remove_directory,
+    run_directory, wait_for,
 };
 use crate::node::Node;
 
@@ -30,8 +30,10 @@ const LOG_LINES: usize = 50;
 pub(crate) struct Bed {
     pub(crate) monitor: Node,
     pub(crate) nodes: Vec<Node>,
-    tools: Tools,
-    directory: PathBuf,
+    /// Of role autoctl_node, on a monitor that wants one and encryption.
+    pub(crate) password: Option<&'static str>,
+    pub(crate) tools: Tools,
+    pub(crate) directory: PathBuf,
     watch: RefCell<Option<Sql>>,
     writers: AtomicUsize,
 }
@@ -45,7 +47,7 @@ impl Bed {
         fs::create_dir_all(&directory)?;
         let monitor = Node::new(&tools, &directory, "monitor")?;
         let (nodes, watch, writers) = (Vec::new(), RefCell::new(None), AtomicUsize::new(0));
-        Ok(Self { monitor, nodes, tools, directory, watch, writers })
+        Ok(Self { monitor, nodes, password: None, tools, directory, watch, writers })
     }
 
     /// A monitor and so many nodes, n1 the primary, with the table that writers write to.
@@ -64,19 +66,16 @@ impl Bed {
     /// Makes and starts the monitor.
     pub(crate) fn start_monitor(&mut self, options: &[&str]) -> Result<()> {
         let port = self.monitor.port.to_string();
-        let args = [
-            "create",
-            "monitor",
-            "--pgport",
-            &port,
-            "--hostname",
-            "127.0.0.1",
-            "--auth",
-            "trust",
-            "--no-ssl",
-            "--run",
-        ];
-        self.monitor.start(&[&args, options].concat())?;
+        let mut args = vec!["create", "monitor", "--pgport", &port, "--run"];
+        if !options.iter().any(|option| option.contains("ssl")) {
+            args.push("--no-ssl");
+        }
+        for (option, value) in [("--hostname", "127.0.0.1"), ("--auth", "trust")] {
+            if !options.contains(&option) {
+                args.extend([option, value]);
+            }
+        }
+        self.monitor.start(&[args.as_slice(), options].concat())?;
         wait_for("the monitor to have its extension", WITHIN, || {
             if let Some(status) = self.monitor.keeper_ended()? {
                 return Ok(Some(Err(anyhow!("`create monitor` ended: {status}"))));
@@ -88,6 +87,14 @@ impl Bed {
             )?;
             Ok(Some(Ok(())))
         })?
+    }
+
+    /// Takes away the monitor that it began with, for a case that starts one of another kind.
+    pub(crate) fn without_monitor(&mut self) -> Result<()> {
+        self.monitor.stop()?;
+        self.watch.replace(None);
+        self.monitor = Node::new(&self.tools, &self.directory, "own-monitor")?;
+        Ok(())
     }
 
     /// Directories for a node that a case sets up by itself.
@@ -111,20 +118,13 @@ impl Bed {
     /// The arguments of `pg_autoctl` that create a node which was prepared, without `--run`.
     pub(crate) fn create_args(&self, name: &str, options: &[&str]) -> Vec<String> {
         let (port, monitor) = (self.node(name).port.to_string(), self.monitor_uri());
-        let mut args = vec![
-            "create",
-            "postgres",
-            "--name",
-            name,
-            "--pgport",
-            &port,
-            "--hostname",
-            "127.0.0.1",
-            "--monitor",
-            &monitor,
-        ];
-        if !options.contains(&"--auth") {
-            args.extend(["--auth", "trust"]);
+        let mut args = vec!["create", "postgres", "--name", name, "--pgport", &port];
+        for (option, value) in
+            [("--hostname", "127.0.0.1"), ("--monitor", monitor.as_str()), ("--auth", "trust")]
+        {
+            if !options.contains(&option) {
+                args.extend([option, value]);
+            }
         }
         if !options.iter().any(|option| option.contains("ssl")) {
             args.push("--no-ssl");
@@ -158,7 +158,9 @@ impl Bed {
         let sql = match self.watch.take() {
             Some(open) => open,
             None => {
-                let target = self.monitor.target("autoctl_node", "pg_auto_failover");
+                let mut target = self.monitor.target("autoctl_node", "pg_auto_failover");
+                target.password = self.password;
+                target.tls = self.password.map(|_| None);
                 let sql = Sql::open(&target, CONNECT_DEADLINE)?;
                 // A case may have set these for everybody else.
                 sql.rows("set statement_timeout = 0; set idle_session_timeout = 0")?;
@@ -248,7 +250,13 @@ impl Bed {
 
     /// The same as another role.
     pub(crate) fn writer_as(&self, role: &'static str) -> Result<Writer> {
-        let targets = self.nodes.iter().map(|node| node.target(role, "postgres")).collect();
+        self.writer_with(role, None)
+    }
+
+    /// The same with a password.
+    pub(crate) fn writer_with(&self, role: &'static str, password: Option<&'static str>) -> Result<Writer> {
+        let target = |node: &Node| Target { password, ..node.target(role, "postgres") };
+        let targets = self.nodes.iter().map(target).collect();
         let number = self.writers.fetch_add(1, Ordering::Relaxed) + 1;
         let application = Application::new(Audience::ReadWrite, Pace::BRISK);
         let writer = Writer::start(number, Door::here()?, targets, application);

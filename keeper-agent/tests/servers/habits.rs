@@ -10,7 +10,9 @@ cases! {
         memory_that_the_standby_does_not_have_is_said,
         logs_and_pid_files_go_elsewhere,
         a_read_only_configuration_and_a_linked_pg_wal,
-        slots_and_senders_are_few;
+        slots_and_senders_are_few,
+        a_prepared_transaction_is_left_over,
+        durability_is_switched_off;
     0:
         a_server_has_no_socket;
 }
@@ -63,11 +65,7 @@ fn a_read_only_configuration_and_a_linked_pg_wal(bed: &mut Bed) -> Result<()> {
     }
     bed.wait_whole()?;
     ensure!(bed.node("n1").setting("work_mem")? == "7MB", "what is included is not in force");
-    if !bed.rows()?.iter().any(|row| row.name == "n1" && row.writes()) {
-        bed.monitor.autoctl(&["perform", "switchover"])?;
-        bed.wait_primary("n1")?;
-        bed.wait_whole()?;
-    }
+    lead_with_n1(bed)?;
     bed.fail_over()
 }
 
@@ -76,11 +74,7 @@ fn slots_and_senders_are_few(bed: &mut Bed) -> Result<()> {
         bed,
         "max_wal_senders = 1\nmax_replication_slots = 1\nwal_level = minimal\nhot_standby = off",
     )?;
-    if !bed.rows()?.iter().any(|row| row.name == "n1" && row.writes()) {
-        bed.monitor.autoctl(&["perform", "switchover"])?;
-        bed.wait_primary("n1")?;
-        bed.wait_whole()?;
-    }
+    lead_with_n1(bed)?;
     bed.add("n3", &[])?;
     bed.wait_whole()
 }
@@ -98,4 +92,37 @@ fn a_server_has_no_socket(bed: &mut Bed) -> Result<()> {
     bed.node("n1").kill_postmaster()?;
     bed.wait_primary("n2")?;
     bed.wait_whole()
+}
+
+/// Makes n1 the primary, whoever was after both were started anew.
+fn lead_with_n1(bed: &Bed) -> Result<()> {
+    if bed.rows()?.iter().any(|row| row.name == "n1" && row.writes()) {
+        return Ok(());
+    }
+    bed.monitor.autoctl(&["perform", "switchover"])?;
+    bed.wait_primary("n1")?;
+    bed.wait_whole()
+}
+
+fn a_prepared_transaction_is_left_over(bed: &mut Bed) -> Result<()> {
+    set_on_both(bed, "max_prepared_transactions = 5")?;
+    lead_with_n1(bed)?;
+    bed.node("n1").sql(
+        "create table held (a int); insert into held values (1); begin; lock table held; update held set a = 2; \
+         prepare transaction 'forgotten'",
+    )?;
+    bed.fail_over()?;
+    let prepared = bed.node("n2").sql("select gid from pg_prepared_xacts")?;
+    ensure!(prepared == "forgotten", "the prepared transaction is gone: {prepared}");
+    bed.monitor.autoctl(&["perform", "switchover"])?;
+    bed.wait_primary("n1")
+}
+
+fn durability_is_switched_off(bed: &mut Bed) -> Result<()> {
+    set_on_both(
+        bed,
+        "fsync = off\nfull_page_writes = off\nwal_level = logical\nwal_keep_size = 0\nautovacuum = off",
+    )?;
+    lead_with_n1(bed)?;
+    bed.fail_over()
 }

@@ -9,6 +9,7 @@ mod denial;
 #[path = "../e2e/harness/mod.rs"]
 #[allow(dead_code, unused_imports, reason = "what hosts in network namespaces need is not needed here")]
 mod harness;
+mod name_service;
 #[allow(dead_code, reason = "the words that cases are written with")]
 mod node;
 mod pgbouncer;
@@ -16,6 +17,9 @@ mod port;
 
 mod adopted;
 mod arranged;
+mod connection_strings;
+mod copies;
+mod environment;
 mod formation_settings;
 mod fresh;
 mod habits;
@@ -23,9 +27,14 @@ mod hooks;
 mod http;
 mod kernel;
 mod libraries;
+mod names;
 mod pooler;
+mod promotion;
 mod refused;
 mod relocated;
+mod replaced;
+mod roles;
+mod secure;
 mod sessions;
 mod settings;
 mod standby_numbers;
@@ -66,6 +75,9 @@ fn cases() -> Vec<Case> {
     [
         adopted::cases(),
         arranged::cases(),
+        connection_strings::cases(),
+        copies::cases(),
+        environment::cases(),
         formation_settings::cases(),
         fresh::cases(),
         http::cases(),
@@ -73,9 +85,14 @@ fn cases() -> Vec<Case> {
         hooks::cases(),
         kernel::cases(),
         libraries::cases(),
+        names::cases(),
         pooler::cases(),
+        promotion::cases(),
         refused::cases(),
         relocated::cases(),
+        replaced::cases(),
+        secure::cases(),
+        roles::cases(),
         sessions::cases(),
         settings::cases(),
         standby_numbers::cases(),

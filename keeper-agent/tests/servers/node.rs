@@ -27,7 +27,9 @@ const STOP_DEADLINE: Duration = Duration::from_secs(60);
 pub(crate) struct Node {
     /// Its name at the monitor.
     pub(crate) name: String,
-    /// Where its server listens, on 127.0.0.1.
+    /// Where clients of the test find its server.
+    pub(crate) address: Ipv4Addr,
+    /// The port of its server.
     pub(crate) port: u16,
     /// Everything it has on disk.
     pub(crate) directory: PathBuf,
@@ -37,6 +39,20 @@ pub(crate) struct Node {
     pub(crate) superuser: String,
     /// System calls that its programs do not have, as on an older kernel.
     pub(crate) denied: Vec<i64>,
+    /// What they get instead: `ENOSYS`, or another error.
+    pub(crate) denied_with: i32,
+    /// Variables that its programs do not get.
+    pub(crate) removed: Vec<&'static str>,
+    /// Files that its programs see at other places: what is there, and where.
+    pub(crate) mounts: Vec<(PathBuf, PathBuf)>,
+    /// Directories that its programs cannot write to, whoever they run as.
+    pub(crate) read_only: Vec<PathBuf>,
+    /// The user that its programs run as, and their group, when that is not `postgres`.
+    pub(crate) user: Option<(u32, u32)>,
+    /// Their umask, when it is another than usual.
+    pub(crate) umask: Option<u32>,
+    /// Its PGDATA, as its programs are told it, when it is not `data`.
+    pub(crate) data: Option<String>,
     tools: Tools,
     keeper: Option<Child>,
 }
@@ -53,10 +69,18 @@ impl Node {
         }
         Ok(Self {
             name: name.to_owned(),
+            address: Ipv4Addr::LOCALHOST,
             port: port::free()?,
             directory,
             environment: Vec::new(),
             denied: Vec::new(),
+            denied_with: nix::libc::ENOSYS,
+            removed: Vec::new(),
+            mounts: Vec::new(),
+            read_only: Vec::new(),
+            user: None,
+            umask: None,
+            data: None,
             superuser: "postgres".to_owned(),
             tools: tools.clone(),
             keeper: None,
@@ -65,7 +89,7 @@ impl Node {
 
     /// Its PGDATA.
     pub(crate) fn pgdata(&self) -> PathBuf {
-        self.directory.join("data")
+        self.directory.join(self.data.as_deref().unwrap_or("data"))
     }
 
     /// Gives its programs a variable from now on.
@@ -75,8 +99,7 @@ impl Node {
 
     /// A program of the tools or of the system, run as user postgres with the environment of this node.
     pub(crate) fn command<S: AsRef<OsStr>>(&self, program: &str, args: &[S]) -> Command {
-        let mut command = Command::new("setpriv");
-        command.args(["--reuid", "postgres", "--regid", "postgres", "--init-groups"]);
+        let mut command = self.outer_command();
         let in_tools = self.tools.bin.join(program);
         let program = if in_tools.exists() { in_tools } else { PathBuf::from(program) };
         let home = self.directory.join("home");
@@ -88,16 +111,62 @@ impl Node {
             .env("PATH", format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", self.tools.bin.display()))
             .env("LC_ALL", "C.UTF-8")
             .env("HOME", &home)
-            .env("PGDATA", self.pgdata())
+            .env("PGDATA", self.data.as_ref().map_or_else(|| self.pgdata().into_os_string(), Into::into))
             .env("XDG_CONFIG_HOME", home.join(".config"))
             .env("XDG_DATA_HOME", home.join(".local/share"))
             .env("XDG_RUNTIME_DIR", self.directory.join("run"))
             .env("PG_REGRESS_SOCK_DIR", self.directory.join("s"))
             .envs(self.environment.iter().map(|(name, value)| (name, value)));
+        for name in &self.removed {
+            command.env_remove(name);
+        }
         if !self.denied.is_empty() {
-            deny(&mut command, &self.denied);
+            deny(&mut command, &self.denied, self.denied_with);
         }
         command
+    }
+
+    /// What makes the place where a program of this node runs, and then becomes that program.
+    fn outer_command(&self) -> Command {
+        let mut command = Command::new("/bin/sh");
+        let mut script = String::from("set -e; ");
+        if let Some(umask) = self.umask {
+            script.push_str(&format!("umask {umask:04o}; "));
+        }
+        let user = match self.user {
+            Some((user, group)) => format!("--reuid {user} --regid {group} --clear-groups"),
+            None => "--reuid postgres --regid postgres --init-groups".to_owned(),
+        };
+        let quoted = |path: &Path| format!("'{}'", path.display().to_string().replace('\'', r"'\''"));
+        let mut inner = String::new();
+        for (from, to) in &self.mounts {
+            inner.push_str(&format!("mount --bind {} {}; ", quoted(from), quoted(to)));
+        }
+        for directory in &self.read_only {
+            let directory = quoted(directory);
+            inner.push_str(&format!(
+                "mount --bind {directory} {directory}; mount -o remount,bind,ro {directory}; "
+            ));
+        }
+        inner.push_str(&format!("exec setpriv {user} \"$@\""));
+        match self.mounts.is_empty() && self.read_only.is_empty() {
+            true => command.args(["-c", &format!("{script}{inner}"), "sh"]),
+            // Without --fork, so that the program is the process that was started.
+            false => {
+                let script = format!("{script} exec unshare --mount sh -ec \"$0\" sh \"$@\"");
+                command.args(["-c", &script, &inner])
+            }
+        };
+        command
+    }
+
+    /// Gives all that it has to the user that its programs run as.
+    pub(crate) fn give_to_user(&self) -> Result<()> {
+        let Some((user, group)) = self.user else { return Ok(()) };
+        for part in ["", "home", "run", "s"] {
+            std::os::unix::fs::chown(self.directory.join(part), Some(user), Some(group))?;
+        }
+        Ok(())
     }
 
     /// Runs a program to its end.
@@ -159,6 +228,25 @@ impl Node {
         run_to_end(&mut command, COMMAND_DEADLINE)?.success()
     }
 
+    /// Nobody is this role without a password: not locally, and not over the network.
+    pub(crate) fn is_refused(&self, role: &str) -> Result<()> {
+        let port = self.port.to_string();
+        for host in [self.directory.join("s").display().to_string(), "127.0.0.1".to_owned()] {
+            for dbname in ["postgres", "template1", "pg_auto_failover"] {
+                let mut command = Command::new("setpriv");
+                command
+                    .args(["--reuid", "nobody", "--regid", "nogroup", "--clear-groups"])
+                    .arg(self.tools.bin.join("psql"))
+                    .args(["-XAtqw", "-h", &host, "-p", &port, "-U", role, "-d", dbname, "-c", "select 1"])
+                    .current_dir("/")
+                    .env_clear();
+                let ended = run_to_end(&mut command, COMMAND_DEADLINE)?;
+                ensure!(ended.code() == 2, "{role} at {host}: {}{}", ended.stdout, ended.stderr);
+            }
+        }
+        Ok(())
+    }
+
     /// What `SHOW` says to a new session.
     pub(crate) fn setting(&self, name: &str) -> Result<String> {
         self.sql(&format!("show {name}"))
@@ -183,7 +271,7 @@ impl Node {
 
     /// Where a client of the test's own connects to.
     pub(crate) fn target(&self, user: &'static str, dbname: &'static str) -> Target {
-        Target { host: Ipv4Addr::LOCALHOST, port: self.port, user, dbname, password: None, tls: None }
+        Target { host: self.address, port: self.port, user, dbname, password: None, tls: None }
     }
 
     /// Starts `pg_autoctl` with these arguments in the background; what it says is appended to keeper.log.

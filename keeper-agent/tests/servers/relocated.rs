@@ -14,7 +14,9 @@ cases! {
         a_standby_gets_another_port,
         a_primary_hands_over_before_it_gets_another_port,
         a_port_that_is_taken_is_refused,
-        a_server_that_runs_without_its_keeper_keeps_its_port;
+        a_server_that_runs_without_its_keeper_keeps_its_port,
+        a_primary_and_a_standby_get_other_host_names,
+        an_address_at_which_the_server_does_not_listen_is_refused;
 }
 
 /// The server listens there, and the monitor says so.
@@ -94,4 +96,66 @@ fn a_server_that_runs_without_its_keeper_keeps_its_port(bed: &mut Bed) -> Result
     bed.node_mut("n1").run()?;
     wait_for("n1 to report", WITHIN, || bed.node("n1").sql("select 1").map(Some))?;
     bed.wait_whole()
+}
+
+/// The monitor has it, the other node connects there, and nothing was restarted.
+fn check_hostname(bed: &Bed, name: &str, hostname: &str) -> Result<()> {
+    let sql = format!("select nodehost from pgautofailover.node where nodename = '{name}'");
+    wait_for("the monitor to know the host name", WITHIN, || {
+        let known = bed.monitor.sql_as("postgres", "pg_auto_failover", &sql)?;
+        ensure!(known == hostname, "the monitor has {known}");
+        Ok(Some(()))
+    })?;
+    bed.wait_whole()?;
+    bed.check_no_failover()
+}
+
+fn a_primary_and_a_standby_get_other_host_names(bed: &mut Bed) -> Result<()> {
+    let writer = bed.writer()?;
+    let node = bed.node("n1");
+    node.same_postmaster(|| {
+        node.autoctl(&["set", "node", "metadata", "--hostname", "localhost"])?;
+        check_hostname(bed, "n1", "localhost")
+    })?;
+    let node = bed.node("n2");
+    wait_for("n2 to follow under the new name", WITHIN, || {
+        let shown = node.sql("select sender_host from pg_stat_wal_receiver where status = 'streaming'")?;
+        ensure!(shown == "localhost", "it receives from {shown:?}");
+        Ok(Some(()))
+    })?;
+    node.same_postmaster(|| {
+        node.autoctl(&["config", "set", "pg_autoctl.hostname", "localhost"])?;
+        check_hostname(bed, "n2", "localhost")
+    })?;
+    writer.wait_for_ack(WITHIN)?;
+    // And back, with the option of `run`.
+    bed.node_mut("n2").stop()?;
+    bed.node_mut("n2").start(&["run", "--hostname", "127.0.0.1"])?;
+    check_hostname(bed, "n2", "127.0.0.1")?;
+    bed.verify("n1", &[writer.stop()])?;
+    bed.fail_over()
+}
+
+fn an_address_at_which_the_server_does_not_listen_is_refused(bed: &mut Bed) -> Result<()> {
+    let node = bed.node("n2");
+    for args in [
+        ["config", "set", "postgresql.listen_addresses", "127.0.0.2"].as_slice(),
+        &["config", "set", "postgresql.listen_addresses", ""],
+    ] {
+        let refused = node.program("pg_autoctl", args)?;
+        ensure!(!refused.status.success() && refused.stderr.contains("127.0.0.1"), "{}", refused.stderr);
+    }
+    let changed =
+        node.program("pg_autoctl", &["config", "set", "postgresql.listen_addresses", "127.0.0.1"])?;
+    ensure!(changed.status.success() && changed.stderr.contains("restarted"), "{}", changed.stderr);
+    let refused = node.program("pg_autoctl", &["set", "node", "metadata", "--hostname", "127.0.0.2"])?;
+    ensure!(!refused.status.success() && refused.stderr.contains("listen_addresses"), "{}", refused.stderr);
+    check_hostname(bed, "n2", "127.0.0.1")?;
+    bed.node_mut("n2").stop()?;
+    bed.node_mut("n2").run()?;
+    wait_for("n2 to listen there alone", WITHIN, || {
+        Ok((bed.node("n2").setting("listen_addresses")? == "127.0.0.1").then_some(()))
+    })?;
+    bed.wait_whole()?;
+    bed.check_no_failover()
 }

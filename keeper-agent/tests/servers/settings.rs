@@ -17,6 +17,7 @@ cases! {
         commits_are_made_to_wait_for_nobody_by_postgresql_conf,
         commits_are_made_asynchronous_for_everybody,
         a_role_commits_asynchronously,
+        commits_of_roles_are_made_synchronous,
         a_standby_is_led_elsewhere,
         hot_standby_and_the_like_are_switched_off,
         postgresql_conf_is_replaced,
@@ -131,6 +132,26 @@ fn a_role_commits_asynchronously(bed: &mut Bed) -> Result<()> {
     bed.wait_shown("database \"postgres\" has synchronous_commit = off")?;
     bed.node("n1").sql("alter database postgres reset synchronous_commit")?;
     bed.wait_whole()?;
+    bed.fail_over()
+}
+
+fn commits_of_roles_are_made_synchronous(bed: &mut Bed) -> Result<()> {
+    for name in ["n1", "n2"] {
+        bed.node(name).append_to_configuration("pgautofailover.require_synchronous_commit = on")?;
+        bed.node(name).reload()?;
+    }
+    let n1 = bed.node("n1");
+    n1.sql(
+        "create role app login; create database \"an \"\"odd\"\" one\"; alter role app set synchronous_commit = local",
+    )?;
+    n1.wait_said("reset synchronous_commit of role app, which had synchronous_commit = local", WITHIN)?;
+    n1.sql("alter database \"an \"\"odd\"\" one\" set synchronous_commit = off")?;
+    n1.wait_said("reset synchronous_commit of database \"an \"\"odd\"\" one\"", WITHIN)?;
+    n1.sql("alter role app in database postgres set synchronous_commit = off")?;
+    n1.wait_said("reset synchronous_commit of role app in database \"postgres\"", WITHIN)?;
+    bed.wait_whole()?;
+    let left = "select count(*) from pg_db_role_setting where setconfig::text like '%synchronous_commit%'";
+    ensure!(bed.node("n1").sql(left)? == "0", "a setting is left");
     bed.fail_over()
 }
 

@@ -17,7 +17,8 @@ cases! {
         a_subscriber_that_confirms_nothing_holds_up_no_hand_over,
         an_archive_command_that_hangs_holds_up_no_hand_over,
         a_session_that_cannot_be_interrupted_holds_up_no_hand_over,
-        a_frozen_receiver_holds_up_no_hand_over;
+        a_frozen_receiver_holds_up_no_hand_over,
+        somebody_elses_base_backup_holds_up_no_hand_over;
 }
 
 /// Hands over from n1 to n2 while a writer works; nothing is lost, and it takes no longer than it may.
@@ -115,5 +116,26 @@ fn a_frozen_receiver_holds_up_no_hand_over(bed: &mut Bed) -> Result<()> {
     signal(receiver, Signal::SIGSTOP)?;
     let result = hand_over(bed);
     signal(receiver, Signal::SIGKILL)?;
+    result
+}
+
+fn somebody_elses_base_backup_holds_up_no_hand_over(bed: &mut Bed) -> Result<()> {
+    let port = bed.node("n1").port;
+    let copier = start(
+        bed,
+        &format!(
+            "pg_basebackup -h 127.0.0.1 -p {port} -U postgres -D copy -c fast -X stream --max-rate=200k"
+        ),
+    )?;
+    wait_for("the backup to go on", WITHIN, || {
+        let count = bed.node("n1").sql(
+            "select count(*) from pg_stat_progress_basebackup where phase = 'streaming database files' \
+             and backup_streamed > 100000",
+        )?;
+        Ok((count == "1").then_some(()))
+    })?;
+    signal(copier, Signal::SIGSTOP)?;
+    let result = hand_over(bed);
+    signal(copier, Signal::SIGKILL)?;
     result
 }

@@ -62,6 +62,10 @@ pub(crate) enum Action {
     /// All links are as they should be.
     Mend,
     MonitorDies,
+    /// Of three monitors another one leads. A host may be left with the former one, cut off from everybody else.
+    AnotherLeads(Option<usize>),
+    /// As `Turn`, with the monitor that led before.
+    TurnAtDeposed(usize),
     MonitorStarts,
     BackUpRows,
     /// The monitor is restarted on the older copy of its rows.
@@ -90,6 +94,11 @@ impl World {
             Action::Turn(index, fate) => {
                 self.look(*index, false)?;
                 self.act(*index, 2, Reply::Of(*fate), false)
+            }
+            Action::TurnAtDeposed(index) => {
+                self.deposed.as_ref()?;
+                self.look(*index, false)?;
+                self.act(*index, 2, Reply::OfDeposed, false)
             }
             Action::AnswerArrives(index) => self.answer_arrives(*index),
             Action::StrayReportArrives(index) => {

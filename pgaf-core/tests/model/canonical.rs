@@ -16,8 +16,8 @@ impl World {
         }
         self.hosts.iter_mut().for_each(super::shared::Shared::unify);
         self.group.unify();
-        if let Some(backup) = &mut self.backup {
-            backup.unify();
+        for rows in self.backup.iter_mut().chain(&mut self.deposed) {
+            rows.unify();
         }
     }
 
@@ -75,16 +75,17 @@ impl World {
         }
     }
 
-    /// The rows of a host's node: that of the monitor, and that of the copy.
+    /// The rows of a host's node: that of the monitor, that of the copy, and that of a monitor that led before.
     fn rows(&self, index: usize) -> impl Iterator<Item = &Node> {
         let id = NodeId(index as i64 + 1);
-        let groups = std::iter::once(&self.group).chain(self.backup.as_ref());
+        let groups = std::iter::once(&self.group).chain(self.backup.as_ref()).chain(self.deposed.as_ref());
         groups.flat_map(|group| &group.nodes).filter(move |node| node.id == id)
     }
 
     fn each_row(&mut self, index: usize, visit: &mut dyn FnMut(&mut Node)) {
         let id = NodeId(index as i64 + 1);
-        let groups = std::iter::once(&mut self.group).chain(self.backup.as_mut());
+        let groups =
+            std::iter::once(&mut self.group).chain(self.backup.as_mut()).chain(self.deposed.as_mut());
         groups.flat_map(|group| &mut group.nodes).filter(|node| node.id == id).for_each(visit);
     }
 }

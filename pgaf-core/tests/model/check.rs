@@ -12,6 +12,7 @@ use super::invariants::{
     isolated_primaries_fence_first, nobody_is_buried_alive, one_writer, promoted_nodes_lack_nothing,
 };
 use super::keeper::TICK;
+use super::leadership::Slip;
 use super::scope::{Kind, Scope};
 use super::story::{Chapter, Story};
 use super::world::{Budget, World};
@@ -82,6 +83,11 @@ impl Cluster {
         Self { scope, start: joined(&scope, Story::default()), heals_one_in, planted: |_| true }
     }
 
+    pub(crate) fn slipping(mut self, slip: Slip) -> Self {
+        self.start.slip = slip;
+        self
+    }
+
     pub(crate) fn expecting(self, planted: fn(&World) -> bool) -> Self {
         Self { planted, ..self }
     }
@@ -96,7 +102,7 @@ impl Cluster {
     }
 
     /// A violation in fewer steps than that. One thread: several come to situations in another order.
-    fn violation(&self, states: usize, fewer_than: usize) -> Option<(&'static str, Vec<Action>)> {
+    pub(crate) fn violation(&self, states: usize, fewer_than: usize) -> Option<(&'static str, Vec<Action>)> {
         let checker = self.clone().checker().target_state_count(states).finish_when(HasDiscoveries::Any);
         let checker = checker.target_max_depth(fewer_than.saturating_add(1)).spawn_bfs().join();
         let found = checker.discoveries().into_iter().map(|(name, path)| (name, path.into_actions()));

@@ -60,12 +60,8 @@ impl World {
                 let host = &mut *self.hosts[index];
                 (host.sees_monitor, host.is_rejected) = (false, true);
             }
-            Action::Isolate(index) => {
-                let others = (0..self.hosts.len()).filter(|other| *other != index);
-                self.cuts = others.flat_map(|other| [(index, other), (other, index)]).collect();
-                self.cuts.sort_unstable();
-                self.hosts[index].sees_monitor = false;
-            }
+            Action::Isolate(index) => self.isolate(index),
+            Action::AnotherLeads(left) => self.change_leader(left),
             Action::MonitorDies if self.is_monitor_up => self.is_monitor_up = false,
             Action::BackUpRows if self.backup.is_none() => {
                 self.story.tell(|| Chapter::BackedUp);
@@ -79,6 +75,13 @@ impl World {
             _ => return None,
         }
         Some(())
+    }
+
+    pub(crate) fn isolate(&mut self, index: usize) {
+        let others = (0..self.hosts.len()).filter(|other| *other != index);
+        self.cuts = others.flat_map(|other| [(index, other), (other, index)]).collect();
+        self.cuts.sort_unstable();
+        self.hosts[index].sees_monitor = false;
     }
 
     fn keeper_dies(&mut self, index: usize) {

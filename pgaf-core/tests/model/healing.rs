@@ -21,6 +21,7 @@ pub(crate) fn heal(world: &World) -> Verdict {
     for action in mending {
         apply(&mut world, &action);
     }
+    world.deposed = None;
     settle(&mut world)?;
     match world.violation {
         None => Ok(()),

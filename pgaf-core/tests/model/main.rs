@@ -24,6 +24,7 @@ mod fault;
 mod healing;
 mod invariants;
 mod keeper;
+mod leadership;
 mod planted;
 mod screenplay;
 mod server;
@@ -34,8 +35,8 @@ mod world;
 
 use check::check;
 use scope::Kind::{
-    Additions, Crashes, Cuts, Data, Freezes, HandOvers, LastResort, Maintenance, Messages, Monitor,
-    Rejections, Removals, Settings, Timeouts,
+    Additions, Crashes, Cuts, Data, Freezes, HandOvers, LastResort, Leadership, Maintenance, Messages,
+    Monitor, Rejections, Removals, Settings, Timeouts,
 };
 
 macro_rules! checks {
@@ -56,6 +57,8 @@ checks! {
     two_nodes_freeze(2, 0, [Freezes, Crashes], (2, 2, 0));
     two_nodes_and_late_messages(2, 0, [Messages, Crashes], (1, 3, 0));
     two_nodes_and_the_monitor(2, 0, [Monitor, Crashes], (1, 3, 0));
+    two_nodes_and_other_leaders(2, 0, [Leadership, Messages], (1, 2, 0));
+    two_nodes_and_leaders_that_are_lost(2, 0, [Leadership, Crashes], (1, 2, 0));
     two_nodes_lose_data(2, 0, [Data, Crashes], (1, 2, 0));
     two_nodes_and_operators(2, 0, [HandOvers, Maintenance, Removals, Settings, Crashes], (1, 1, 2));
     two_nodes_and_one_more(2, 0, [Additions, Removals, HandOvers, Crashes], (1, 1, 2));
@@ -68,6 +71,7 @@ checks! {
     three_nodes_die_and_are_rejected(3, 1, [Crashes, Rejections], (1, 2, 0));
     three_nodes_and_late_messages(3, 1, [Messages, Crashes], (1, 2, 0));
     three_nodes_and_the_monitor(3, 1, [Monitor, Crashes], (1, 2, 0));
+    three_nodes_and_other_leaders(3, 1, [Leadership, Messages], (1, 2, 0));
     three_nodes_lose_data(3, 1, [Data, Crashes], (1, 2, 0));
     three_nodes_hand_over(3, 1, [HandOvers, Maintenance, Crashes], (1, 1, 1));
     three_nodes_change(3, 1, [Additions, Removals, Settings, Crashes], (1, 1, 1));

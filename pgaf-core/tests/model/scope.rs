@@ -21,6 +21,8 @@ pub(crate) enum Kind {
     Messages,
     /// The monitor ends, and starts again; on older rows.
     Monitor,
+    /// Of three monitors another one leads, whatever the former one believes.
+    Leadership,
     /// A data directory is gone; a copy is interrupted.
     Data,
     /// Failover and promotion.
@@ -62,6 +64,13 @@ impl Scope {
         self.kinds.contains(&kind)
     }
 
+    /// Links are cut by one of its kinds of trouble.
+    fn has_cuts(&self) -> bool {
+        [Kind::Cuts, Kind::Rejections, Kind::Timeouts, Kind::Leadership]
+            .into_iter()
+            .any(|kind| self.has(kind))
+    }
+
     /// Everything that may happen, whether or not it can.
     pub(crate) fn actions(&self, world: &World, actions: &mut Vec<Action>) {
         actions.push(Action::Tick);
@@ -86,11 +95,14 @@ impl Scope {
             if self.has(Kind::Freezes) {
                 actions.push(Action::Thaw(index));
             }
+            if self.has(Kind::Leadership) && world.deposed.is_some() {
+                actions.push(Action::TurnAtDeposed(index));
+            }
         }
         if self.has(Kind::Monitor) {
             actions.push(Action::MonitorStarts);
         }
-        if self.has(Kind::Cuts) || self.has(Kind::Rejections) || self.has(Kind::Timeouts) {
+        if self.has_cuts() {
             actions.push(Action::Mend);
         }
         if world.budget.faults > 0 {
@@ -105,7 +117,13 @@ impl Scope {
         if self.has(Kind::Monitor) {
             actions.extend([Action::MonitorDies, Action::BackUpRows, Action::RestoreRows]);
         }
+        if self.has(Kind::Leadership) {
+            actions.push(Action::AnotherLeads(None));
+        }
         for index in 0..world.hosts.len() {
+            if self.has(Kind::Leadership) {
+                actions.push(Action::AnotherLeads(Some(index)));
+            }
             if self.has(Kind::Crashes) {
                 actions.extend([
                     Action::PostgresCrashes(index),

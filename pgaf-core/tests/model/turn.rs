@@ -16,6 +16,8 @@ pub(crate) enum Reply {
     None,
     /// It is sent.
     Of(Fate),
+    /// It is sent to the monitor that led before.
+    OfDeposed,
     /// The answer comes that was asked for so many ticks ago.
     Late(u8, Box<Answer>),
 }
@@ -88,6 +90,7 @@ impl World {
                 let event = match std::mem::replace(&mut hands.reply, Reply::None) {
                     Reply::None => None,
                     Reply::Of(fate) => self.report(index, *report, fate)?,
+                    Reply::OfDeposed => Some(self.report_to_deposed(index, *report)?),
                     Reply::Late(sent, answer) => Some(Event::Answered {
                         report: report.detail.number?,
                         sent: NOW.before(TICK * u32::from(sent)),

@@ -11,6 +11,7 @@ use super::invariants::{
     promoted_nodes_lack_nothing,
 };
 use super::keeper::{Keeper, OLDEST_TICKS, TICK, port_of};
+use super::leadership::Slip;
 use super::server::{Data, Server};
 use super::shared::{Pool, Pooled, Shared};
 use super::story::{Chapter, Story};
@@ -74,6 +75,10 @@ pub(crate) struct World {
     pub(crate) uptime: u8,
     /// An older copy of the rows.
     pub(crate) backup: Option<Shared<Group>>,
+    /// The rows of a monitor that led before, and goes on as if it still did.
+    pub(crate) deposed: Option<Shared<Group>>,
+    /// What is done wrong when the leadership changes.
+    pub(crate) slip: Slip,
     pub(crate) hosts: Vec<Shared<Host>>,
     /// Pairs of hosts of which the second hears nothing of the first.
     pub(crate) cuts: Vec<(usize, usize)>,
@@ -106,6 +111,8 @@ impl World {
             is_monitor_up: true,
             uptime: OLDEST_TICKS,
             backup: None,
+            deposed: None,
+            slip: Slip::None,
             hosts: Vec::new(),
             cuts: Vec::new(),
             acknowledged: Vec::new(),

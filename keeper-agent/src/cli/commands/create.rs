@@ -30,14 +30,27 @@ pub(in crate::cli) struct NewMonitor {
     #[command(flatten)]
     pub(in crate::cli) server: NewServer,
     /// Name of this monitor, when it is one of several
-    #[arg(long, value_name = "NAME", requires = "peers", hide = true)]
+    #[arg(long, value_name = "NAME", hide = true)]
     pub(in crate::cli) name: Option<String>,
     /// All monitors, this one included: m1=host1,m2=host2,m3=host3; where their agents do not listen on port 5430, m1=host1:PORT
     #[arg(long, value_name = "NAME=HOST,…", requires = "name", requires = "join_token_file", hide = true)]
     pub(in crate::cli) peers: Option<String>,
+    /// Any of several monitors that are in service: this one becomes one of them
+    #[arg(
+        long,
+        value_name = "HOST[:PORT]",
+        requires = "name",
+        requires = "join_token_file",
+        conflicts_with = "peers",
+        hide = true
+    )]
+    pub(in crate::cli) join: Option<String>,
     /// File with the token that lets monitors join; made when it is not there, the other monitors need a copy
     #[arg(long, env = "PG_AUTOCTL_JOIN_TOKEN_FILE", value_name = "FILE", hide = true)]
     pub(in crate::cli) join_token_file: Option<PathBuf>,
+    /// Take part in elections only, without a Postgres
+    #[arg(long, requires = "name", hide = true)]
+    pub(in crate::cli) witness: bool,
 }
 
 /// `create postgres`

@@ -11,8 +11,11 @@ pub(in crate::cli) enum Drop {
     Monitor {
         #[command(flatten)]
         pgdata: Pgdata,
+        /// Name of one of several monitors, which may be lost for good; without it, the one in --pgdata
+        #[arg(long, value_name = "NAME", hide = true)]
+        name: Option<String>,
         /// Delete its data, too
-        #[arg(short = 'd', long)]
+        #[arg(short = 'd', long, conflicts_with = "name")]
         destroy: bool,
     },
     /// Remove a node from its formation

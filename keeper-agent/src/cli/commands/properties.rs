@@ -173,6 +173,17 @@ pub(in crate::cli) enum Perform {
     },
     /// Restart the Postgres of all nodes, one after the other: the standbys first, the primary last, by a switchover
     Restart(PerformRestart),
+    /// Have the Postgres of another one of several monitors decide
+    #[command(hide = true)]
+    MonitorSwitchover {
+        #[command(flatten)]
+        pgdata: Pgdata,
+        /// Name of that monitor; the monitors choose unless given
+        #[arg(long, value_name = "NAME")]
+        name: Option<String>,
+        #[command(flatten)]
+        wait: Wait,
+    },
 }
 
 /// `perform restart`

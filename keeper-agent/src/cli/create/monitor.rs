@@ -1,16 +1,21 @@
 //! `create monitor`
 
+use std::io::IsTerminal as _;
 use std::path::Path;
 
 use super::super::checks;
 use super::super::commands::NewMonitor;
 use super::super::error::{CliError, CliResult};
 use super::super::http;
+use super::super::print;
 use super::super::run::{claim, run_monitor};
 use super::super::ssl::make_certificate;
 use super::adopt::Adoption;
-use super::server::{Earlier, ServerSpec, earlier, failed, make_cluster, take_back, while_running};
+use super::server::{
+    Earlier, Passwords, ServerSpec, earlier, failed, make_cluster, take_back, while_running,
+};
 use super::several;
+use crate::client::Secret;
 use crate::config::init_file::{self, PgdataContent, Progress};
 use crate::config::{Config, MonitorConfig, Paths};
 use crate::exit::Exit;
@@ -21,6 +26,7 @@ use crate::{monitor_database, monitor_server};
 pub(super) async fn run(new: &NewMonitor) -> CliResult<Exit> {
     let options = &new.server;
     checks::not_root("create a monitor")?;
+    checks::user_has_name()?;
     let pgdata = options.pgdata.required()?;
     let paths = Paths::of(&pgdata)?;
     let present = paths.config.exists().then(|| Config::load(&pgdata)).transpose()?;
@@ -31,7 +37,13 @@ pub(super) async fn run(new: &NewMonitor) -> CliResult<Exit> {
         )));
     }
     let claim = claim(&paths, &pgdata)?;
-    if let (Some(_), None) = (&new.peers, &present) {
+    let is_of_several = new.peers.is_some() || new.join.is_some();
+    if !is_of_several && (new.name.is_some() || new.witness) {
+        return Err(CliError::bad_arguments(
+            "--name and --witness are for one of several monitors: give --peers or --join",
+        ));
+    }
+    if is_of_several && present.is_none() {
         return several::run(new, paths, claim).await;
     }
     let is_one_of_several = matches!(&present, Some(Config::Monitor(config)) if config.monitors.is_some());
@@ -67,6 +79,9 @@ pub(super) async fn run(new: &NewMonitor) -> CliResult<Exit> {
         adoption = Some(found);
     }
     config.ssl = spec.ssl.clone();
+    if spec.passwords == Passwords::OfMonitor {
+        config.node_password = Some(made_password()?);
+    }
     http::take(&options.http, &mut config.http);
     http::check(&config.clone().into())?;
     init_file::store(&config.paths.init, &Progress { pgdata: spec.before, is_registering: false })?;
@@ -76,11 +91,33 @@ pub(super) async fn run(new: &NewMonitor) -> CliResult<Exit> {
         return Err(error);
     }
     tracing::info!("created the monitor, nodes connect to it at {}", config.uri());
+    say_password(&config, options.run)?;
     if options.run {
         return run_monitor(&instance, config, claim).await;
     }
     say_how_to_go_on(&pgdata);
     Ok(Exit::Quit)
+}
+
+fn made_password() -> CliResult<Secret> {
+    Secret::random()
+        .map_err(|error| CliError::new(Exit::Internal, format!("could not make a password: {error}")))
+}
+
+/// The URI with the password goes to standard output, and never to a log: that of a monitor which runs on is kept by whatever
+/// has started it.
+fn say_password(config: &MonitorConfig, runs: bool) -> CliResult {
+    if config.node_password.is_none() {
+        return Ok(());
+    }
+    tracing::info!(
+        "the URI with its password: pg_autoctl show uri --formation monitor --pgdata {}",
+        config.postgres.pgdata.display()
+    );
+    if runs && !std::io::stdout().is_terminal() {
+        return Ok(());
+    }
+    print::line(&config.uri().to_uri())
 }
 
 fn say_how_to_go_on(pgdata: &Path) {

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use pgaf_core::{GroupId, NodeId, ReplicationState, sqlstate};
+use pgaf_core::{GroupId, NodeId, NodeKind, ReplicationState, sqlstate};
 
 use super::super::checks;
 use super::super::commands::NewNode;
@@ -14,7 +14,7 @@ use super::super::options::boolean;
 use super::super::run::{claim, run_node};
 use super::super::ssl::make_certificate;
 use super::adopt::Adoption;
-use super::server::{Earlier, ServerSpec, earlier, failed, make_primary, take_back};
+use super::server::{Earlier, Passwords, ServerSpec, earlier, failed, make_primary, take_back};
 use crate::client::{ConnectError, ConnectionString};
 use crate::config::init_file::{self, PgdataContent, Progress};
 use crate::config::state::{self, KeeperState};
@@ -32,9 +32,13 @@ const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 /// An error that stays is said again after this long.
 const REPEAT_INTERVAL: Duration = Duration::from_secs(10);
 
+const CITUS_NEEDS_AUTH: &str = "give --auth: Citus connects the nodes of a formation to each other as the users of its clients, \
+     whose passwords the monitor does not have";
+
 /// Runs it.
 pub(super) async fn run(options: &NewNode) -> CliResult<Exit> {
     checks::not_root("create a node")?;
+    checks::user_has_name()?;
     let pgdata = options.server.pgdata.required()?;
     let paths = Paths::of(&pgdata)?;
     let present = paths.config.exists().then(|| Config::load(&pgdata)).transpose()?;
@@ -105,12 +109,17 @@ async fn make(
     let monitor = given_monitor(options)?;
     let before = progress.as_ref().map(|progress| progress.pgdata);
     let spec = ServerSpec::new(&options.server, pgdata, before)?;
+    if spec.passwords == Passwords::OfMonitor && options.part.kind != NodeKind::Standalone {
+        return Err(CliError::bad_arguments(CITUS_NEEDS_AUTH));
+    }
     let mut config = configuration(options, pgdata, paths, &spec, Some(monitor))?;
     let instance = Instance::new(config.instance(None)).patient();
     let adoption = adopt(&instance, options, &mut config, spec.before).await?;
     let patience = patience(options);
     let target = config.monitor.clone().unwrap_or_default();
     let connection = connect_patiently(&target, patience).await?;
+    let is_wanted = spec.passwords == Passwords::OfMonitor;
+    config.replication.password = connection.replication_password(&config.formation, is_wanted).await?;
     config.hostname = spec.address(Some(&target)).await?;
     settle_addresses(&mut config, options, adoption.as_ref())?;
     instance.reconfigure(config.instance(None));

@@ -54,14 +54,24 @@ pub(super) struct ServerSpec {
     pub(super) port: u16,
     pub(super) listen_addresses: Option<String>,
     pub(super) auth_method: AuthMethod,
+    pub(super) passwords: Passwords,
     pub(super) hba_level: HbaLevel,
+}
+
+/// Who makes the passwords that nodes and the monitor have for each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Passwords {
+    /// The monitor: nobody has said how connections authenticate.
+    OfMonitor,
+    /// Whoever has chosen the method.
+    OfOwner,
 }
 
 impl ServerSpec {
     /// Checks the options; `before` is known when an earlier `create` was interrupted. An address that is not given is found
     /// out later: the way to the monitor may not be there yet.
     pub(super) fn new(options: &NewServer, pgdata: &Path, before: Option<PgdataContent>) -> CliResult<Self> {
-        let ssl = super::super::ssl::from_options(&options.ssl)?;
+        let ssl = super::super::ssl::of_new_server(&options.ssl)?;
         let port = options.pgport.unwrap_or(5432);
         let pg_ctl = checks::find_pg_ctl(options.pgctl.as_deref())?;
         let before = match before {
@@ -73,7 +83,12 @@ impl ServerSpec {
         }
         let given = options.hostname.as_deref();
         let hostname = given.map(checks::given_hostname).transpose()?;
-        let auth_method = options.auth.unwrap_or(AuthMethod::Trust);
+        let (auth_method, passwords) = match options.auth {
+            Some(chosen) => (chosen, Passwords::OfOwner),
+            // Who writes pg_hba.conf chooses there.
+            None if options.skip_pg_hba => (AuthMethod::Trust, Passwords::OfOwner),
+            None => (AuthMethod::ScramSha256, Passwords::OfMonitor),
+        };
         let hba_level = if options.skip_pg_hba || auth_method == AuthMethod::Skip {
             HbaLevel::None
         } else {
@@ -90,6 +105,7 @@ impl ServerSpec {
             port,
             listen_addresses,
             auth_method,
+            passwords,
             hba_level,
         })
     }

@@ -2,12 +2,12 @@
 
 use pgaf_core::{Group, NodeId};
 
-use super::super::error::{CliError, CliResult};
+use super::super::error::CliResult;
+use super::super::monitors::several;
 use super::super::options::{Json, Pgdata};
 use super::super::print;
 use super::super::table::{Align, Column, render};
-use crate::config::{Config, Member, MonitorConfig};
-use crate::exit::Exit;
+use crate::config::{Member, MonitorConfig};
 use crate::monitor_peer;
 use crate::monitors::{Status, status_of};
 
@@ -49,21 +49,6 @@ pub(super) async fn run(pgdata: &Pgdata, json: Json) -> CliResult {
     Ok(())
 }
 
-/// The monitor in --pgdata, which must be one of several.
-fn several(pgdata: &Pgdata) -> CliResult<MonitorConfig> {
-    let pgdata = pgdata.required()?;
-    match Config::load(&pgdata)? {
-        Config::Monitor(config) if config.monitors.is_some() => Ok(*config),
-        _ => Err(CliError::new(
-            Exit::BadConfig,
-            format!(
-                "\"{}\" is not that of one of several monitors: run this on a host of one, with --pgdata",
-                pgdata.display()
-            ),
-        )),
-    }
-}
-
 /// Asks all monitors at once.
 async fn ask(config: &MonitorConfig) -> Vec<Asked> {
     let identity = monitor_peer::identity(config);
@@ -90,6 +75,7 @@ async fn ask(config: &MonitorConfig) -> Vec<Asked> {
 fn role(asked: &Asked) -> &'static str {
     match &asked.answer {
         Ok(status) if status.leader == Some(asked.id) => "leads",
+        Ok(status) if status.has_majority && !status.voters.contains(&asked.id) => "joins",
         Ok(status) if status.has_majority => "follows",
         Ok(_) => "alone",
         Err(_) => "silent",
@@ -108,6 +94,7 @@ fn row(asked: &Asked, group: Option<&Group>) -> [String; 7] {
         node.map_or_else(|| "-".to_owned(), |node| format!("{}:{}", node.host, node.port)),
         match (node, status) {
             (_, Err(reason)) => reason.clone(),
+            (None, Ok(status)) if status.is_witness => "witness".to_owned(),
             (None, Ok(_)) => "not registered".to_owned(),
             (Some(node), Ok(_)) if node.goal == node.reported => node.goal.to_string(),
             (Some(node), Ok(_)) => format!("{} -> {}", node.reported, node.goal),
@@ -124,6 +111,7 @@ fn object(asked: &Asked, group: Option<&Group>) -> serde_json::Value {
         "role": role(asked),
         "term": status.map(|status| status.term),
         "entry": status.map(|status| status.applied),
+        "is_witness": status.map(|status| status.is_witness),
         "has_majority": status.map(|status| status.has_majority),
         "error": asked.answer.as_ref().err(),
         "postgres": node.map(|node| format!("{}:{}", node.host, node.port)),

@@ -8,7 +8,7 @@ use super::super::options::MonitorOrPgdata;
 use super::super::print;
 use super::super::table::{Align, Column, render};
 use super::super::target::Target;
-use crate::client::SslOptions;
+use crate::client::{ConnectionString, SslOptions};
 use crate::config::Config;
 use crate::exit::Exit;
 use crate::monitor::FormationUri;
@@ -29,8 +29,11 @@ pub(super) async fn run(options: &ShowUri) -> CliResult {
     let monitor_only = is_monitor_asked || formation == Some(MONITOR);
     let target =
         Target::of(&MonitorOrPgdata { pgdata: options.pgdata.clone(), monitor: given_monitor(options) })?;
-    let monitor_uri = monitor_uri(&target);
+    let monitor_uri = monitor(&target).to_string();
     if monitor_only {
+        // A file that the user of this command can read has the password.
+        let is_of_file = given_monitor(options).is_none();
+        let monitor_uri = if is_of_file { monitor(&target).to_uri() } else { monitor_uri };
         return show_one(&[(MONITOR, &monitor_uri)], options.json.json);
     }
     let ssl = ssl_options(&target);
@@ -92,11 +95,11 @@ fn no_nodes(formation: &str, cluster: &str) -> CliError {
     )
 }
 
-/// As nodes give it to --monitor; a password stays out of it.
-fn monitor_uri(target: &Target) -> String {
+/// As nodes give it to --monitor, with its password.
+fn monitor(target: &Target) -> ConnectionString {
     match &target.config {
-        Some(Config::Monitor(config)) => config.uri().to_string(),
-        _ => target.monitor.to_string(),
+        Some(Config::Monitor(config)) => config.uri(),
+        _ => target.monitor.clone(),
     }
 }
 

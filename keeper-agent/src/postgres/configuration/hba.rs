@@ -369,7 +369,7 @@ pub(crate) fn bring(config: &InstanceConfig, written: &Written) -> Result<(), Po
     Ok(())
 }
 
-/// Changes our part of pg_hba.conf; false when it was right already. Whether the gate is closed is not for the file to
+/// Changes our part of pg_hba.conf, and of pg_ident.conf; false when both were right already. Whether the gate is closed is not for the file to
 /// say, which others may have replaced.
 pub(crate) fn update(
     config: &InstanceConfig,
@@ -386,12 +386,10 @@ pub(crate) fn update(
     let mut managed = Managed::parse(&content);
     managed.is_gated = Changing::read(&config.pgdata)?.is_gated;
     change(&mut managed);
-    if config.auth != AuthMethod::Trust {
-        ident::update(config)?;
-    }
+    let is_map_new = config.auth != AuthMethod::Trust && ident::update(config)?;
     let wanted = managed.apply(config, &content);
     files::replace(&path, wanted.as_bytes(), 0o600)?;
-    Ok(wanted != content)
+    Ok(is_map_new || wanted != content)
 }
 
 #[cfg(test)]

@@ -8,15 +8,18 @@ pub(crate) const MAP: &str = "pg_autoctl";
 
 const COMMENT: &str = "# written by pg_autoctl";
 
-/// Sees to it that the map has this user, and nobody else.
-pub(crate) fn update(config: &InstanceConfig) -> Result<(), PostgresError> {
+/// Sees to it that the map has this user, and nobody else; false when that was so.
+pub(crate) fn update(config: &InstanceConfig) -> Result<bool, PostgresError> {
     let Some(user) = user::name() else {
-        return Ok(());
+        return Ok(false);
     };
     let path = config.in_pgdata("pg_ident.conf");
     let content = files::read_if_there(&path)?.unwrap_or_default();
     let wanted = with_map(&content, &user, &config.superuser);
-    if wanted == content { Ok(()) } else { files::replace(&path, wanted.as_bytes(), 0o600) }
+    if wanted != content {
+        files::replace(&path, wanted.as_bytes(), 0o600)?;
+    }
+    Ok(wanted != content)
 }
 
 fn with_map(content: &str, user: &str, role: &str) -> String {

@@ -7,6 +7,7 @@ mod lines;
 pub(super) mod fresh;
 pub(super) mod hba;
 mod ident;
+pub(super) mod route;
 pub(super) mod settings;
 pub(super) mod written;
 

@@ -1,7 +1,11 @@
 //! Roles and databases whose commits wait for no standby, because `synchronous_commit` is set for them. Postgres lets
 //! them, and a monitor that counts on every commit must know.
 
+use postgres_protocol::escape::escape_identifier;
 use serde::Deserialize;
+
+/// A setting of the server, for its postgresql.conf: the keeper of the primary resets such settings.
+pub(crate) const REQUIREMENT: &str = "pgautofailover.require_synchronous_commit";
 
 /// A JSON array of all of them.
 pub(crate) const QUERY: &str = "\
@@ -21,22 +25,32 @@ pub(crate) struct OptOut {
 impl OptOut {
     /// For people: who, and how it ends.
     pub(crate) fn describe(&self) -> String {
-        let setting = self.setting.replace('=', " = ");
-        let (whose, statement) = match (&self.role, &self.database) {
+        let (whose, statement) = self.end();
+        format!("commits wait for no standby, as {whose} has {}: {statement}", self.setting_shown())
+    }
+
+    /// `synchronous_commit = off`
+    pub(crate) fn setting_shown(&self) -> String {
+        self.setting.replace('=', " = ")
+    }
+
+    /// Whose setting it is, and the statement that takes it back.
+    pub(crate) fn end(&self) -> (String, String) {
+        let database = self.database.as_deref().map(escape_identifier);
+        match (&self.role, &database) {
             (Some(role), None) => {
                 (format!("role {role}"), format!("ALTER ROLE {role} RESET synchronous_commit"))
             }
             (Some(role), Some(database)) => (
-                format!("role {role} in database \"{database}\""),
-                format!("ALTER ROLE {role} IN DATABASE \"{database}\" RESET synchronous_commit"),
+                format!("role {role} in database {database}"),
+                format!("ALTER ROLE {role} IN DATABASE {database} RESET synchronous_commit"),
             ),
             (None, Some(database)) => (
-                format!("database \"{database}\""),
-                format!("ALTER DATABASE \"{database}\" RESET synchronous_commit"),
+                format!("database {database}"),
+                format!("ALTER DATABASE {database} RESET synchronous_commit"),
             ),
             (None, None) => ("every role".to_owned(), "ALTER ROLE ALL RESET synchronous_commit".to_owned()),
-        };
-        format!("commits wait for no standby, as {whose} has {setting}: {statement}")
+        }
     }
 }
 

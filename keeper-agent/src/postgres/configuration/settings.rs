@@ -5,7 +5,6 @@
 use std::path::{Path, PathBuf};
 
 use pgaf_core::NodeId;
-use pgaf_core::message::Peer;
 
 use crate::config::AuthMethod;
 use crate::postgres::server::{InstanceConfig, PostgresError, ServerKind, files, version};
@@ -14,6 +13,7 @@ use super::conninfo;
 use super::failover_settings::{FAILOVER_SETTINGS, LEAST_SENDERS};
 use super::fresh::{self, FRESH_FILE};
 use super::lines::{HEADER, Lines, unquote};
+use super::route::Route;
 use super::written::{self, Written};
 
 /// The included file with the settings of every server.
@@ -112,7 +112,7 @@ pub(crate) fn update(
 }
 
 /// Writes what a standby receives from; `None` for nobody. It waits for nobody itself: whoever is promoted is told anew.
-pub(crate) fn write_standby(config: &InstanceConfig, upstream: Option<&Peer>) -> Result<(), PostgresError> {
+pub(crate) fn write_standby(config: &InstanceConfig, upstream: Option<&Route>) -> Result<(), PostgresError> {
     let conninfo = match upstream {
         None => String::new(),
         Some(upstream) => conninfo::primary(config, upstream, version::of_data(&config.pgdata)?),
@@ -120,6 +120,16 @@ pub(crate) fn write_standby(config: &InstanceConfig, upstream: Option<&Peer>) ->
     let slot = slot_name(config, upstream.is_some());
     let lines = vec![("primary_conninfo", conninfo), ("primary_slot_name", slot)];
     write_last(config, lines, &Changing::default())
+}
+
+/// Gives a standby another `primary_conninfo` for the node that it follows; false when it follows by another one by now.
+pub(crate) fn reroute(config: &InstanceConfig, from: &str, to: &Route) -> Result<bool, PostgresError> {
+    let last = files::read_if_there(&config.in_pgdata(STANDBY_FILE))?.unwrap_or_default();
+    let is_the_same = value(&last, "primary_conninfo").as_deref() == Some(from);
+    if is_the_same {
+        write_standby(config, Some(to))?;
+    }
+    Ok(is_the_same)
 }
 
 /// The value of `primary_slot_name` of a standby that follows somebody, or nobody.

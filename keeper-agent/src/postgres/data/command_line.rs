@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use crate::postgres::configuration::failover_settings::{FAILOVER_SETTINGS, LEAST_SENDERS, Override};
 use crate::postgres::configuration::settings::{MONITOR_LIBRARY, own_files, synchronous_commit};
 use crate::postgres::configuration::written::{Entry, Written};
-use crate::postgres::server::{InstanceConfig, ServerKind};
+use crate::postgres::server::{InstanceConfig, ServerKind, owners_commands};
 
 use super::control_data::RecoverySettings;
 
@@ -124,6 +124,16 @@ impl Builder<'_> {
         }
         let commits = synchronous_commit(self.written, &self.ours);
         self.set("synchronous_commit", &commits);
+        self.around("restore_command", owners_commands::around_restore);
+        self.around("recovery_end_command", owners_commands::around_recovery_end);
+    }
+
+    /// The owner's command, in a form in which it can be ended when it hangs.
+    fn around(&mut self, name: &'static str, around: fn(&str) -> String) {
+        let entry = self.written.get(name).filter(|entry| !entry.value.trim().is_empty());
+        if let Some(command) = entry.map(|entry| around(&entry.value)) {
+            self.line.settings.push((name, command));
+        }
     }
 
     /// The user's own, unless it means for ever.

@@ -68,13 +68,20 @@ struct Work {
     pid: i32,
     cpu_ticks: Option<u64>,
     title: Option<String>,
+    /// What it runs, a command of the server's owner for example: each is bounded by itself.
+    runs: Vec<i32>,
 }
 
 impl Work {
     fn of_children(postmaster: i32) -> Vec<Self> {
         let mut seen: Vec<Self> = process::children(postmaster)
             .into_iter()
-            .map(|pid| Self { pid, cpu_ticks: process::cpu_ticks(pid), title: process::title(pid) })
+            .map(|pid| Self {
+                pid,
+                cpu_ticks: process::cpu_ticks(pid),
+                title: process::title(pid),
+                runs: process::children(pid),
+            })
             .collect();
         seen.sort();
         seen

@@ -7,7 +7,7 @@ use pgaf_core::message::{Peer, Position};
 use crate::postgres::configuration::{conninfo, hba};
 use crate::postgres::server::{LocalServer, LocalSession, PostgresError, ServerKind, connection};
 
-use super::{logical_slots, slots};
+use super::{follow, logical_slots, role, slots};
 
 /// Writes the entries of pg_hba.conf; on a running server, makes and drops slots.
 pub(crate) async fn run(server: &LocalServer, peers: &[Peer]) -> Result<(), PostgresError> {
@@ -38,8 +38,11 @@ pub(crate) async fn maintain(
     peers: &[Peer],
     positions: &[Position],
 ) -> Result<(), PostgresError> {
-    keep_entries(server, peers).await?;
-    keep(server, peers, positions).await
+    // A file that cannot be written must not keep slots from moving on, nor a standby from its upstream.
+    let entries = keep_entries(server, peers).await;
+    follow::look_again(server).await?;
+    keep(server, peers, positions).await?;
+    entries
 }
 
 /// Looks at pg_hba.conf again: a tool may have replaced it, and the name of a node may mean another address by now.
@@ -57,30 +60,51 @@ async fn keep_entries(server: &LocalServer, peers: &[Peer]) -> Result<(), Postgr
     let write = move || hba::update(&config, |managed| entries.apply(managed));
     if server.files().run("writing pg_hba.conf", write).await? || is_access_new {
         tracing::warn!(
-            "pg_hba.conf did not have the entries of the nodes, or had old addresses: they were written again"
+            "pg_hba.conf or pg_ident.conf did not have our entries, or had old addresses: they were written again"
         );
         server.reload().await?;
     }
     Ok(())
 }
 
-async fn keep(server: &LocalServer, peers: &[Peer], positions: &[Position]) -> Result<(), PostgresError> {
-    let session = server.any_session().await?;
-    slots::keep(&session, peers, positions).await?;
-    logical_slots::make_room(&server.config(), &session, peers).await?;
-    keep_password(server, &session).await
-}
+/// Lines of files that are read as a whole: while one is wrong, Postgres goes on with what it has read before.
+const REFUSED_LINES: [(&str, &str, &str); 2] =
+    [("pg_hba.conf", "pg_hba_file_rules", "14"), ("pg_ident.conf", "pg_ident_file_mappings", "15")];
 
-/// Gives the replication role the password that is configured now. A standby receives the role from its primary.
-async fn keep_password(server: &LocalServer, session: &LocalSession) -> Result<(), PostgresError> {
-    let password = server.config().replication_password.clone();
-    if password.is_none() || server.state().replication_password == password {
-        return Ok(());
+/// Says which line keeps the server from taking over its files: ours in them are not in force meanwhile.
+async fn tell_refused_lines(server: &LocalServer, session: &LocalSession) -> Result<(), PostgresError> {
+    let mut refused = None;
+    for (file, view, since) in REFUSED_LINES {
+        let query = format!(
+            "SELECT line_number, error FROM {view} WHERE error IS NOT NULL ORDER BY line_number LIMIT 1"
+        );
+        let is_there = "SELECT current_setting('server_version_num')::int / 10000 >= $1::text::int";
+        if !connection::row(session, "ask for the version", is_there, &[&since]).await?.get::<_, bool>(0) {
+            continue;
+        }
+        for row in connection::rows(session, "look for lines that Postgres refuses", &query, &[]).await? {
+            let (line, error): (i32, &str) = (row.get(0), row.get(1));
+            refused = Some(format!(
+                "line {line} of \"{}\" is wrong ({error}): Postgres uses none of the file until that line is corrected, and goes on with what it read before",
+                server.config().in_pgdata(file).display()
+            ));
+        }
     }
-    let row = connection::row(session, "ask for recovery", "SELECT pg_is_in_recovery()", &[]).await?;
-    if !row.get::<_, bool>(0) {
-        server.ensure_replication_roles().await?;
-        server.state().replication_password = password;
+    let told = std::mem::replace(&mut server.state().refused_lines, refused.clone());
+    if let Some(refused) = refused.filter(|refused| told.as_ref() != Some(refused)) {
+        tracing::warn!("{refused}");
     }
     Ok(())
+}
+
+async fn keep(server: &LocalServer, peers: &[Peer], positions: &[Position]) -> Result<(), PostgresError> {
+    let session = server.any_session().await?;
+    // Where no slot is free, a standby still needs to be let in.
+    role::keep(server, &session).await?;
+    slots::keep(&session, peers, positions).await?;
+    // A file that it cannot read at all was told when it was to be written.
+    if let Err(error) = tell_refused_lines(server, &session).await {
+        tracing::debug!("{error}");
+    }
+    logical_slots::make_room(&server.config(), &session, peers).await
 }

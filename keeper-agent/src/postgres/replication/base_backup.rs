@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use pgaf_core::message::Peer;
 
-use crate::postgres::configuration::conninfo;
+use crate::postgres::configuration::{conninfo, route::Route};
 use crate::postgres::data::{
     ControlData, assemble, history, marker, own_files, tablespaces, tablespaces::Tablespaces,
 };
@@ -32,12 +32,13 @@ pub(crate) async fn run(server: &LocalServer, upstream: &Peer) -> Result<(), Pos
     let before = Arc::clone(&config);
     let of_source = tablespaces.clone();
     let places = server.files().run("preparing the copy", move || prepare(&before, &of_source)).await?;
+    let route = Route::to(upstream).await;
     let mut program = Program::new(&config.bin_dir, "pg_basebackup")
         .writes_to(&config.pgdata)
         .arg("--pgdata")
         .arg(assemble::copy_directory(&config.pgdata))
         .arg("--dbname")
-        .arg(conninfo::copying(&config, upstream))
+        .arg(conninfo::copying(&config, &route))
         .args(["--wal-method=stream", "--checkpoint=fast", "--progress"])
         .arg("--no-password");
     if let Some(node) = config.node {
@@ -50,7 +51,7 @@ pub(crate) async fn run(server: &LocalServer, upstream: &Peer) -> Result<(), Pos
         program = program.arg("--max-rate").arg(&config.maximum_backup_rate);
     }
     program = program.args(tablespaces::mappings(&tablespaces, &places.tablespaces));
-    let progress = Progress::of(server.gauge(), upstream);
+    let progress = Progress::of(server.gauge(), "base backup from", upstream);
     program.watch(move |output| progress.note(output)).run(LIMIT).await?;
     finish(server, &config, upstream, places.tablespaces).await
 }

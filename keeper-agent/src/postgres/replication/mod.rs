@@ -2,6 +2,8 @@
 
 pub(super) mod remote;
 
+mod hold_ups;
+
 pub(super) mod base_backup;
 pub(super) mod follow;
 pub(super) mod promote;
@@ -9,5 +11,6 @@ pub(super) mod rewind;
 
 pub(super) mod admit;
 mod logical_slots;
+mod role;
 mod slots;
 pub(super) mod synchronous_standby_names;

@@ -10,6 +10,8 @@ use crate::client::within;
 use crate::postgres::data::{history, start::STANDBY_SIGNAL};
 use crate::postgres::server::{LocalServer, LocalSession, PostgresError, Session, connection, files};
 
+use super::hold_ups::HoldUps;
+
 /// The file that asks a server in recovery to end it.
 const PROMOTE_SIGNAL: &str = "promote";
 
@@ -32,12 +34,16 @@ pub(crate) async fn run(server: &LocalServer) -> Result<(), PostgresError> {
     }
     connection::run(&session, "promote", "SELECT pg_promote(wait => false)").await?;
     let mut advanced = Instant::now();
+    let mut hold_ups = HoldUps::new(server);
     while is_in_recovery {
         sleep(LOOK_INTERVAL).await;
         let last = replayed;
         (is_in_recovery, replayed) = look(&session).await?;
         if replayed != last {
             advanced = Instant::now();
+            hold_ups.note_progress();
+        } else if is_in_recovery {
+            hold_ups.clear(server, &session, advanced.elapsed()).await?;
         }
         if advanced.elapsed() > PATIENCE {
             return Err(PostgresError::TimedOut { what: "the promotion".to_owned(), after: PATIENCE });

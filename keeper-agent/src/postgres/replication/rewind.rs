@@ -7,7 +7,7 @@ use std::time::Duration;
 use pgaf_core::message::Peer;
 use tokio::time::{Instant, sleep};
 
-use crate::postgres::configuration::conninfo;
+use crate::postgres::configuration::{conninfo, route::Route};
 use crate::postgres::data::{ControlData, history, marker, own_files, start, start::STANDBY_SIGNAL};
 use crate::postgres::server::{
     InstanceConfig, Limit, LocalServer, PostgresError, Program, files,
@@ -62,13 +62,14 @@ pub(crate) async fn run(server: &LocalServer, upstream: &Peer) -> Result<(), Pos
             marker::set(&before, "pg_rewind runs")
         })
         .await?;
-    let progress = Progress::of(server.gauge(), upstream);
+    let progress = Progress::of(server.gauge(), "rewind to", upstream);
+    let route = Route::to(upstream).await;
     let ended = Program::new(&config.bin_dir, "pg_rewind")
         .watch(move |output| progress.note(output))
         .arg("--target-pgdata")
         .arg(&config.pgdata)
         .arg("--source-server")
-        .arg(conninfo::database(&config, upstream, &dbname))
+        .arg(conninfo::database(&config, &route, &dbname))
         .args(["--progress", "--no-ensure-shutdown"])
         .finish(LIMIT)
         .await?;

@@ -60,12 +60,30 @@ pub(crate) async fn run(server: &LocalServer, names: &str) -> Result<(), Postgre
     Ok(())
 }
 
-/// Nobody's commits go without waiting, or the value would promise what does not hold.
+/// Nobody's commits go without waiting, or the value would promise what does not hold. Settings of roles and databases are
+/// reset where the owner of the server has asked for that.
 async fn refuse_opt_outs(session: &LocalSession) -> Result<(), PostgresError> {
-    let query = format!("SELECT ({})::text", opt_outs::QUERY);
+    let query = format!(
+        "SELECT ({})::text, lower(coalesce(current_setting('{}', true), '')) IN ('on', 'true', 'yes', '1')",
+        opt_outs::QUERY,
+        opt_outs::REQUIREMENT
+    );
     let row = connection::row(session, "look for synchronous_commit of roles", &query, &[]).await?;
+    let is_reset: bool = row.get(1);
     let found: Vec<OptOut> = serde_json::from_str(row.get(0))
         .map_err(|error| PostgresError::Refused(format!("settings of roles: {error}")))?;
+    if is_reset {
+        for opt_out in &found {
+            let (whose, statement) = opt_out.end();
+            connection::run(session, "reset synchronous_commit", &statement).await?;
+            tracing::warn!(
+                "reset synchronous_commit of {whose}, which had {}, as {} is on; sessions that began before keep it",
+                opt_out.setting_shown(),
+                opt_outs::REQUIREMENT
+            );
+        }
+        return Ok(());
+    }
     match found.first() {
         None => Ok(()),
         Some(found) => Err(PostgresError::Refused(found.describe())),

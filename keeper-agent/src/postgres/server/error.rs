@@ -43,6 +43,14 @@ pub enum PostgresError {
         /// For how long.
         after: Duration,
     },
+    /// A program has done nothing for too long, and was ended.
+    #[error("{program} made no progress for {} s, and was ended", .after.as_secs())]
+    NoProgress {
+        /// Its name.
+        program: String,
+        /// For how long.
+        after: Duration,
+    },
     /// The postmaster ended before it accepted connections.
     #[error("Postgres does not start: {reason}; see \"{}\"", .log.display())]
     DoesNotStart {

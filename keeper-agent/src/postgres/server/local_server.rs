@@ -19,6 +19,7 @@ use super::connection::{self, CONNECT_DEADLINE, LocalSession, Purpose};
 use super::dead_mans_switch::DeadMansSwitch;
 use super::error::PostgresError;
 use super::files::Files;
+use super::owners_commands::{self, ArchiveHangs};
 use super::postmaster::Postmaster;
 use super::process;
 use super::progress::Gauge;
@@ -48,6 +49,7 @@ pub struct LocalServer {
     state: Mutex<ServerState>,
     gauge: Gauge,
     reserve: Reserve,
+    archive_hangs: ArchiveHangs,
     session_deadline: Duration,
     /// Of those who may have to fence this server.
     switch: OnceLock<DeadMansSwitch>,
@@ -64,8 +66,10 @@ pub(in crate::postgres) struct ServerState {
     pub(in crate::postgres) replay_over: Option<(i32, Lsn)>,
     /// What an operator has to see of how this server was started.
     pub(in crate::postgres) notice: Option<String>,
-    /// The password that the replication role was given last.
-    pub(in crate::postgres) replication_password: Option<Secret>,
+    /// What was last said of lines that the server refuses.
+    pub(in crate::postgres) refused_lines: Option<String>,
+    /// The password that the replication role was given last, and what Postgres keeps of it.
+    pub(in crate::postgres) replication_role: Option<(Secret, Secret)>,
     /// What was measured when the server last answered.
     pub(in crate::postgres) measured: Measured,
     /// The path of the data directory without links, once the disk has told it.
@@ -109,6 +113,7 @@ impl LocalServer {
             state: Mutex::default(),
             gauge: Gauge::default(),
             reserve: Reserve::default(),
+            archive_hangs: ArchiveHangs::default(),
             session_deadline: CONNECT_DEADLINE,
             switch: OnceLock::new(),
         }
@@ -141,6 +146,11 @@ impl LocalServer {
 
     pub(in crate::postgres) const fn gauge(&self) -> &Gauge {
         &self.gauge
+    }
+
+    /// For whoever ends commands of its owner.
+    pub(in crate::postgres) fn archive_hangs(&self) -> ArchiveHangs {
+        self.archive_hangs.clone()
     }
 
     /// The session for what must not fail.
@@ -260,6 +270,10 @@ impl LocalServer {
     fn supervise(&self, postmaster: Arc<Postmaster>) {
         if let (Some(switch), Some(descriptor)) = (self.switch.get(), postmaster.as_fd()) {
             switch.aim(descriptor);
+        }
+        if self.config().replicates() {
+            let (pgdata, hangs) = (self.config().pgdata.clone(), self.archive_hangs.clone());
+            tokio::spawn(owners_commands::watch(Arc::clone(&postmaster), pgdata, hangs));
         }
         self.postmaster.send_replace(Some(postmaster));
     }

@@ -12,6 +12,7 @@ pub(super) mod progress;
 pub(super) mod ram;
 
 mod dead_mans_switch;
+pub(super) mod owners_commands;
 mod postmaster;
 pub(super) mod startup_log;
 

@@ -3,6 +3,7 @@
 
 use std::fs::OpenOptions;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -267,6 +268,7 @@ fn start(config: &InstanceConfig, settings: &[(&'static str, String)]) -> Result
         .write(true)
         .append(!is_long)
         .truncate(is_long)
+        .mode(0o600)
         .open(&log_path)
         .map_err(PostgresError::file("open", &log_path))?;
     let errors = log.try_clone().map_err(PostgresError::file("open", &log_path))?;

@@ -86,6 +86,17 @@ pub(crate) fn children(pid: i32) -> Vec<i32> {
         .unwrap_or_default()
 }
 
+/// The processes that a process has started, and those that these have.
+pub(crate) fn descendants(pid: i32) -> Vec<i32> {
+    let mut found = children(pid);
+    let mut looked = 0;
+    while let Some(next) = found.get(looked) {
+        found.extend(children(*next));
+        looked += 1;
+    }
+    found
+}
+
 /// A live process of Postgres that works in this data directory: the postmaster, or one of its children.
 pub(crate) fn is_postgres_of(pid: i32, pgdata: &Path) -> bool {
     let same_directory = || {

@@ -34,6 +34,15 @@ const KEPT_PREFIX: &str = "NSS_WRAPPER_";
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a process may wait for its disk in one go, as it does while it flushes much.
 const DISK_PATIENCE: Duration = Duration::from_secs(3600);
+/// What a program does counts as progress when since the last progress it has moved so many bytes: less is what keeps a
+/// connection open. pg_basebackup copies no slower than 32 kB a second.
+const PROGRESS_BYTES: u64 = 64 << 10;
+/// Or has computed for this part of the time.
+const PROGRESS_CPU_PERCENT: u64 = 10;
+/// Linux counts the time of processes in these.
+const TICK: Duration = Duration::from_millis(10);
+/// A test has programs without progress ended after so many seconds. For tests only.
+const IDLE_VARIABLE: &str = "PGAF_TEST_IDLE_SECONDS";
 /// Of what a program prints, this much is kept.
 const KEPT_OUTPUT_BYTES: usize = 1 << 20;
 
@@ -145,7 +154,11 @@ impl Program {
             Limit::Within(allowed) => (allowed, false),
             Limit::Idle(allowed) => (allowed, true),
         };
-        let timed_out = || PostgresError::TimedOut { what: self.name.clone(), after: allowed };
+        let allowed = if renews { idle_limit(allowed) } else { allowed };
+        let timed_out = || match renews {
+            true => PostgresError::NoProgress { program: self.name.clone(), after: allowed },
+            false => PostgresError::TimedOut { what: self.name.clone(), after: allowed },
+        };
         let mut patience = Patience::new(child.id(), allowed, renews);
         loop {
             match timeout_at(patience.next_look(), ends.read_more()).await {
@@ -180,6 +193,11 @@ impl Program {
     }
 }
 
+fn idle_limit(allowed: Duration) -> Duration {
+    let given = std::env::var(IDLE_VARIABLE).ok().and_then(|seconds| seconds.parse().ok());
+    given.map_or(allowed, Duration::from_secs)
+}
+
 fn is_inherited(name: &OsStr) -> bool {
     name.to_str().is_some_and(|name| KEPT_VARIABLES.contains(&name) || name.starts_with(KEPT_PREFIX))
 }
@@ -190,6 +208,8 @@ struct Patience {
     allowed: Duration,
     renews: bool,
     deadline: Instant,
+    /// When it was last seen to make progress, and what its processes had done by then.
+    progress_at: Instant,
     work: Vec<Work>,
     /// Since when it has done nothing but to wait for its disk.
     at_disk_since: Option<Instant>,
@@ -210,6 +230,7 @@ impl Patience {
             allowed,
             renews,
             deadline: Instant::now() + allowed,
+            progress_at: Instant::now(),
             work: Vec::new(),
             at_disk_since: None,
         }
@@ -247,8 +268,11 @@ impl Patience {
             })
             .collect();
         let now = Instant::now();
-        let has_worked = work != self.work;
-        self.work = work;
+        let has_worked = is_progress(&self.work, &work, now - self.progress_at);
+        if has_worked {
+            self.progress_at = now;
+            self.work = work;
+        }
         if has_worked || !is_at_disk {
             self.at_disk_since = is_at_disk.then_some(now);
         }
@@ -257,6 +281,22 @@ impl Patience {
             self.deadline = now + self.allowed;
         }
     }
+}
+
+/// Whether that was enough for this time. What a process did before it was first seen counts, too.
+fn is_progress(before: &[Work], after: &[Work], time: Duration) -> bool {
+    let (mut bytes, mut ticks) = (0_u64, 0_u64);
+    for work in after {
+        let known = before.iter().find(|known| known.pid == work.pid);
+        let done = |now: Option<u64>, then: Option<u64>| {
+            now.unwrap_or_default().saturating_sub(then.unwrap_or_default())
+        };
+        bytes = bytes.saturating_add(done(work.bytes, known.and_then(|known| known.bytes)));
+        ticks = ticks.saturating_add(done(work.cpu_ticks, known.and_then(|known| known.cpu_ticks)));
+    }
+    let computed = TICK.saturating_mul(u32::try_from(ticks).unwrap_or(u32::MAX));
+    bytes >= PROGRESS_BYTES
+        || (ticks > 0 && computed.as_millis() * 100 >= time.as_millis() * u128::from(PROGRESS_CPU_PERCENT))
 }
 
 /// The error for a program that ended badly; `target` is where it writes.
@@ -387,7 +427,7 @@ mod tests {
             .await
             .expect("never silent for long");
         let error = shell("echo 1; sleep 20").run(limit).await.expect_err("idle");
-        assert!(matches!(error, PostgresError::TimedOut { .. }), "{error}");
+        assert!(matches!(error, PostgresError::NoProgress { .. }), "{error}");
     }
 
     #[tokio::test]
@@ -400,12 +440,30 @@ mod tests {
             file.display()
         );
         shell(&writes).run(limit).await.expect("it writes all the time");
-        let reads = "for i in 1 2 3 4 5 6 7 8; do read line < /proc/version; sleep 0.5; done";
+        let reads = "for i in 1 2 3 4 5 6 7 8; do dd if=/dev/zero of=/dev/null bs=40k count=1 2>/dev/null; sleep 0.5; done";
         shell(reads).run(limit).await.expect("it reads all the time");
         let child = format!("({writes}) & wait");
         shell(&child).run(limit).await.expect("its child writes all the time");
         let error = shell("sleep 20 & wait").run(limit).await.expect_err("idle");
-        assert!(matches!(error, PostgresError::TimedOut { .. }), "{error}");
+        assert!(matches!(error, PostgresError::NoProgress { .. }), "{error}");
+        // As the receiver of WAL does beside a copy that has stopped.
+        let trickles = "for i in 1 2 3 4 5 6 7 8 9; do read line < /proc/version; sleep 0.5; done";
+        let error = shell(trickles).run(limit).await.expect_err("as good as idle");
+        assert!(matches!(error, PostgresError::NoProgress { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_process_makes_progress_by_bytes_or_by_computing() {
+        let work = |pid, cpu_ticks, bytes| Work { pid, cpu_ticks: Some(cpu_ticks), bytes: Some(bytes) };
+        let second = Duration::from_secs(1);
+        let before = [work(1, 100, 1000)];
+        assert!(!is_progress(&before, &before, second));
+        assert!(!is_progress(&before, &[work(1, 101, 1100)], second));
+        assert!(is_progress(&before, &[work(1, 110, 1000)], second));
+        assert!(!is_progress(&before, &[work(1, 110, 1000)], 60 * second), "as little as a connection takes");
+        assert!(is_progress(&before, &[work(1, 100, 70_000)], 60 * second));
+        assert!(is_progress(&before, &[work(1, 100, 1000), work(2, 0, 70_000)], second), "a child");
+        assert!(!is_progress(&before, &[], second), "it has ended");
     }
 
     #[test]

@@ -29,13 +29,14 @@ impl Gauge {
 /// One copy; when it is dropped there is nothing to tell any more.
 pub(crate) struct Progress {
     gauge: Gauge,
-    source: String,
+    what: String,
 }
 
 impl Progress {
-    pub(crate) fn of(gauge: &Gauge, upstream: &Peer) -> Self {
-        let source = format!("node {} \"{}\"", upstream.node, upstream.name);
-        Self { gauge: gauge.clone(), source }
+    /// `work` is what is done with the data of that node.
+    pub(crate) fn of(gauge: &Gauge, work: &str, upstream: &Peer) -> Self {
+        let what = format!("{work} node {} \"{}\"", upstream.node, upstream.name);
+        Self { gauge: gauge.clone(), what }
     }
 
     /// Takes note of the last that the program has printed.
@@ -44,7 +45,7 @@ impl Progress {
         let before = self.gauge.0.swap(percent, Ordering::Relaxed);
         let is_step = before == NONE || percent / LOGGED_STEP != before / LOGGED_STEP;
         if is_step {
-            tracing::info!("base backup from {} is {percent} % complete", self.source);
+            tracing::info!("{} is {percent} % complete", self.what);
         }
     }
 }

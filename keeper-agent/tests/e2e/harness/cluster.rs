@@ -45,6 +45,8 @@ pub(crate) struct Setup {
     pub(crate) formation: Option<Formation>,
     /// Three monitors in the place of one.
     pub(crate) has_three_monitors: bool,
+    /// The third of them has no server.
+    pub(crate) has_witness: bool,
     /// Files of this machine that the scenario is skipped without.
     pub(crate) needs: &'static [&'static str],
 }

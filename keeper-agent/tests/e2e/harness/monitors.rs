@@ -53,30 +53,65 @@ impl Cluster {
         let peers = peers.join(",");
         for name in ["m3", "m1", "m2"] {
             let host = self.monitor_named(name)?;
-            let token = host.directory.join("token");
-            std::fs::write(&token, TOKEN)?;
-            super::host::give_to_postgres(&token)?;
-            let token = token.display().to_string();
+            let token = write_token(host)?;
             let mut args =
                 strings(&["create", "monitor", "--pgport", "5432", "--name", name, "--peers", &peers]);
             args.extend(strings(&["--join-token-file", &token]));
             args.extend(self.setup.security.options(&host.directory.join("tls")));
             args.push("--run".to_owned());
+            if self.setup.has_witness && name == "m3" {
+                args.push("--witness".to_owned());
+            }
             self.monitor_named_mut(name)?.start(&args)?;
         }
         self.wait_three_monitors(START_DEADLINE).map_err(|error| error.context(self.dump()))
     }
 
-    /// Waits until one monitor decides, and the two others follow it by synchronous streaming.
+    /// A new host, whose monitor joins the others through one of them; runs it, and does not wait for it.
+    pub(crate) fn join_monitor(&mut self, name: &str, through: &str, options: &[&str]) -> Result<()> {
+        let number = u8::try_from(2 + self.other_monitors.len())?;
+        let host = self.make_host(name, number)?;
+        let contact = self.monitor_named(through)?.address().to_string();
+        let token = write_token(&host)?;
+        let address = host.address().to_string();
+        let mut args =
+            strings(&["create", "monitor", "--pgport", "5432", "--name", name, "--join", &contact]);
+        args.extend(strings(&["--join-token-file", &token, "--hostname", &address]));
+        args.extend(strings(options));
+        args.extend(self.setup.security.options(&host.directory.join("tls")));
+        host.autoctl(&args)?.success()?;
+        self.other_monitors.push(host);
+        self.monitor_named_mut(name)?.run()
+    }
+
+    /// A monitor is lost for good, with all that is on its host.
+    pub(crate) fn lose_monitor(&mut self, name: &str) -> Result<()> {
+        let host = self.monitor_named_mut(name)?;
+        host.kill_everything()?;
+        for part in ["data", "home"] {
+            std::fs::remove_dir_all(host.directory.join(part))?;
+        }
+        Ok(())
+    }
+
+    /// Waits until one monitor decides, and all others that have a server follow it by synchronous streaming.
     pub(crate) fn wait_three_monitors(&self, within: Duration) -> Result<()> {
         wait_for("one monitor that two others follow", within, || {
             let Some(leader) = self.leading_monitor() else { return Ok(None) };
             let sql = "select count(*) from pg_stat_replication where state = 'streaming' and sync_state = 'quorum'";
             let followers = leader.psql("pg_auto_failover", sql)?;
             leader.psql("pg_auto_failover", "select count(*) from pgautofailover.formation")?;
-            Ok((followers == "2").then_some(()))
+            let expected = if self.setup.has_witness { "1" } else { "2" };
+            Ok((followers == expected).then_some(()))
         })?;
         self.forget_watch();
         Ok(())
     }
+}
+
+fn write_token(host: &Host) -> Result<String> {
+    let token = host.directory.join("token");
+    std::fs::write(&token, TOKEN)?;
+    super::host::give_to_postgres(&token)?;
+    Ok(token.display().to_string())
 }

@@ -93,10 +93,11 @@ pub(crate) fn wait_child(child: &mut Child, within: Duration) -> Result<Option<E
 struct Aside(std::sync::mpsc::Receiver<String>);
 
 impl Aside {
-    /// What was read; a grandchild that still holds the pipe is not waited for.
+    /// What was read; a grandchild that still holds the pipe is not waited for. On a busy machine the thread that reads may
+    /// come late.
     fn collect(self) -> String {
         let mut text = String::new();
-        while let Ok(part) = self.0.recv_timeout(Duration::from_millis(200)) {
+        while let Ok(part) = self.0.recv_timeout(Duration::from_secs(5)) {
             text.push_str(&part);
         }
         text

@@ -19,7 +19,12 @@ scenarios! {
         two_of_three_monitors_lost_and_one_comes_back,
         cluster_cut_with_monitor_and_primary_on_the_small_side,
         all_three_monitors_restarted_at_once,
-        a_monitor_with_a_damaged_log_is_refused;
+        a_monitor_with_a_damaged_log_is_refused,
+        lost_monitor_replaced_by_two_commands,
+        all_three_monitors_replaced_one_after_the_other,
+        another_monitor_leads_on_command;
+    two_monitors_and_a_witness:
+        leading_monitor_lost_beside_a_witness;
 }
 
 /// Longer than any timeout by which a node could react to the absence of monitors.
@@ -30,6 +35,10 @@ const UNNOTICED: Duration = Duration::from_millis(1500);
 fn three_monitors() -> Setup {
     let environment = vec![("PG_AUTOCTL_DEBUG".to_owned(), "1".to_owned())];
     Setup { has_three_monitors: true, environment, ..Setup::nodes(2) }
+}
+
+fn two_monitors_and_a_witness() -> Setup {
+    Setup { has_witness: true, ..three_monitors() }
 }
 
 fn leader(cluster: &Cluster) -> Result<String> {
@@ -263,4 +272,116 @@ fn a_monitor_with_a_damaged_log_is_refused(cluster: &mut Cluster) -> Result<()> 
     ensure!(ended.stderr.contains("cannot be used"), "{}", ended.stderr);
     check_undisturbed(cluster)?;
     check_failover(cluster)
+}
+
+/// Waits until the nodes have written down that these monitors are the ones there are.
+fn wait_known(cluster: &Cluster, names: &[&str]) -> Result<()> {
+    let hosts: Vec<String> = names
+        .iter()
+        .map(|name| Ok(format!("{}:5432", cluster.monitor_named(name)?.address())))
+        .collect::<Result<_>>()?;
+    let hosts = format!("@{}/", hosts.join(","));
+    wait_for("the nodes to know the monitors", SOON, || {
+        let mut all = true;
+        for node in &cluster.nodes {
+            let known = node.autoctl(&["config", "get", "pg_autoctl.monitor"])?.success()?;
+            all &= known.contains(&hosts);
+        }
+        Ok(all.then_some(()))
+    })
+}
+
+fn replace(cluster: &mut Cluster, lost: &str, new: &str) -> Result<()> {
+    let through = cluster.monitors().map(|host| host.name.clone()).find(|name| {
+        name != lost
+            && cluster.monitor_named(name).is_ok_and(|host| host.psql("postgres", "select 1").is_ok())
+    });
+    let through = through.context("no monitor is left")?;
+    cluster.lose_monitor(lost)?;
+    let dropped = || cluster.monitor_named(&through)?.autoctl(&["drop", "monitor", "--name", lost]);
+    // The one that led may be the one that is lost: another one leads first.
+    wait_for("the lost monitor to be dropped", TAKEOVER, || Ok(dropped()?.success().ok()))?;
+    cluster.join_monitor(new, &through, &[])?;
+    cluster.wait_three_monitors(WHOLE)
+}
+
+fn lost_monitor_replaced_by_two_commands(cluster: &mut Cluster) -> Result<()> {
+    let writer = cluster.writer()?;
+    let (leading, lost) = (leader(cluster)?, follower(cluster)?);
+    let refused = cluster.monitor_named(&leading)?.autoctl(&["drop", "monitor", "--name", "m9"])?;
+    ensure!(refused.stderr.contains("no monitor is called"), "{}", refused.stderr);
+    replace(cluster, &lost, "m4")?;
+    let left: Vec<&str> = ["m1", "m2", "m3", "m4"].into_iter().filter(|name| *name != lost).collect();
+    wait_known(cluster, &left)?;
+    let shown = cluster.monitor_named("m4")?.autoctl(&["show", "monitors"])?.success()?;
+    let count = |word: &str| shown.lines().filter(|line| line.contains(word)).count();
+    ensure!((count("leads"), count("follows"), count("secondary")) == (1, 2, 2), "{shown}");
+    ensure!(!shown.contains(&lost), "{shown}");
+    cluster.monitor_named_mut(&leading)?.kill_everything()?;
+    wait_another_leads(cluster, &leading)?;
+    check_undisturbed(cluster)?;
+    check_failover(cluster)?;
+    cluster.verify(&[writer.stop()])
+}
+
+fn all_three_monitors_replaced_one_after_the_other(cluster: &mut Cluster) -> Result<()> {
+    let writer = cluster.writer()?;
+    let since = Instant::now();
+    for (lost, new) in [("m1", "m4"), ("m2", "m5"), ("m3", "m6")] {
+        replace(cluster, lost, new)?;
+    }
+    wait_known(cluster, &["m4", "m5", "m6"])?;
+    let uri = cluster.monitor_named("m5")?.autoctl(&["show", "uri", "--monitor"])?.success()?;
+    for name in ["m4", "m5", "m6"] {
+        let address = cluster.monitor_named(name)?.address().to_string();
+        ensure!(uri.contains(&address), "{name} at {address} is not in {uri}");
+    }
+    check_undisturbed(cluster)?;
+    let pause = writer.pause_since(since, SOON)?;
+    ensure!(pause < UNNOTICED, "{pause:?} without a commit while only monitors were replaced");
+    check_failover(cluster)?;
+    cluster.verify(&[writer.stop()])
+}
+
+fn another_monitor_leads_on_command(cluster: &mut Cluster) -> Result<()> {
+    let writer = cluster.writer()?;
+    let (before, to) = (leader(cluster)?, follower(cluster)?);
+    let since = Instant::now();
+    cluster.monitor_named(&before)?.autoctl(&["perform", "monitor-switchover", "--name", &to])?.success()?;
+    println!("another monitor leads on command after {:?}", since.elapsed());
+    cluster.wait_three_monitors(WHOLE)?;
+    ensure!(leader(cluster)? == to, "{} leads", leader(cluster)?);
+    check_undisturbed(cluster)?;
+    let pause = writer.pause_since(since, SOON)?;
+    ensure!(pause < UNNOTICED, "{pause:?} without a commit while another monitor took over");
+    check_failover(cluster)?;
+    // One that is in service is dropped as well: its Postgres is stopped, and the two others go on.
+    cluster.monitor_named(&before)?.autoctl(&["drop", "monitor", "--name", &to])?.success()?;
+    let ended = cluster.monitor_named_mut(&to)?.keeper_end(SOON)?;
+    ensure!(ended.code() == Some(121), "{ended}");
+    let left = cluster.monitor_named(&before)?.autoctl(&["drop", "monitor", "--name", &before])?;
+    ensure!(left.stderr.contains("create another one first"), "{}", left.stderr);
+    wait_for("a monitor that leads", TAKEOVER, || Ok(cluster.leading_monitor().map(|_| ())))?;
+    cluster.forget_watch();
+    cluster.verify(&[writer.stop()])
+}
+
+fn leading_monitor_lost_beside_a_witness(cluster: &mut Cluster) -> Result<()> {
+    let writer = cluster.writer()?;
+    let lost = leader(cluster)?;
+    let shown = cluster.monitor_named("m3")?.autoctl(&["show", "monitors"])?.success()?;
+    ensure!(shown.lines().filter(|line| line.contains("witness")).count() == 1, "{shown}");
+    let postgres = cluster.monitor_named("m3")?.process("postgres");
+    ensure!(postgres.is_none(), "the witness has a Postgres");
+    cluster.monitor_named_mut(&lost)?.kill_everything()?;
+    let took = wait_another_leads(cluster, &lost)?;
+    println!("killed, beside a witness: another monitor leads after {took:?}");
+    check_undisturbed(cluster)?;
+    cluster.monitor_named_mut(&lost)?.run()?;
+    cluster.wait_three_monitors(WHOLE)?;
+    // The witness is lost, and nobody notices.
+    cluster.monitor_named_mut("m3")?.kill_everything()?;
+    check_failover(cluster)?;
+    cluster.monitor_named_mut("m3")?.run()?;
+    cluster.verify(&[writer.stop()])
 }

@@ -4,24 +4,31 @@
 //! as a keeper does on a data node. Here is what comes around that: joining the group, making the database on the first
 //! one, and looking after what is in it.
 
+mod files;
+mod membership;
+
 use std::path::Path;
 use std::time::Duration;
 
 use pgaf_core::keeper::{KeeperState, Step, StopMode};
 use pgaf_core::monitors::{Candidacy, Reply, What};
 use pgaf_core::{GroupId, NodeId, ReplicationState};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep};
 
 use crate::agent::{self, AgentError};
+use crate::config::MonitorConfig;
 use crate::config::state::{self, StateError};
-use crate::config::{MonitorConfig, MonitorsConfig};
 use crate::exit::Exit;
 use crate::files::atomic;
 use crate::monitor_database::{self, DatabaseError};
 use crate::monitor_server::hba_entries;
 use crate::monitor_watch::Watch;
-use crate::monitors::{Handle, Identity, Peer, PeerError};
+use crate::monitors::{Beginning, Handle, Peer, PeerError};
 use crate::postgres::{Instance, PostgresError};
+use crate::supervisor;
+
+pub(crate) use files::{identity, store};
 
 /// Until the monitors answer, they are asked again this often.
 const RETRY: Duration = Duration::from_millis(300);
@@ -81,16 +88,6 @@ impl MonitorPeerError {
     }
 }
 
-/// The certificates of a monitor.
-pub(crate) fn identity(config: &MonitorConfig) -> Identity {
-    Identity::within(&config.paths.monitors())
-}
-
-/// The log of its elections.
-pub(crate) fn store(config: &MonitorConfig) -> std::path::PathBuf {
-    config.paths.monitors().join("log")
-}
-
 /// Runs it until it is told to stop.
 ///
 /// # Errors
@@ -99,15 +96,22 @@ pub async fn run(config: MonitorConfig) -> Result<Exit, MonitorPeerError> {
     let monitors = config.monitors.clone().ok_or(MonitorPeerError::Nameless)?;
     let (id, member) = monitors.own().cloned().ok_or(MonitorPeerError::Nameless)?;
     let node = NodeId(id.cast_signed());
-    tracing::info!("monitor \"{}\" starts, one of {}", monitors.name, names(&monitors));
+    tracing::info!("monitor \"{}\" starts, one of {}", monitors.name, monitors.names());
     let peer = Peer {
         id,
         members: monitors.members.clone(),
+        beginning: if monitors.has_joined { Beginning::Joined } else { Beginning::Together },
+        is_witness: monitors.is_witness,
         port: member.port,
         store: store(&config),
         identity: identity(&config),
     };
     let handle = peer.start().map_err(PeerFailure)?;
+    let follows = membership::follow(config.clone(), handle.clone());
+    if monitors.is_witness {
+        tokio::spawn(follows);
+        return witness(&config, id).await;
+    }
     let candidacy = Candidacy {
         node,
         name: monitors.name,
@@ -121,7 +125,10 @@ pub async fn run(config: MonitorConfig) -> Result<Exit, MonitorPeerError> {
     let instance = Instance::new(config.instance());
     let made = config.paths.monitors().join(MADE);
     if !made.exists() {
-        let goal = join(&handle, &candidacy).await;
+        let Some(goal) = join(&handle, &candidacy).await else {
+            tracing::info!("this monitor was dropped");
+            return Ok(Exit::Dropped);
+        };
         // Whoever was the first has it made before it reports: as long as nobody has data, nobody has seen any.
         let is_first = goal.is_writer() && !has_data(&handle);
         if is_first {
@@ -134,10 +141,11 @@ pub async fn run(config: MonitorConfig) -> Result<Exit, MonitorPeerError> {
     let mut watch = Watch::of_one_of_several();
     let keeper = agent::run_monitor(config.as_node(), handle.clone());
     let joins = async {
-        // Its address may be another one than before.
+        // Its address may be another one than before. Whether it was dropped, its engine hears with its next report.
         join(&handle, &candidacy).await;
         std::future::pending::<()>().await;
     };
+    let publishes = membership::publish(&instance, &config, &handle);
     let looks_after = async {
         // The address of one of several is what the others were told: it never follows the network.
         watch.look_after(&instance, &config, &entries).await;
@@ -147,20 +155,41 @@ pub async fn run(config: MonitorConfig) -> Result<Exit, MonitorPeerError> {
         exit = keeper => Ok(exit?),
         () = looks_after => Ok(Exit::Quit),
         () = joins => Ok(Exit::Quit),
+        () = follows => Ok(Exit::Quit),
+        () = publishes => Ok(Exit::Quit),
     }
 }
 
-fn names(monitors: &MonitorsConfig) -> String {
-    let names: Vec<&str> = monitors.members.iter().map(|(_, member)| member.name.as_str()).collect();
-    names.join(", ")
+/// Runs one that has no server, until it is told to stop or was dropped.
+async fn witness(config: &MonitorConfig, id: u64) -> Result<Exit, MonitorPeerError> {
+    let mut stops = Vec::new();
+    for kind in [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::quit()] {
+        stops.push(signal(kind).map_err(AgentError::Signals)?);
+    }
+    // It has nothing to read again.
+    let _reload = signal(SignalKind::hangup()).map_err(AgentError::Signals)?;
+    let told_to_stop = std::future::poll_fn(|context| {
+        let is_told = stops.iter_mut().any(|stop| stop.poll_recv(context).is_ready());
+        if is_told { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+    });
+    supervisor::ready();
+    tokio::select! {
+        () = told_to_stop => Ok(Exit::Quit),
+        () = membership::dropped(config, id) => {
+            tracing::info!("this witness was dropped");
+            Ok(Exit::Dropped)
+        }
+    }
 }
 
-/// Joins the group of the monitors, which may take until a majority of them runs; gives the goal of this one.
-async fn join(handle: &Handle, candidacy: &Candidacy) -> ReplicationState {
+/// Joins the group of the monitors, which may take until a majority of them runs; gives the goal of this one, or nothing
+/// when it was dropped.
+async fn join(handle: &Handle, candidacy: &Candidacy) -> Option<ReplicationState> {
     let mut told_at: Option<Instant> = None;
     loop {
         let reason = match handle.submit(What::Register(candidacy.clone())).await {
-            Ok(Reply::Answer(answer)) => return answer.assignment.goal,
+            Ok(Reply::Answer(answer)) => return Some(answer.assignment.goal),
+            Ok(Reply::Unknown) => return None,
             Ok(other) => format!("{other:?}"),
             Err(reason) => reason,
         };

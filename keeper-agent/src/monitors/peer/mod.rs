@@ -1,9 +1,12 @@
 //! The agent's part in the consensus: a thread with a runtime of its own, so that nothing that holds up the keeper delays
 //! a vote, and a disk that hangs here delays nothing there.
 
+mod membership;
+
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -17,7 +20,9 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tracing::{error, info, warn};
 
 use super::identity::Identity;
+use super::joining;
 use super::leadership::Leadership;
+use super::majority::{MAJORITY_LOST_AFTER, Majority};
 use super::network::{Client, Network};
 use super::prober;
 use super::store::{self, Applied, StoreError};
@@ -36,9 +41,8 @@ const TICK: Duration = Duration::from_millis(100);
 const PROBE_PERIOD: Duration = Duration::from_millis(500);
 /// What has not been agreed by then is given up, by whoever asked.
 const PROPOSAL_DEADLINE: Duration = Duration::from_millis(900);
-/// Without a majority for so long, its agent says so.
-const MAJORITY_LOST_AFTER: Duration = Duration::from_millis(2_500);
 const START_RETRY: Duration = Duration::from_secs(3);
+const NOBODY_LEADS: &str = "no monitor leads now, as far as this one knows";
 /// Questions that wait for the thread.
 const QUEUE: usize = 64;
 
@@ -49,12 +53,25 @@ pub(crate) struct Peer {
     pub(crate) id: u64,
     /// The monitors that it begins with; later the log says who they are.
     pub(crate) members: Vec<(u64, Member)>,
+    /// How it has become one of them.
+    pub(crate) beginning: Beginning,
+    /// It has no server.
+    pub(crate) is_witness: bool,
     /// The port that it listens on, at all addresses.
     pub(crate) port: u16,
     /// The file of its store.
     pub(crate) store: PathBuf,
     /// Its certificate.
     pub(crate) identity: Identity,
+}
+
+/// How a monitor becomes one of several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Beginning {
+    /// All begin at once, with the same list.
+    Together,
+    /// The others are several already.
+    Joined,
 }
 
 /// Why an agent cannot take part.
@@ -84,6 +101,7 @@ struct Question {
 pub(crate) struct Handle {
     questions: mpsc::Sender<Question>,
     applied: watch::Receiver<Monitors>,
+    members: watch::Receiver<Vec<(u64, Member)>>,
 }
 
 impl Handle {
@@ -102,6 +120,32 @@ impl Handle {
     pub(crate) fn agreed(&self) -> watch::Receiver<Monitors> {
         self.applied.clone()
     }
+
+    /// All monitors as was agreed, now and later; empty until that is known.
+    pub(crate) fn members(&self) -> watch::Receiver<Vec<(u64, Member)>> {
+        self.members.clone()
+    }
+}
+
+/// What the thread tells the rest of the agent.
+struct Outlet {
+    agreed: watch::Sender<Monitors>,
+    members: watch::Sender<Vec<(u64, Member)>>,
+}
+
+impl Outlet {
+    fn tell(&self, applied: &Applied) {
+        tell(&self.agreed, applied.monitors.clone());
+        tell(&self.members, applied.members());
+    }
+}
+
+fn tell<T: PartialEq>(channel: &watch::Sender<T>, value: T) {
+    channel.send_if_modified(|known| {
+        let is_new = *known != value;
+        *known = value;
+        is_new
+    });
 }
 
 impl Peer {
@@ -114,12 +158,14 @@ impl Peer {
         drop(store::open(&self.store)?);
         let (questions, mut asked) = mpsc::channel(QUEUE);
         let (agreed, applied) = watch::channel(Monitors::default());
+        let (know_members, members) = watch::channel(Vec::new());
+        let outlet = Outlet { agreed, members: know_members };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         std::thread::Builder::new().name("monitors".to_owned()).spawn(move || {
             runtime.block_on(async {
                 // What has made it end may pass: a full disk for example.
                 loop {
-                    let Err(reason) = self.take_part(&mut asked, &agreed).await else { return };
+                    let Err(reason) = self.take_part(&mut asked, &outlet).await else { return };
                     error!(
                         "this monitor takes no part in elections: {reason}; retrying in {} s",
                         START_RETRY.as_secs()
@@ -128,13 +174,13 @@ impl Peer {
                 }
             });
         })?;
-        Ok(Handle { questions, applied })
+        Ok(Handle { questions, applied, members })
     }
 
     async fn take_part(
         &self,
         asked: &mut mpsc::Receiver<Question>,
-        agreed: &watch::Sender<Monitors>,
+        outlet: &Outlet,
     ) -> Result<(), PeerError> {
         let context = self.identity.context().map_err(PeerError::Identity)?;
         let (log, state) = store::open(&self.store)?;
@@ -147,16 +193,23 @@ impl Peer {
         let listener = listen(self.port).await;
         let part = Arc::new(Part {
             id: self.id,
+            is_witness: self.is_witness,
             raft: raft.clone(),
             network,
             applied,
             leadership: Mutex::new(Leadership::none()),
             leader: Mutex::new(None),
+            turn: AtomicUsize::new(0),
         });
         let lived = async {
-            self.initialize(&raft).await?;
+            if self.beginning == Beginning::Together {
+                self.initialize(&raft).await?;
+            }
             let server = tokio::spawn(wire::serve(listener?, context, Arc::clone(&part)));
-            let result = part.live(asked, agreed).await;
+            let result = tokio::select! {
+                result = part.live(asked, outlet) => result,
+                () = self.join(part.applied.clone()) => Ok(()),
+            };
             server.abort();
             result
         };
@@ -165,6 +218,17 @@ impl Peer {
             warn!("the consensus did not end well: {error}");
         }
         result
+    }
+
+    /// Has the others make it one of them, unless it is; never ends.
+    async fn join(&self, applied: watch::Receiver<Applied>) {
+        let own = self.members.iter().find(|(id, _)| *id == self.id).cloned();
+        let others: Vec<(u64, Member)> =
+            self.members.iter().filter(|(id, _)| *id != self.id).cloned().collect();
+        if let (Beginning::Joined, Some(own)) = (self.beginning, own) {
+            joining::join(&self.identity, own, others, applied).await;
+        }
+        std::future::pending().await
     }
 
     /// Every monitor does so when it is new, all with the same members.
@@ -208,12 +272,15 @@ fn config() -> Config {
 /// One life of the library.
 struct Part {
     id: u64,
+    is_witness: bool,
     raft: Raft<Types>,
     network: Network,
     applied: watch::Receiver<Applied>,
     leadership: Mutex<Leadership>,
     /// How to reach whoever leads.
     leader: Mutex<Option<(u64, Client)>>,
+    /// Whom to ask when nobody is known to lead.
+    turn: AtomicUsize,
 }
 
 impl Answers for Part {
@@ -224,6 +291,9 @@ impl Answers for Part {
             Call::Snapshot(request) => Response::Snapshot(self.raft.install_snapshot(request).await),
             Call::Submit(what) => Response::Submit(self.propose(what).await),
             Call::Status => Response::Status(Box::new(self.status())),
+            Call::Admit { name, address } => Response::Admit(self.admit(&name, &address).await),
+            Call::Join { id, member } => Response::Step(self.take_in(id, member).await),
+            Call::Drop { name } => Response::Step(self.let_go(&name).await),
         }
     }
 }
@@ -232,14 +302,14 @@ impl Part {
     async fn live(
         self: &Arc<Self>,
         asked: &mut mpsc::Receiver<Question>,
-        agreed: &watch::Sender<Monitors>,
+        outlet: &Outlet,
     ) -> Result<(), PeerError> {
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut applied = self.applied.clone();
         applied.mark_changed();
         let mut last_probe = Instant::now();
-        let mut majority = Majority { heard_at: Instant::now(), is_lost: false };
+        let mut majority = Majority::heard();
         loop {
             tokio::select! {
                 question = asked.recv() => {
@@ -248,14 +318,7 @@ impl Part {
                     // Whoever asked may have given up.
                     tokio::spawn(async move { let _ = answer.send(part.submit(what).await); });
                 }
-                _ = applied.changed() => {
-                    let monitors = applied.borrow_and_update().monitors.clone();
-                    agreed.send_if_modified(|known| {
-                        let is_new = *known != monitors;
-                        *known = monitors;
-                        is_new
-                    });
-                }
+                _ = applied.changed() => outlet.tell(&applied.borrow_and_update()),
                 _ = ticks.tick() => {
                     let state = self.raft.metrics().borrow().running_state.clone();
                     state.map_err(|error| PeerError::Raft(error.to_string()))?;
@@ -348,7 +411,7 @@ impl Part {
         if self.term_it_leads().is_some() {
             return self.propose(what).await;
         }
-        let leader = self.leader().ok_or("no monitor leads now, as far as this one knows")?;
+        let leader = self.leader().or_else(|| self.any_other()).ok_or(NOBODY_LEADS)?;
         match timeout(PROPOSAL_DEADLINE, leader.ask(&Call::Submit(what))).await {
             Ok(Ok(Response::Submit(result))) => result,
             Ok(Ok(_)) => Err("the answer is to another call".to_owned()),
@@ -375,41 +438,33 @@ impl Part {
         Some(client)
     }
 
+    /// One of the others, another one each time. A monitor that was removed while it was away hears of no leader any more:
+    /// whoever leads tells it.
+    fn any_other(&self) -> Option<Client> {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow();
+        let others: Vec<_> =
+            metrics.membership_config.membership().nodes().filter(|(id, _)| **id != self.id).collect();
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let (id, member) = others.get(turn.checked_rem(others.len())?)?;
+        Some(self.network.client(**id, member))
+    }
+
     fn status(&self) -> Status {
         let has_majority = self.has_majority();
         let metrics = self.raft.metrics();
         let metrics = metrics.borrow();
-        let members = metrics.membership_config.membership().nodes();
+        let membership = metrics.membership_config.membership();
         Status {
             id: self.id,
             leader: metrics.current_leader.filter(|_| has_majority),
             term: metrics.current_term,
             applied: metrics.last_applied.map_or(0, |applied| applied.index),
             has_majority,
-            members: members.map(|(id, member)| (*id, member.clone())).collect(),
+            is_witness: self.is_witness,
+            members: membership.nodes().map(|(id, member)| (*id, member.clone())).collect(),
+            voters: membership.voter_ids().collect(),
             monitors: self.applied.borrow().monitors.clone(),
-        }
-    }
-}
-
-/// Whether a majority is heard, to say so when that changes.
-struct Majority {
-    heard_at: Instant,
-    is_lost: bool,
-}
-
-impl Majority {
-    fn look(&mut self, is_heard: bool) {
-        if is_heard {
-            self.heard_at = Instant::now();
-            if std::mem::take(&mut self.is_lost) {
-                info!("this monitor hears a majority of the monitors again");
-            }
-        } else if self.heard_at.elapsed() >= MAJORITY_LOST_AFTER && !self.is_lost {
-            self.is_lost = true;
-            warn!(
-                "this monitor does not hear a majority of the monitors: there will be no failover until it does"
-            );
         }
     }
 }
