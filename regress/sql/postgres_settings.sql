@@ -4,7 +4,7 @@
 \set ECHO all
 -- Settings of Postgres for all nodes of a formation: kept, told with each answer, taken back.
 SELECT two_nodes();
-CREATE FUNCTION told(node bigint) RETURNS json LANGUAGE sql AS $$
+CREATE FUNCTION told_settings(node bigint) RETURNS json LANGUAGE sql AS $$
     SELECT a.assignment -> 'postgres_settings'
       FROM pgautofailover.node AS n,
    LATERAL pgautofailover.node_active(
@@ -12,10 +12,10 @@ CREATE FUNCTION told(node bigint) RETURNS json LANGUAGE sql AS $$
                n.reportdetail || jsonb_build_object('epoch', n.goalepoch)) AS a
      WHERE n.nodeid = node
 $$;
-SELECT told(1);
+SELECT told_settings(1);
 SELECT pgautofailover.set_postgres_settings('default', '{"work_mem": "64MB", "max_connections": "163"}');
 SELECT pgautofailover.set_postgres_settings('default', '{"work_mem": "64MB"}');
-SELECT told(1), told(2);
+SELECT told_settings(1), told_settings(2);
 SELECT name, value, pending_restart, not_applied FROM pgautofailover.postgres_settings();
 -- Nodes say what they have made of them.
 SELECT report(2, 'secondary', detail =>
@@ -24,7 +24,7 @@ SELECT name, value, pending_restart, not_applied FROM pgautofailover.postgres_se
 SELECT pgautofailover.arrangements();
 SELECT pgautofailover.set_postgres_settings('default', '{"work_mem": null, "never_set": null}');
 SELECT pgautofailover.set_postgres_settings('default', '{"work_mem": null}');
-SELECT told(2);
+SELECT told_settings(2);
 SELECT regexp_replace(description, '^\S+( at \S+)? ', 'SOMEBODY ') AS description
   FROM pgautofailover.event WHERE description LIKE '% set %' ORDER BY eventid;
 
@@ -42,5 +42,3 @@ SELECT message FROM refusal($$ SELECT pgautofailover.set_postgres_settings('defa
 SELECT message FROM refusal($$ SELECT pgautofailover.set_postgres_settings('nowhere', '{"work_mem": "1MB"}') $$);
 SELECT message FROM refusal($$ SELECT * FROM pgautofailover.postgres_settings('nowhere') $$);
 SELECT name, value FROM pgautofailover.postgres_settings();
-
-DROP FUNCTION told(bigint);

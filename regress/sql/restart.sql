@@ -4,7 +4,7 @@
 \set ECHO all
 -- A standby is told to restart until it has, and the primary is not.
 SELECT three_nodes();
-CREATE FUNCTION asked(node bigint) RETURNS boolean LANGUAGE sql AS $$
+CREATE FUNCTION asked_to_restart(node bigint) RETURNS boolean LANGUAGE sql AS $$
     SELECT (a.assignment ->> 'restart')::uuid IS NOT DISTINCT FROM n.restartid
       FROM pgautofailover.node AS n,
    LATERAL pgautofailover.node_active(
@@ -13,17 +13,17 @@ CREATE FUNCTION asked(node bigint) RETURNS boolean LANGUAGE sql AS $$
      WHERE n.nodeid = node AND n.restartid IS NOT NULL
 $$;
 SELECT pgautofailover.restart_node(2) ~ '^[0-9a-f-]{36}$' AS is_named;
-SELECT asked(1), asked(2), asked(3);
+SELECT asked_to_restart(1), asked_to_restart(2), asked_to_restart(3);
 -- One at a time.
 SELECT * FROM refusal('SELECT pgautofailover.restart_node(3)');
 SELECT report(2, 'secondary', detail => jsonb_build_object('restarted', restartid))
   FROM pgautofailover.node WHERE nodeid = 2;
-SELECT asked(2) AS asked_again;
+SELECT asked_to_restart(2) AS asked_again;
 SELECT pgautofailover.restart_node(3) IS NOT NULL AS is_named;
 -- One that is cancelled is asked no more.
 SELECT pgautofailover.cancel_restart(3);
 SELECT pgautofailover.cancel_restart(3);
-SELECT asked(3);
+SELECT asked_to_restart(3);
 SELECT regexp_replace(description, '^\S+( at \S+)? ', 'SOMEBODY ') AS description, nodename
   FROM pgautofailover.event WHERE description LIKE '%estart%' ORDER BY eventid;
 
@@ -40,6 +40,4 @@ SELECT * FROM refusal('SELECT pgautofailover.restart_node(2)');
 SELECT report(3, 'secondary');
 SELECT pgautofailover.restart_node(2) IS NOT NULL AS is_named;
 SELECT pgautofailover.start_maintenance(2);
-SELECT asked(2);
-
-DROP FUNCTION asked(bigint);
+SELECT asked_to_restart(2);

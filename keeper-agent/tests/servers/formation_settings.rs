@@ -83,7 +83,7 @@ fn a_setting_that_cannot_be_is_refused_before_any_node_hears_of_it(bed: &mut Bed
 }
 
 fn a_node_that_does_not_follow_a_setting_says_so(bed: &mut Bed) -> Result<()> {
-    bed.node("n2").alter_system("work_mem", "9MB")?;
+    bed.node("n2").alter_system("work_mem", "'9MB'")?;
     bed.node("n2").reload()?;
     bed.monitor.autoctl(&["set", "formation", "postgres-settings", "work_mem=64MB"])?;
     wait_setting(bed, "n1", "work_mem", "64MB")?;
