@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Result, anyhow, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 
 use super::browser::Browser;
 use super::client::Endpoint;
@@ -55,9 +55,14 @@ fn shows(node: &str, state: &str) -> String {
 
 const LIVE: &str = "document.body?.dataset.connection === 'live'";
 
-/// Whether nothing is wider than the window. A phone would show a window that is wider than itself, only smaller.
-fn fits(width: u32) -> String {
-    format!("Math.max(document.documentElement.scrollWidth, innerWidth) <= {width}")
+/// Nothing is wider than the window. A phone would show a window that is wider than itself, only smaller.
+fn expect_fits(browser: &mut Browser, width: u32) -> Result<()> {
+    let fits = format!("Math.max(document.documentElement.scrollWidth, innerWidth) <= {width}");
+    let wider = format!(
+        "[...document.querySelectorAll('body *')].filter(it => it.getBoundingClientRect().right > {width} + 0.5)\
+         .slice(0, 5).map(it => it.outerHTML.slice(0, 150))"
+    );
+    browser.wait(&fits).with_context(|| format!("wider: {:?}", browser.value(&wider)))
 }
 
 /// A picture for the documentation; written when `UPDATE_DOCS` is set.
@@ -99,10 +104,10 @@ fn the_page_shows_failovers_as_they_happen(bed: &mut Bed) -> Result<()> {
     // As a table, for those who do not see the picture.
     browser.value("document.querySelector('details').open = true")?;
     browser.wait("document.querySelectorAll('[data-part=table] tbody tr').length === 3")?;
-    browser.wait(&fits(1200))?;
+    expect_fits(&mut browser, 1200)?;
     keep_picture(&mut browser, "page")?;
     browser.size(390, 800, "dark")?;
-    browser.wait(&fits(390))?;
+    expect_fits(&mut browser, 390)?;
     keep_picture(&mut browser, "page-phone-dark")?;
     check_monitor_gone_and_back(bed, &mut browser)
 }
@@ -164,7 +169,7 @@ fn the_page_has_room_for_200_nodes(bed: &mut Bed) -> Result<()> {
     browser.size(1200, 800, "dark")?;
     browser.open(&url(page))?;
     browser.wait("document.querySelectorAll('[data-node]').length === 200")?;
-    browser.wait(&fits(1200))?;
+    expect_fits(&mut browser, 1200)?;
     let milliseconds = browser.value(
         "(() => { const one = [...formations.values()][0], began = performance.now(); drawn.clear(); draw(one); \
          document.body.offsetHeight; return performance.now() - began; })()",
@@ -173,7 +178,7 @@ fn the_page_has_room_for_200_nodes(bed: &mut Bed) -> Result<()> {
     println!("drawing 200 nodes takes {milliseconds} ms");
     keep_picture(&mut browser, "page-200-nodes")?;
     browser.size(390, 800, "light")?;
-    browser.wait(&fits(390))?;
+    expect_fits(&mut browser, 390)?;
     // The longest that a node can say of itself.
     bed.monitor.sql_as(
         "postgres",
@@ -184,7 +189,13 @@ fn the_page_has_room_for_200_nodes(bed: &mut Bed) -> Result<()> {
     browser.wait(
         "document.querySelectorAll('[data-state=\"wait_maintenance → prepare_maintenance\"]').length > 100",
     )?;
-    browser.wait(&fits(390))?;
+    expect_fits(&mut browser, 390)?;
+    let drawn = browser.value(
+        "(() => { const one = [...formations.values()][0], word = 'x'.repeat(60); \
+         one.failovers = [{ rule: word, from: word, to: word, why: word, at: Date.now(), group: 0, is_over: true }]; \
+         draw(one); return document.documentElement.scrollWidth; })()",
+    )?;
+    ensure!(drawn == 390, "a failover with long names is {drawn} wide");
     Ok(())
 }
 
