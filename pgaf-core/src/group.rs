@@ -286,6 +286,12 @@ impl Node {
         self.report_number.filter(|recorded| report.number.is_some_and(|number| number <= *recorded))
     }
 
+    /// The restart of its Postgres that was asked for under its present assignment, and that it has not carried out.
+    pub fn due_restart(&self) -> Option<&RestartId> {
+        let (restart, epoch) = self.restart.as_ref()?;
+        (*epoch == self.goal_epoch && self.restarted.as_ref() != Some(restart)).then_some(restart)
+    }
+
     /// Makes it the node that is known once it has reported this, just now.
     pub fn hear(&mut self, report: &Report) {
         self.reported = report.state;
@@ -293,18 +299,24 @@ impl Node {
         self.is_running = report.is_running;
         self.timeline = report.timeline;
         self.lsn = report.lsn;
+        self.mark_heard();
+        self.hear_detail(&report.detail);
+    }
+
+    /// It has just reported, whatever that was.
+    pub fn mark_heard(&mut self) {
         self.silent_for = Duration::ZERO;
         self.has_reported = true;
         self.session_ended_for = None;
         self.is_refusing = false;
-        self.hear_detail(&report.detail);
-        if report.detail.history.is_some() {
-            self.history.clone_from(&report.detail.history);
-        }
     }
 
-    /// Takes over what the detail of its last report says, as of then. The history is not in every detail.
+    /// Takes over what the detail of its last report says, as of then. The history is not in every detail: what was known
+    /// of it stays.
     pub fn hear_detail(&mut self, detail: &ReportDetail) {
+        if detail.history.is_some() {
+            self.history.clone_from(&detail.history);
+        }
         self.report_number = detail.number;
         self.has_data = detail.system_identifier.is_some();
         self.upstream = detail.upstream;

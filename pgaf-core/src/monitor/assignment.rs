@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::group::{Group, Node};
-use crate::id::{NodeId, RestartId};
+use crate::id::NodeId;
 use crate::lsn::Lsn;
 use crate::message::{Answer, Assignment, CommitRule, Peer, Position};
 use crate::state::ReplicationState;
@@ -51,16 +51,10 @@ pub fn answer_for(group: &Group, id: NodeId) -> Option<Answer> {
         overtaken_by: None,
         monitor: None,
         registration: None,
-        restart: group.node(id).and_then(restart_of),
+        restart: group.node(id).and_then(Node::due_restart).cloned(),
         postgres_settings: group.postgres_settings.clone(),
         is_handing_over: group.writer().is_some_and(|node| node.id == id) && group.candidate().is_some(),
     })
-}
-
-/// A restart that was asked for under the present assignment, and that the node has not carried out.
-fn restart_of(node: &Node) -> Option<RestartId> {
-    let (restart, epoch) = node.restart.as_ref()?;
-    (*epoch == node.goal_epoch && node.restarted.as_ref() != Some(restart)).then(|| restart.clone())
 }
 
 /// The writer, for a node that shall follow one, once there is one; for a candidate that lacks WAL, who has it.

@@ -43,9 +43,7 @@ fn why_not_whole(group: &Group) -> Option<String> {
     let is_whole =
         |goal| if group.nodes.len() == 1 { goal == Single } else { matches!(goal, Primary | Secondary) };
     let missing = group.nodes.iter().find(|node| {
-        let is_restarting = node.restart.as_ref().is_some_and(|(restart, epoch)| {
-            *epoch == node.goal_epoch && node.restarted.as_ref() != Some(restart)
-        });
+        let is_restarting = node.due_restart().is_some();
         !is_whole(node.goal) || !node.has_reached_goal() || !group.is_alive(node) || is_restarting
     });
     if let Some(node) = missing {
@@ -58,10 +56,7 @@ fn why_not_whole(group: &Group) -> Option<String> {
             format!("{label} does not report, or its Postgres does not answer")
         });
     }
-    match group.writer() {
-        None => Some("it has no primary".to_owned()),
-        Some(_) => None,
-    }
+    group.writer().is_none().then(|| "it has no primary".to_owned())
 }
 
 #[cfg(test)]

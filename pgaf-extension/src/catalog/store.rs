@@ -95,7 +95,7 @@ fn properties(client: &mut SpiClient<'_>, before: &Group, node: &Node) -> Result
     }
     if before.node(node.id).is_some_and(|old| old.restart != node.restart) {
         let (id, epoch) = node.restart.as_ref().map(|(id, epoch)| (id.0.as_str(), epoch.0)).unzip();
-        RESTART.with(|plan| plan.run(client, &[node.id.0.into(), id.into(), epoch.into()]))?;
+        RESTART.with(|statement| statement.run(client, &[node.id.0.into(), id.into(), epoch.into()]))?;
     }
     Ok(())
 }

@@ -1,7 +1,6 @@
 //! `node_active`: a keeper reports, and hears what it should become.
 
 use std::ffi::CStr;
-use std::time::Duration;
 
 use pgaf_core::monitor::{self, Event, older_keeper};
 use pgaf_core::{
@@ -246,19 +245,11 @@ fn heard(old: &Node, said: &Said<'_>) -> Node {
         is_running: said.is_running,
         timeline: if said.timeline == Timeline(0) { old.timeline } else { said.timeline },
         lsn: said.lsn,
-        silent_for: Duration::ZERO,
-        has_reported: true,
-        session_ended_for: None,
-        is_refusing: false,
         ..old.clone()
     };
+    node.mark_heard();
     match &said.detail {
-        Some((detail, _)) => {
-            node.hear_detail(detail);
-            if let Some(history) = &detail.history {
-                node.history = Some(history.clone());
-            }
-        }
+        Some((detail, _)) => node.hear_detail(detail),
         None => load::undetailed(&mut node),
     }
     node

@@ -107,8 +107,7 @@ impl Engine {
                 self.tuning.next = now.after(UNSETTLED_PERIOD);
                 if status != self.tuning.status {
                     for (name, reason) in &status.not_applied {
-                        let notice = Notice::SettingNotApplied { name: name.clone(), reason: reason.clone() };
-                        self.outbox.commands.push(Command::Log(notice));
+                        self.tell(Notice::SettingNotApplied { name: name.clone(), reason: reason.clone() });
                     }
                     self.tuning.status = status;
                     self.reporting.make_due(now);
