@@ -8,7 +8,7 @@ use super::error::{CliError, CliResult};
 use super::follow::{Display, Follower, Progress, on_its_way};
 use super::target::Target;
 use crate::exit::Exit;
-use crate::monitor::{MonitorConnection, NodeState};
+use crate::monitor::{MonitorConnection, NodeEvent, NodeState};
 
 /// A server that cannot be reached for so long is not just being restarted.
 const LOST_AFTER: Duration = Duration::from_secs(5);
@@ -87,21 +87,21 @@ impl Asked {
 
     /// The group is whole again, and neither a hook nor an accident has kept the roles from changing.
     pub(super) async fn check_done(&self, monitor: &MonitorConnection) -> CliResult {
-        check_not_refused(monitor, &self.formation, self.group, self.event).await?;
-        self.check_not_given_up(monitor).await
+        let nodes = monitor.current_state(&self.formation, Some(self.group)).await?;
+        let mut events = monitor.last_events(&self.formation, Some(self.group), EVENT_COUNT).await?;
+        events.retain(|event| event.event > self.event);
+        check_not_refused(&events)?;
+        self.check_not_given_up(&nodes, &events)
     }
 
     /// The group is whole again: with another primary, or with the same one, and a reason.
-    async fn check_not_given_up(&self, monitor: &MonitorConnection) -> CliResult {
-        let nodes = monitor.current_state(&self.formation, Some(self.group)).await?;
+    fn check_not_given_up(&self, nodes: &[NodeState], events: &[NodeEvent]) -> CliResult {
         let Some(primary) =
             nodes.iter().find(|node| node.goal.is_writer() && Some(node.node) == self.primary)
         else {
             return Ok(());
         };
-        let events = monitor.last_events(&self.formation, Some(self.group), EVENT_COUNT).await?;
-        let descriptions =
-            events.iter().filter(|event| event.event > self.event).map(|event| &*event.description);
+        let descriptions = events.iter().map(|event| &*event.description);
         let Some(reason) = descriptions.filter_map(reason_of_giving_up).next_back() else { return Ok(()) };
         Err(CliError::new(
             Exit::Internal,
@@ -134,15 +134,8 @@ pub(super) async fn last_event(
 }
 
 /// A group is also whole when the standby's hook has refused that it takes over.
-async fn check_not_refused(
-    monitor: &MonitorConnection,
-    formation: &str,
-    group: GroupId,
-    last_event: i64,
-) -> CliResult {
-    let events = monitor.last_events(formation, Some(group), EVENT_COUNT).await?;
-    let is_refusal = |description: &str| description.ends_with("[hand_over_is_refused]");
-    match events.iter().find(|event| event.event > last_event && is_refusal(&event.description)) {
+fn check_not_refused(events: &[NodeEvent]) -> CliResult {
+    match events.iter().find(|event| event.description.ends_with("[hand_over_is_refused]")) {
         None => Ok(()),
         Some(event) => Err(CliError::new(
             Exit::Monitor,

@@ -37,14 +37,20 @@ fn members(config: &MonitorConfig) -> Vec<(u64, Member)> {
     config.monitors.iter().flat_map(|monitors| monitors.members.clone()).collect()
 }
 
+/// The number of the monitor with that name.
+fn number_of(members: &[(u64, Member)], name: &str) -> CliResult<u64> {
+    let found = members.iter().find(|(_, member)| member.name == name);
+    found.map(|(id, _)| *id).ok_or_else(|| {
+        CliError::bad_arguments(format!(
+            "no monitor is called \"{name}\": \"pg_autoctl show monitors\" lists them"
+        ))
+    })
+}
+
 /// `drop monitor --name`
 pub(super) async fn drop_named(pgdata: &Pgdata, name: &str) -> CliResult {
     let config = several(pgdata)?;
-    if !members(&config).iter().any(|(_, member)| member.name == name) {
-        return Err(CliError::bad_arguments(format!(
-            "no monitor is called \"{name}\": \"pg_autoctl show monitors\" lists them"
-        )));
-    }
+    number_of(&members(&config), name)?;
     drop_one(&config, name).await?;
     tracing::info!("monitor \"{name}\" is dropped");
     Ok(())
@@ -100,18 +106,8 @@ async fn writer(config: &MonitorConfig) -> Option<(NodeId, String)> {
 pub(super) async fn switch_over(pgdata: &Pgdata, name: Option<&str>, wait: Wait) -> CliResult {
     let config = several(pgdata)?;
     let (identity, members) = (monitor_peer::identity(&config), members(&config));
-    let to = match name {
-        None => None,
-        Some(name) => {
-            let found = members.iter().find(|(_, member)| member.name == name);
-            let (id, _) = found.ok_or_else(|| {
-                CliError::bad_arguments(format!(
-                    "no monitor is called \"{name}\": \"pg_autoctl show monitors\" lists them"
-                ))
-            })?;
-            Some(NodeId(id.cast_signed()))
-        }
-    };
+    let to = name.map(|name| number_of(&members, name)).transpose()?;
+    let to = to.map(|id| NodeId(id.cast_signed()));
     let before = writer(&config).await;
     if to.is_some() && before.as_ref().map(|(node, _)| *node) == to {
         tracing::info!("monitor \"{}\" decides already", name.unwrap_or_default());

@@ -40,7 +40,7 @@ async fn failover(options: &PerformFailover) -> CliResult {
     if let Some(time) = &options.at {
         return arrange::schedule(&monitor, &formation, group, time).await;
     }
-    let display = display(options.json);
+    let display = Display::unless_json(options.json.json);
     let follower = Follower::begin(&monitor, notifications, &formation, group, display).await?;
     let asked = Asked::now(&monitor, &follower).await?;
     if options.allow_data_loss {
@@ -51,10 +51,6 @@ async fn failover(options: &PerformFailover) -> CliResult {
     await_whole(follower, options.wait.duration(target.node())).await?;
     asked.check_done(&monitor).await?;
     show_group(&monitor, &formation, group, options.json).await
-}
-
-fn display(json: Json) -> Display {
-    Display::unless_json(json.json)
 }
 
 async fn show_group(monitor: &MonitorConnection, formation: &str, group: GroupId, json: Json) -> CliResult {
@@ -99,7 +95,8 @@ async fn promotion(
         _ => error,
     })?;
     let group = monitor.node(node).await?.map_or_else(GroupId::default, |node| node.group);
-    let follower = Follower::begin(&monitor, notifications, &formation, group, display(json)).await?;
+    let display = Display::unless_json(json.json);
+    let follower = Follower::begin(&monitor, notifications, &formation, group, display).await?;
     let asked = Asked::now(&monitor, &follower).await?;
     if monitor.perform_promotion(&formation, &name).await? {
         await_whole(follower, wait.duration(target.node())).await?;

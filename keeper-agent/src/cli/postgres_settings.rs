@@ -7,7 +7,7 @@ use super::error::CliResult;
 use super::print;
 use super::table::{Align, Column, render};
 use super::target::Target;
-use crate::monitor::FormationSetting;
+use crate::monitor::{FormationSetting, MonitorConnection};
 
 const COLUMNS: [Column; 3] = [
     Column::new("Setting", Align::Right, 0),
@@ -28,18 +28,21 @@ pub(super) async fn change(
     } else {
         tracing::info!("nothing has changed in formation \"{formation}\"");
     }
-    show(choice).await
+    print_settings(&monitor, &formation, choice).await
 }
 
 /// Shows what is set, and which nodes do not follow it.
 pub(super) async fn show(choice: &FormationChoice) -> CliResult {
     let target = Target::of(&choice.monitor)?;
     let formation = target.formation(&choice.formation);
-    let monitor = target.connect().await?;
+    print_settings(&target.connect().await?, &formation, choice).await
+}
+
+async fn print_settings(monitor: &MonitorConnection, formation: &str, choice: &FormationChoice) -> CliResult {
     if choice.json.json {
-        return print::line(&monitor.postgres_settings_json(&formation).await?);
+        return print::line(&monitor.postgres_settings_json(formation).await?);
     }
-    let rows: Vec<[String; 3]> = monitor.postgres_settings(&formation).await?.into_iter().map(row).collect();
+    let rows: Vec<[String; 3]> = monitor.postgres_settings(formation).await?.into_iter().map(row).collect();
     print::line(&render(&COLUMNS, &rows))
 }
 
