@@ -81,6 +81,7 @@ impl Keeper {
         let instance = Rc::new(Instance::new(config.instance(Some(state.node))));
         let formation = Formation::new(&config, &state, &instance);
         let companions = Companions::new(&config);
+        let hook_counters = companions.hook_counters();
         instance.set_up_switch().await?;
         match instance.adopt().await {
             Ok(true) => info!("adopted the Postgres that runs in {}", config.postgres.pgdata.display()),
@@ -111,7 +112,7 @@ impl Keeper {
             },
             signals,
             state_writer: StateWriter::new(config.paths.state.clone()),
-            publisher: Publisher::new(&config, &state),
+            publisher: Publisher::new(&config, &state, hook_counters),
             engine: Engine::new(reading::settings(&config), state, BootTime::now().moment()),
             formation,
             config,
@@ -148,7 +149,7 @@ impl Keeper {
                     }
                 }
             }
-            self.publisher.publish(&self.engine, &self.instance, self.companions.hook_counters());
+            self.publisher.publish(&self.engine, &self.instance);
             self.await_event().await;
             self.hold.wait();
         }

@@ -182,7 +182,6 @@ async fn open(
 ) -> Result<(MonitorConnection, Notifications), MonitorError> {
     let (connection, notifications) = MonitorConnection::connect(target).await?;
     connection.listen_node(node).await?;
-    connection.listen_monitors().await?;
     if reads_formation {
         connection.listen_state().await?;
     }

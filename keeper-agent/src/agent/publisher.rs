@@ -14,6 +14,7 @@ pub(super) struct Publisher {
     site: Arc<NodeSite>,
     http: Option<Http>,
     identity: Identity,
+    hooks: Arc<HookCounters>,
     ordered: LookId,
     seen_at: Option<Moment>,
     /// The server as it was when it last answered, and its process.
@@ -21,13 +22,14 @@ pub(super) struct Publisher {
 }
 
 impl Publisher {
-    pub(super) fn new(config: &NodeConfig, state: &KeeperState) -> Self {
+    pub(super) fn new(config: &NodeConfig, state: &KeeperState, hooks: Arc<HookCounters>) -> Self {
         let identity = identity(config, state);
         let initial = NodeSnapshot::initial(identity.clone(), state.reported, BootTime::now().moment());
         let mut publisher = Self {
             site: NodeSite::new(initial),
             http: None,
             identity,
+            hooks,
             ordered: LookId::default(),
             seen_at: None,
             answered: None,
@@ -72,7 +74,7 @@ impl Publisher {
     }
 
     /// This is what is known now.
-    pub(super) fn publish(&mut self, engine: &Engine, instance: &Instance, hooks: Arc<HookCounters>) {
+    pub(super) fn publish(&mut self, engine: &Engine, instance: &Instance) {
         if self.http.is_none() {
             return;
         }
@@ -91,7 +93,7 @@ impl Publisher {
             doing: engine.doing(),
             positions: engine.positions().to_vec(),
             measured: instance.measured(),
-            hooks,
+            hooks: Arc::clone(&self.hooks),
             is_postmaster_alive: Arc::new(move || pulse.as_ref().is_some_and(Pulse::beats)),
         });
     }

@@ -63,12 +63,12 @@ impl MonitorConnection {
         self.client.is_closed()
     }
 
-    /// Waits for what concerns this node only.
+    /// Waits for what concerns this node only, and for the monitors, where there are several, to become others.
     ///
     /// # Errors
     /// As for any call.
     pub async fn listen_node(&self, node: NodeId) -> Result<(), MonitorError> {
-        self.listen(&format!("{NODE_CHANNEL_PREFIX}{node}")).await
+        self.listen(&[&format!("{NODE_CHANNEL_PREFIX}{node}"), MONITORS_CHANNEL]).await
     }
 
     /// Waits for every change of a state.
@@ -76,7 +76,7 @@ impl MonitorConnection {
     /// # Errors
     /// As for any call.
     pub async fn listen_state(&self) -> Result<(), MonitorError> {
-        self.listen("state").await
+        self.listen(&["state"]).await
     }
 
     /// Waits for every line of the monitor's log.
@@ -84,15 +84,7 @@ impl MonitorConnection {
     /// # Errors
     /// As for any call.
     pub async fn listen_log(&self) -> Result<(), MonitorError> {
-        self.listen("log").await
-    }
-
-    /// Waits for the monitors, where there are several, to become others.
-    ///
-    /// # Errors
-    /// As for any call.
-    pub async fn listen_monitors(&self) -> Result<(), MonitorError> {
-        self.listen(MONITORS_CHANNEL).await
+        self.listen(&["log"]).await
     }
 
     /// Where the servers of several monitors are; nothing for a monitor that is the only one.
@@ -111,8 +103,8 @@ impl MonitorConnection {
         rows.iter().map(server).collect()
     }
 
-    async fn listen(&self, channel: &str) -> Result<(), MonitorError> {
-        let command = format!("LISTEN {channel}");
+    async fn listen(&self, channels: &[&str]) -> Result<(), MonitorError> {
+        let command: String = channels.iter().map(|channel| format!("LISTEN {channel};")).collect();
         self.within(REPORT_DEADLINE, "listening", self.client.batch_execute(&command)).await
     }
 
