@@ -8,6 +8,7 @@ use anyhow::{Result, ensure};
 use crate::bed::{Bed, WITHIN};
 use crate::case::cases;
 use crate::harness::wait_for;
+use crate::stop::hand_over;
 
 /// A standby takes over no later, whatever holds it up.
 const BOUND: Duration = Duration::from_secs(25);
@@ -95,14 +96,7 @@ fn a_query_that_replay_waits_for_holds_up_no_failover(bed: &mut Bed) -> Result<(
 
 fn a_query_that_replay_waits_for_holds_up_no_hand_over(bed: &mut Bed) -> Result<()> {
     let _query = stop_replay(bed)?;
-    let writer = bed.writer()?;
-    let began = Instant::now();
-    bed.monitor.autoctl(&["perform", "switchover"])?;
-    bed.wait_primary("n2")?;
-    writer.wait_for_ack(WITHIN)?;
-    ensure!(began.elapsed() < BOUND, "it took {:?}", began.elapsed());
-    bed.wait_whole()?;
-    bed.verify("n2", &[writer.stop()])
+    hand_over(bed)
 }
 
 fn a_restore_command_that_hangs_holds_up_no_failover(bed: &mut Bed) -> Result<()> {

@@ -22,7 +22,7 @@ cases! {
 }
 
 /// Hands over from n1 to n2 while a writer works; nothing is lost, and it takes no longer than it may.
-fn hand_over(bed: &mut Bed) -> Result<()> {
+pub(crate) fn hand_over(bed: &mut Bed) -> Result<()> {
     let writer = bed.writer()?;
     let began = Instant::now();
     bed.monitor.autoctl(&["perform", "switchover"])?;

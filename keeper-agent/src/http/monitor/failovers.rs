@@ -15,6 +15,7 @@ use crate::monitor::{BoardEvent, BoardNode};
 
 /// So many are kept of each formation.
 const KEPT: usize = 20;
+
 /// One failover.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Failover {

@@ -369,8 +369,8 @@ pub(crate) fn bring(config: &InstanceConfig, written: &Written) -> Result<(), Po
     Ok(())
 }
 
-/// Changes our part of pg_hba.conf, and of pg_ident.conf; false when both were right already. Whether the gate is closed is not for the file to
-/// say, which others may have replaced.
+/// Changes our part of pg_hba.conf, and of pg_ident.conf; false when both were right already. Whether the gate is closed is
+/// not for the file to say, which others may have replaced.
 pub(crate) fn update(
     config: &InstanceConfig,
     change: impl FnOnce(&mut Managed),

@@ -27,17 +27,16 @@ pub(crate) struct Route {
 impl Route {
     /// Looks the name up; of several addresses, those at which a server answers come first.
     pub(crate) async fn to(peer: &Peer) -> Self {
-        let is_name = !peer.host.starts_with('/') && peer.host.parse::<IpAddr>().is_err();
-        let addresses = match is_name {
-            false => Vec::new(),
-            true => match client::addresses(&peer.host, RESOLVE_DEADLINE).await {
-                Ok(found) => client::answering_first(found, peer.port, ANSWER_DEADLINE).await,
-                Err(error) => {
-                    tracing::warn!("{error}");
-                    Vec::new()
-                }
-            },
-        };
-        Self { peer: peer.clone(), addresses }
+        let mut route = Self { peer: peer.clone(), addresses: Vec::new() };
+        if peer.host.starts_with('/') || peer.host.parse::<IpAddr>().is_ok() {
+            return route;
+        }
+        match client::addresses(&peer.host, RESOLVE_DEADLINE).await {
+            Ok(found) => {
+                route.addresses = client::answering_first(found, peer.port, ANSWER_DEADLINE).await;
+            }
+            Err(error) => tracing::warn!("{error}"),
+        }
+        route
     }
 }

@@ -68,20 +68,19 @@ async fn keep_entries(server: &LocalServer, peers: &[Peer]) -> Result<(), Postgr
 }
 
 /// Lines of files that are read as a whole: while one is wrong, Postgres goes on with what it has read before.
-const REFUSED_LINES: [(&str, &str, &str); 2] =
-    [("pg_hba.conf", "pg_hba_file_rules", "14"), ("pg_ident.conf", "pg_ident_file_mappings", "15")];
+/// Each with the view of it, and the version of Postgres since which there is one.
+const REFUSED_LINES: [(&str, &str, i32); 2] =
+    [("pg_hba.conf", "pg_hba_file_rules", 10), ("pg_ident.conf", "pg_ident_file_mappings", 15)];
 
 /// Says which line keeps the server from taking over its files: ours in them are not in force meanwhile.
 async fn tell_refused_lines(server: &LocalServer, session: &LocalSession) -> Result<(), PostgresError> {
     let mut refused = None;
-    for (file, view, since) in REFUSED_LINES {
+    let version = "SELECT current_setting('server_version_num')::int / 10000";
+    let major: i32 = connection::row(session, "ask for the version", version, &[]).await?.get(0);
+    for (file, view, _) in REFUSED_LINES.into_iter().filter(|(_, _, since)| major >= *since) {
         let query = format!(
             "SELECT line_number, error FROM {view} WHERE error IS NOT NULL ORDER BY line_number LIMIT 1"
         );
-        let is_there = "SELECT current_setting('server_version_num')::int / 10000 >= $1::text::int";
-        if !connection::row(session, "ask for the version", is_there, &[&since]).await?.get::<_, bool>(0) {
-            continue;
-        }
         for row in connection::rows(session, "look for lines that Postgres refuses", &query, &[]).await? {
             let (line, error): (i32, &str) = (row.get(0), row.get(1));
             refused = Some(format!(
